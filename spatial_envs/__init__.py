@@ -1,0 +1,28 @@
+"""Reinforcement learning for spatial intelligence: Gymnasium environments that look, move and explain.
+
+Importing this package registers the environment ids and loads neither torch nor a GPU:
+
+    import gymnasium as gym
+    import spatial_envs
+
+    env = gym.make("NBV-MapAnything-v0")
+"""
+
+import gymnasium as gym
+
+__version__ = "0.1.0"
+
+# id -> class of the single environment; the batched one has "Vector" in its name
+_ENVIRONMENTS = {
+    "NBV-MapAnything-v0": "spatial_envs.nbv:NBV{}Env",
+    "NBV-MapAnything-Discrete-v0": "spatial_envs.nbv:NBVDiscrete{}Env",
+}
+
+for _id, _entry_point in _ENVIRONMENTS.items():
+    if _id not in gym.registry:
+        gym.register(
+            id=_id,
+            entry_point=_entry_point.format(""),
+            vector_entry_point=_entry_point.format("Vector"),
+            disable_env_checker=False,
+        )

@@ -1,0 +1,818 @@
+"""Next-best-view: where to put the camera next. ``NBVEnv`` is the page that users read.
+
+In the order in which data runs: action -> pose (``pose_from_action``) -> View (renderer) -> encoding
+(backbone) -> cloud -> Chamfer -> reward (``NBV.step``), and the observation of it all (``NBV.observe``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.error import ResetNeeded
+
+from spatial_envs.backbones import Backbone, Encoding, make_backbone
+from spatial_envs.camera import (
+    Region,
+    direction,
+    fibonacci_directions,
+    intrinsics,
+    inverse_pose,
+    look_at,
+    transform_points,
+    turn_about_y,
+    unproject,
+)
+from spatial_envs.chamfer import POTENTIALS, Cloud, Metrics
+from spatial_envs.mesh import Mesh
+from spatial_envs.objects import open_objects
+from spatial_envs.picture import draw_next_best_view
+from spatial_envs.reference import Reference, build_reference
+from spatial_envs.rendering import Renderer, make_renderer
+from spatial_envs.task import Observation, TaskEnv, TaskVectorEnv
+from spatial_envs.view import View, stack_views
+
+FIXED_ELEVATION = 20.0  # degrees, of the fixed start
+LOOK_AT_LIMIT = 20.0  # degrees, of the look-at offsets of action="pose"
+ANCHORS = 256  # Fibonacci directions among which the farthest is sought
+CANDIDATES = 64  # of action="candidates"
+NEAR_CANDIDATE = 5.0  # degrees: a candidate this near to a view counts as taken
+POINTS_PER_VIEW = 2000  # of a network's points, by a fixed stride
+SUCCESS_SHARE = 0.95  # of the attainable coverage
+
+ACTION_DIMS = {"shell": 3, "sphere": 2, "pose": 5, "position": 3}
+PENALISED = ("position", "pose")  # the others cannot mean a place outside, up to the caps at the poles
+
+
+def pose_from_action(
+    kind: str, action: torch.Tensor, anchor: torch.Tensor, frame_to_world: torch.Tensor, region: Region
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The one map from actions to camera poses; differentiable.
+
+    kind: "shell", "sphere", "pose" or "position"; action (B, A) in [-1, 1]; anchor (B, 3), unit, in the
+    frame's axes; frame_to_world (B, 4, 4), metres. Returns cam_to_world (B, 4, 4), in the region, and
+    inside (B,) bool: whether the pose lay there before it was projected to the nearest one that does.
+    """
+    rotation = frame_to_world[:, :3, :3]
+    anchor_world = (rotation @ anchor.unsqueeze(-1)).squeeze(-1)
+    if kind == "position":
+        homogeneous = torch.cat([action * region.radius[1], torch.ones_like(action[:, :1])], dim=1)
+        position = (frame_to_world @ homogeneous.unsqueeze(-1)).squeeze(-1)[:, :3]
+    else:
+        east, north = _tangents(anchor)
+        a, b = action[:, :1], action[:, 1:2]
+        length = (a * a + b * b).clamp_min(1e-24).sqrt()
+        angle = math.pi * torch.maximum(a.abs(), b.abs())  # sin(angle) / length is finite at 0
+        heading = torch.cos(angle) * anchor + torch.sin(angle) / length * (a * east + b * north)
+        half = (region.radius[1] - region.radius[0]) / 2
+        radius = region.middle + (0 * a if kind == "sphere" else half * action[:, 2:3])
+        position = (rotation @ (radius * heading).unsqueeze(-1)).squeeze(-1)
+    projected, inside = _project(position, anchor_world, region)
+    pose = look_at(projected)
+    if kind == "pose":
+        pose = pose @ _turned(math.radians(LOOK_AT_LIMIT) * action[:, 3:5])
+    return pose, inside
+
+
+def _tangents(anchor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """East and north (B, 3) at unit directions (B, 3), the pole being +Y; at the poles east is +X."""
+    x, z = anchor[:, :1], anchor[:, 2:]
+    across = (x * x + z * z).sqrt()
+    pole = across < 1e-6
+    safe = torch.where(pole, torch.ones_like(across), across)
+    east = torch.cat([torch.where(pole, safe, z / safe), 0 * x, torch.where(pole, 0 * x, -x / safe)], dim=1)
+    return east, torch.cross(anchor, east, dim=1)
+
+
+def _turned(angles: torch.Tensor) -> torch.Tensor:
+    """(B, 4, 4): yaw about the camera's Y, then pitch about its X; angles (B, 2), radians."""
+    (cy, cp), (sy, sp) = torch.cos(angles).unbind(1), torch.sin(angles).unbind(1)
+    zero, one = torch.zeros_like(cy), torch.ones_like(cy)
+    rows = [cy, sy * sp, sy * cp, zero, zero, cp, -sp, zero, -sy, cy * sp, cy * cp, zero, zero, zero, zero, one]
+    return torch.stack(rows, dim=1).reshape(-1, 4, 4)
+
+
+def _project(
+    position: torch.Tensor, fallback: torch.Tensor, region: Region
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The nearest point of the region (B, 3) and whether the position (B, 3) was in it (B,). Where that is
+    ambiguous, at the origin and on the vertical through it, the unit vectors ``fallback`` (B, 3) decide."""
+    inside = torch.from_numpy(region.contains(position.detach().cpu().double().numpy()))
+    centre = position.norm(dim=1, keepdim=True) < 1e-6
+    position = torch.where(centre, 1e-3 * fallback, position)
+    horizontal = position * position.new_tensor([1.0, 0.0, 1.0])
+    sideways = fallback * fallback.new_tensor([1.0, 0.0, 1.0]) + fallback.new_tensor([0.0, 0.0, 1e-9])
+    on_axis = horizontal.norm(dim=1, keepdim=True) < 1e-9
+    horizontal = torch.where(on_axis, 1e-9 * sideways / sideways.norm(dim=1, keepdim=True), horizontal)
+    across = horizontal.norm(dim=1, keepdim=True)
+    elevation = torch.atan2(position[:, 1:2], across)
+    limit = math.radians(region.max_elevation)
+    clamped = elevation.clamp(-limit, limit)
+    along = (across**2 + position[:, 1:2] ** 2).sqrt() * torch.cos(elevation - clamped)
+    radius = along.clamp(*region.radius)
+    up = position.new_tensor([0.0, 1.0, 0.0])
+    return radius * (torch.cos(clamped) * horizontal / across + torch.sin(clamped) * up), inside
+
+
+def farthest_direction(taken: np.ndarray, rotation: np.ndarray, region: Region) -> np.ndarray:
+    """(3,): of 256 Fibonacci directions, those within the region, the one whose smallest angle to the
+    directions ``taken`` (n, 3) is largest; ties within 1 degree go to the lowest index. All are in the
+    frame's axes; ``rotation`` (3, 3) takes them to the world."""
+    candidates = fibonacci_directions(ANCHORS)
+    candidates = candidates[region.contains(region.middle * candidates @ rotation.T)]
+    angles = np.degrees(np.arccos(np.clip((candidates @ taken.T).max(axis=1), -1, 1)))
+    return candidates[np.argmax(angles >= angles.max() - 1)]
+
+
+@dataclass(eq=False)
+class Episode:
+    """One row: an object, the views of it so far, and what was made of them."""
+
+    index: int  # of the object in its set
+    mesh: Mesh
+    reference: Reference
+    frame_to_world: np.ndarray  # (4, 4) float64
+    views: list[View]
+    cloud: Cloud
+    metrics: Metrics  # the figures now
+    first: Metrics  # and those of the initial views
+    features: np.ndarray | None = None  # (n, ...) float32, pooled, not yet standardised
+    gain: float = 0.0  # of the last step
+    invalid: bool = False
+
+    def directions(self) -> np.ndarray:
+        """(n, 3) float64: unit vectors from the object to the cameras, in the frame's axes."""
+        centres = np.array([view.cam_to_world[:3, 3] for view in self.views], np.float64)
+        return centres / np.linalg.norm(centres, axis=1, keepdims=True) @ self.frame_to_world[:3, :3]
+
+
+class NBV:
+    """The task behind ``NBVEnv`` (arguments are documented there), for any number of rows."""
+
+    def __init__(
+        self,
+        num_rows: int = 1,
+        *,
+        scenes: str = "procedural",
+        split: str = "train",
+        up: str = "auto",
+        num_objects: int | None = None,
+        views: int = 5,
+        initial_views: int = 1,
+        radius: tuple[float, float] = (1.2, 2.0),
+        fov: float = 50.0,
+        image_size: int | tuple[int, int] = 112,
+        start: str | float = "random",
+        frame: str = "gravity",
+        anchor: str = "farthest",
+        action: str = "shell",
+        reward: str | Callable[[Metrics, Metrics], float] = "log",
+        invalid_penalty: float = 0.05,
+        stop_at: float | None = None,
+        reference: str = "visible",
+        backbone: str | Backbone | None = "auto",
+        backbone_kwargs: dict[str, Any] | None = None,
+        reconstruction: str | None = None,
+        pooling: str = "mean",
+        renderer: str | Renderer = "builtin",
+        observations: Sequence[str] | None = None,
+        device: str = "auto",
+        cache_size: int = 128,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        _check_choice("frame", frame, ("gravity", "first_view", "world"))
+        _check_choice("anchor", anchor, ("farthest", "antipode", "origin", "first_view"))
+        _check_choice("action", action, (*ACTION_DIMS, "candidates"))
+        _check_choice("reference", reference, ("visible", "surface"))
+        _check_choice("pooling", pooling, ("mean", "none"))
+        if not callable(reward):
+            _check_choice("reward", reward, tuple(POTENTIALS))
+        _check_range("views", views, 2, CANDIDATES if action == "candidates" else 100, int)
+        _check_range("initial_views", initial_views, 1, views - 1, int)
+        _check_range("fov", fov, 10, 120)
+        _check_range("invalid_penalty", invalid_penalty, 0, math.inf)
+        _check_range("cache_size", cache_size, 1, math.inf, int)
+        if stop_at is not None:
+            _check_range("stop_at", stop_at, 0, 1)
+        if isinstance(start, str):
+            _check_choice("start", start, ("random", "fixed"))
+        else:
+            _check_range("start", start, 0, 180)
+        if np.shape(radius) != (2,) or not 0.5 < radius[0] <= radius[1] < math.inf:
+            raise ValueError(f"radius: got {radius!r}; expected (inner, outer), metres, 0.5 < inner <= outer")
+
+        self.backbone = make_backbone(backbone, backbone_kwargs, device)
+        if reconstruction is None:
+            reconstruction = "depth" if self.backbone is None else "backbone"
+        _check_choice("reconstruction", reconstruction, ("backbone", "depth"))
+        if reconstruction == "backbone" and self.backbone is None:
+            raise ValueError("reconstruction: got 'backbone' with backbone=None; expected 'depth'")
+        self.image_size = _image_size(image_size, 1 if self.backbone is None else self.backbone.patch)
+
+        self.objects = open_objects(scenes, split=split, up=up)
+        if num_objects is not None:
+            _check_range("num_objects", num_objects, 1, len(self.objects), int)
+            self.objects = self.objects.first(num_objects)
+        self.renderer = make_renderer(renderer, device)
+        self.region = Region((float(radius[0]), float(radius[1])))
+        self.lens = intrinsics(fov, self.image_size)
+        self.fov, self.views, self.initial_views = fov, int(views), int(initial_views)
+        self.start, self.frame, self.anchor, self.action = start, frame, anchor, action
+        self.reward, self.invalid_penalty, self.stop_at = reward, invalid_penalty, stop_at
+        self.reference, self.reconstruction, self.pooling = reference, reconstruction, pooling
+        self.cache_size = cache_size
+        self.cache_dir = None if cache_dir is None else Path(cache_dir)
+        self.cache: OrderedDict[int, tuple[Mesh, Reference]] = OrderedDict()
+        self.rows: list[Episode | None] = [None] * num_rows
+
+        all_spaces = self._observation_spaces()
+        for key in all_spaces if observations is None else observations:
+            _check_choice("observations", key, tuple(all_spaces))
+        chosen = {key: all_spaces[key] for key in all_spaces if observations is None or key in observations}
+        self.observation_space = spaces.Dict(chosen)
+        if "features" in chosen:
+            assert self.backbone is not None
+            self.feature_mean, self.feature_std = self.backbone.statistics(frame, pooling)
+        self.action_space: spaces.Space
+        if action == "candidates":
+            self.action_space = spaces.Discrete(CANDIDATES)
+        else:
+            self.action_space = spaces.Box(-1.0, 1.0, (ACTION_DIMS[action],), np.float32)
+
+    def _observation_spaces(self) -> dict[str, spaces.Space]:
+        (height, width), outer = self.image_size, self.region.radius[1]
+        reach = outer + self.region.radius[1] if self.frame == "first_view" else outer
+        bound = np.tile(np.float32([reach] * 3 + [1] * 6), (self.views, 1))
+        available: dict[str, spaces.Space] = {
+            "poses": spaces.Box(-bound, bound, dtype=np.float32),
+            "view_mask": spaces.MultiBinary(self.views),
+            "anchor": spaces.Box(-1.0, 1.0, (3,), np.float32),
+            "remaining": spaces.Box(0.0, 1.0, (1,), np.float32),
+            "rgb": spaces.Box(0, 255, (height, width, 3), np.uint8),
+            "depth": spaces.Box(0.0, outer + 0.5, (height, width, 1), np.float32),
+        }
+        if self.backbone is not None:
+            patches = (height // self.backbone.patch) * (width // self.backbone.patch)
+            token = (self.backbone.dim,) if self.pooling == "mean" else (patches, self.backbone.dim)
+            available["features"] = spaces.Box(-10.0, 10.0, (self.views, *token), np.float32)
+        return available
+
+    # ---- the two calls that advance rows
+
+    def reset(
+        self, rows: Sequence[int], generators: Sequence[np.random.Generator], options: dict[str, Any]
+    ) -> None:
+        """See ``Task.reset``; options: "object", a name or an index, and "views", (n, 4, 4)."""
+        for key in options:
+            _check_choice("options", key, ("object", "views"))
+        index = None if options.get("object") is None else self.objects.index(options["object"])
+        given = None if options.get("views") is None else self._checked_views(options["views"])
+        begun: list[Episode] = []
+        initial: list[np.ndarray] = []
+        for generator in generators:
+            drawn, built = (
+                self.objects.draw(generator, self._build) if index is None else (index, self._build(index))
+            )
+            initial.append(self._initial_poses(generator) if given is None else given)
+            begun.append(self._episode(drawn, built, initial[-1][0]))
+        self._take(begun, np.stack(initial))
+        for row, episode in zip(rows, begun, strict=True):
+            episode.first = episode.metrics
+            self.rows[row] = episode
+
+    def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See ``Task.step``; actions (B, A) in [-1, 1], clipped, or (B,) indices of candidates."""
+        episodes = [self.episode(row) for row in rows]
+        before = [episode.metrics for episode in episodes]
+        poses, valid = self._poses(episodes, self._checked_actions(actions))
+        self._take(episodes, poses[:, None])
+        rewards, terminated = np.zeros(len(episodes)), np.zeros(len(episodes), np.bool_)
+        for k, episode in enumerate(episodes):
+            episode.gain = self._gain(before[k], episode.metrics, episode.first)
+            episode.invalid = not valid[k]
+            rewards[k] = episode.gain - self.invalid_penalty * episode.invalid
+            stopped = self.stop_at is not None and episode.metrics["coverage"] >= self.stop_at
+            terminated[k] = stopped or len(episode.views) >= self.views
+        return rewards, terminated
+
+    def _gain(self, before: Metrics, after: Metrics, first: Metrics) -> float:
+        if callable(self.reward):
+            return float(self.reward(before, after))
+        potential = POTENTIALS[self.reward]
+        return potential(after, first) - potential(before, first)
+
+    # ---- action -> pose -> View -> encoding -> cloud
+
+    def _poses(self, episodes: Sequence[Episode], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Camera poses (B, 4, 4) float32 and whether the actions meant valid ones (B,)."""
+        if self.action == "candidates":
+            chosen = list(zip(episodes, actions, strict=True))
+            poses = np.stack([self.candidate_poses(episode)[k] for episode, k in chosen])
+            return poses, np.array([self.action_mask(episode)[k] for episode, k in chosen])
+        poses, inside = pose_from_action(
+            self.action,
+            torch.as_tensor(actions, dtype=torch.float64),
+            torch.as_tensor(np.stack([self.anchor_direction(episode) for episode in episodes])),
+            torch.as_tensor(np.stack([episode.frame_to_world for episode in episodes])),
+            self.region,
+        )
+        valid = inside.numpy() if self.action in PENALISED else np.ones(len(episodes), np.bool_)
+        return poses.numpy().astype(np.float32), valid
+
+    def _take(self, episodes: Sequence[Episode], poses: np.ndarray) -> None:
+        """Let each episode take n more views: poses (B, n, 4, 4). One backbone call for all."""
+        render = self.renderer.render
+        new = [render(e.mesh, poses[k], self.lens, self.image_size) for k, e in enumerate(episodes)]
+        self._absorb(episodes, new)
+
+    def _absorb(self, episodes: Sequence[Episode], new: Sequence[View]) -> None:
+        """Let each episode take in its views (n, ...), n the same for all: features, cloud, figures."""
+        seen = [[*episode.views, *_unstack(views)] for episode, views in zip(episodes, new, strict=True)]
+        features: list[np.ndarray | None] = [None] * len(episodes)
+        once = self.backbone is None or self.backbone.independent
+        if self.backbone is not None:
+            # what does not depend on the other views is encoded once, and its points stay where they are
+            sets = [_unstack(views) for views in new] if once else seen
+            encoding = self._encode(episodes, sets)
+            tokens = encoding.tokens.mean(dim=2) if self.pooling == "mean" else encoding.tokens
+            for k, (episode, views) in enumerate(zip(episodes, sets, strict=True)):
+                rows = tokens[k, : len(views)].float().cpu().numpy()
+                old = episode.features if once else None
+                features[k] = rows if old is None else np.concatenate([old, rows])
+        for k, episode in enumerate(episodes):
+            if self.reconstruction == "depth":
+                for view in _unstack(new[k]):
+                    points = unproject(view.depth, view.intrinsics, view.cam_to_world)
+                    episode.cloud.add(points[view.depth > 0])
+            else:
+                if not once:
+                    episode.cloud = episode.reference.empty_cloud()
+                for view in range(len(sets[k])):
+                    mask = encoding.mask[k, view]
+                    points = encoding.points[k, view][mask].float().cpu().numpy()
+                    if not once:
+                        points = points[:: math.ceil(max(len(points), 1) / POINTS_PER_VIEW)]
+                    episode.cloud.add(transform_points(episode.frame_to_world, points))
+            episode.views = seen[k]
+            episode.features = features[k]
+            episode.metrics = episode.cloud.metrics()
+
+    def _encode(self, episodes: Sequence[Episode], sets: Sequence[Sequence[View]]) -> Encoding:
+        """One backbone call for all: the sets of views, in their episodes' frames, padded to the longest."""
+        assert self.backbone is not None
+        longest = max(len(views) for views in sets)
+        padded = stack_views([stack_views([*views, *[views[-1]] * (longest - len(views))]) for views in sets])
+        to_frame = np.stack([inverse_pose(episode.frame_to_world) for episode in episodes])
+        view_mask = np.array([[k < len(views) for k in range(longest)] for views in sets])
+        return self.backbone.encode(padded.moved(to_frame[:, None]), view_mask)
+
+    # ---- what the agent is told
+
+    def observe(self, row: int) -> Observation:
+        """See ``Task.observe``; the keys are documented in ``NBVEnv``."""
+        episode = self.episode(row)
+        latest, count = episode.views[-1], len(episode.views)
+        made: dict[str, Callable[[], np.ndarray]] = {
+            "features": lambda: self._padded(
+                np.clip((episode.features - self.feature_mean) / self.feature_std, -10, 10)
+            ),
+            "poses": lambda: self._padded(self._pose_rows(episode)),
+            "view_mask": lambda: (np.arange(self.views) < count).astype(np.int8),
+            "anchor": lambda: self.anchor_direction(episode).astype(np.float32).clip(-1, 1),
+            "remaining": lambda: np.array([(self.views - count) / self.views], np.float32),
+            "rgb": lambda: latest.rgb.copy(),
+            "depth": lambda: latest.depth[..., None].copy(),
+        }
+        return {key: made[key]() for key in self.observation_space.spaces}
+
+    def _padded(self, rows: np.ndarray) -> np.ndarray:
+        out = np.zeros((self.views, *rows.shape[1:]), np.float32)
+        out[: len(rows)] = rows
+        return out
+
+    def _pose_rows(self, episode: Episode) -> np.ndarray:
+        """(n, 9): position, camera X and camera Y axis in the frame."""
+        poses = np.stack([view.cam_to_world for view in episode.views])
+        poses = inverse_pose(episode.frame_to_world) @ poses
+        rows = np.concatenate([poses[:, :3, 3], poses[:, :3, 0], poses[:, :3, 1]], axis=1)
+        space = self.observation_space["poses"]
+        return rows.clip(space.low[: len(rows)], space.high[: len(rows)])  # type: ignore[attr-defined]
+
+    def info(self, row: int) -> dict[str, Any]:
+        """See ``Task.info``; the keys are documented in ``NBVEnv``."""
+        episode = self.episode(row)
+        centres = np.array([view.cam_to_world[:3, 3] for view in episode.views], np.float64)
+        info: dict[str, Any] = {
+            **episode.metrics,
+            "gain": episode.gain,
+            "views": len(episode.views),
+            "path_length": float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum()),
+            "invalid": episode.invalid,
+            "is_success": episode.metrics["coverage"] >= SUCCESS_SHARE * episode.reference.attainable,
+            "object": self.objects.names[episode.index],
+            "backbone": "none" if self.backbone is None else self.backbone.name,
+        }
+        if self.action == "candidates":
+            info["action_mask"] = self.action_mask(episode).astype(np.int8)
+        return info
+
+    # ---- where a zero action goes, and which candidates are left
+
+    def anchor_direction(self, episode: Episode) -> np.ndarray:
+        """(3,) float64: the unit direction, in the frame's axes, that a zero action means."""
+        taken = episode.directions()
+        rotation = episode.frame_to_world[:3, :3]
+        if self.anchor == "first_view":
+            return taken[0]
+        if self.anchor == "origin":
+            chosen = np.array([0.0, 0.0, 1.0])
+        else:
+            mean = taken.mean(axis=0)
+            if self.anchor == "antipode" and np.linalg.norm(mean) >= 0.2:
+                chosen = -mean / np.linalg.norm(mean)
+            else:
+                return farthest_direction(taken, rotation, self.region)
+        world = torch.as_tensor(self.region.middle * rotation @ chosen)[None]
+        projected = _project(world, world / self.region.middle, self.region)[0][0].numpy()
+        return projected / np.linalg.norm(projected) @ rotation
+
+    def candidate_poses(self, episode: Episode) -> np.ndarray:
+        """(64, 4, 4) float32 cam_to_world of the candidates, world frame."""
+        turn = np.eye(4) if self.frame == "world" else turn_about_y(_azimuth(episode.views[0].cam_to_world))
+        return (turn @ self.region.fibonacci_poses(CANDIDATES)).astype(np.float32)
+
+    def action_mask(self, episode: Episode) -> np.ndarray:
+        """(64,) bool: the candidates farther than 5 degrees from every view taken."""
+        candidates = self.candidate_poses(episode)[:, :3, 3] / self.region.middle
+        taken = episode.directions() @ episode.frame_to_world[:3, :3].T
+        return (candidates @ taken.T).max(axis=1) < math.cos(math.radians(NEAR_CANDIDATE))
+
+    # ---- beginnings
+
+    def episode(self, row: int) -> Episode:
+        """The row's episode; ResetNeeded where there is none yet."""
+        episode = self.rows[row]
+        if episode is None:
+            raise ResetNeeded("no episode has begun; call reset() first")
+        return episode
+
+    def _episode(self, index: int, built: tuple[Mesh, Reference], first_pose: np.ndarray) -> Episode:
+        mesh, reference = built
+        frame_to_world = np.eye(4)
+        if self.frame == "gravity":
+            frame_to_world = turn_about_y(_azimuth(first_pose))
+        elif self.frame == "first_view":
+            frame_to_world = first_pose.astype(np.float64)
+        cloud = reference.empty_cloud()
+        return Episode(index, mesh, reference, frame_to_world, [], cloud, cloud.metrics(), cloud.metrics())
+
+    def _build(self, index: int) -> tuple[Mesh, Reference]:
+        """The object and its reference, from the cache where they are there."""
+        if index in self.cache:
+            self.cache.move_to_end(index)
+        else:
+            mesh = self.objects.load(index)
+            reference = build_reference(
+                mesh, self.region, self.fov, self.image_size, self.reference, self.cache_dir
+            )
+            self.cache[index] = mesh, reference
+            if len(self.cache) > self.cache_size:
+                self.cache.popitem(last=False)
+        return self.cache[index]
+
+    def _initial_poses(self, generator: np.random.Generator) -> np.ndarray:
+        """(n, 4, 4) float32: the first view by ``start``, each further one farthest from those before."""
+        centres = [self._start(generator)]
+        while len(centres) < self.initial_views:
+            taken = np.array(centres) / np.linalg.norm(centres, axis=1, keepdims=True)
+            centres.append(self.region.middle * farthest_direction(taken, np.eye(3), self.region))
+        return look_at(torch.as_tensor(np.array(centres))).numpy().astype(np.float32)
+
+    def _start(self, generator: np.random.Generator) -> np.ndarray:
+        """(3,): the first camera's centre. A cone of 0 degrees is "fixed", one of 180 is "random"."""
+        degrees = {"fixed": 0.0, "random": 180.0}.get(self.start, self.start)  # type: ignore[arg-type,call-overload]
+        fixed = direction(0.0, math.radians(FIXED_ELEVATION))
+        while True:
+            drawn = generator.normal(size=3)
+            offset = generator.uniform(-1, 1) * degrees / 180 * (self.region.radius[1] - self.region.middle)
+            if degrees == 0:
+                return self.region.middle * fixed
+            cosine = generator.uniform(math.cos(math.radians(degrees)), 1)
+            aside = drawn - drawn @ fixed * fixed
+            aside /= np.linalg.norm(aside)
+            centre = (self.region.middle + offset) * (cosine * fixed + math.sqrt(1 - cosine**2) * aside)
+            if self.region.contains(centre, slack=0):
+                return centre
+
+    # ---- for those who look ahead, look around, or go back
+
+    def render(self, row: int) -> np.ndarray:
+        """See ``Task.render``."""
+        episode = self.episode(row)
+        return draw_next_best_view(
+            self.renderer, episode.mesh, episode.views, episode.reference.points,
+            np.sqrt(episode.cloud.tracker.squared_to_cloud), episode.metrics,
+        )  # fmt: skip
+
+    def render_view(self, row: int, cam_to_world: np.ndarray) -> View:
+        """The row's object from any poses (..., 4, 4)."""
+        return self.renderer.render(
+            self.episode(row).mesh, np.asarray(cam_to_world), self.lens, self.image_size
+        )
+
+    def evaluate(self, row: int, cam_to_world: np.ndarray) -> np.ndarray:
+        """(K,) float64: the gain that each pose (K, 4, 4) would bring; NaN outside the region."""
+        poses = np.asarray(cam_to_world, np.float32)
+        if poses.ndim != 3 or poses.shape[1:] != (4, 4):
+            raise ValueError(f"cam_to_world: got shape {poses.shape}; expected (K, 4, 4)")
+        episode = self.episode(row)
+        gains = np.full(len(poses), np.nan)
+        inside = np.flatnonzero(self.region.contains(poses[:, :3, 3].astype(np.float64)))
+        for chunk in np.array_split(inside, max(1, math.ceil(len(inside) / 32))):
+            twins = [replace(episode, cloud=episode.cloud.copy()) for _ in chunk]
+            if twins:
+                self._take(twins, poses[chunk][:, None])
+            for k, twin in zip(chunk, twins, strict=True):
+                gains[k] = self._gain(episode.metrics, twin.metrics, episode.first)
+        return gains
+
+    def action_from_pose(self, row: int, cam_to_world: np.ndarray) -> np.ndarray | np.integer:
+        """The action that takes the row's camera to this pose (4, 4), or as near as actions reach."""
+        pose = np.asarray(cam_to_world, np.float64)
+        if pose.shape != (4, 4) or not np.isfinite(pose).all():
+            raise ValueError(f"cam_to_world: got {pose.shape} {pose.tolist()}; expected a finite (4, 4)")
+        episode = self.episode(row)
+        centre = pose[:3, 3]
+        radius = np.linalg.norm(centre)
+        if self.action == "candidates":
+            angles = self.candidate_poses(episode)[:, :3, 3] @ centre
+            return np.int64(np.argmax(np.where(self.action_mask(episode), angles, -np.inf)))
+        if self.action == "position":
+            action = (inverse_pose(episode.frame_to_world) @ [*centre, 1])[:3] / self.region.radius[1]
+            return action.clip(-1, 1).astype(np.float32)
+        anchor = self.anchor_direction(episode)
+        east, north = (t[0].numpy() for t in _tangents(torch.as_tensor(anchor)[None]))
+        heading = centre / radius @ episode.frame_to_world[:3, :3]
+        aside = np.array([heading @ east, heading @ north])
+        angle = math.atan2(np.linalg.norm(aside), heading @ anchor)
+        aside = aside / np.abs(aside).max() if np.abs(aside).max() > 1e-9 else np.array([1.0, 0.0])
+        half = (self.region.radius[1] - self.region.radius[0]) / 2
+        action = [*(angle / math.pi * aside), (radius - self.region.middle) / max(half, 1e-9)]
+        if self.action == "pose":
+            x, y, z = look_at(torch.as_tensor(centre)[None])[0, :3, :3].numpy().T @ pose[:3, 2]
+            action += np.degrees([math.atan2(x, z), -math.asin(np.clip(y, -1, 1))]) / LOOK_AT_LIMIT
+        return np.clip(action[: self.action_space.shape[0]], -1, 1).astype(np.float32)  # type: ignore[index]
+
+    def get_state(self, row: int) -> dict[str, Any]:
+        """What the row's episode follows from; its views, and what the last step said."""
+        episode = self.episode(row)
+        return {
+            "object": self.objects.names[episode.index], "views": stack_views(episode.views),
+            "gain": episode.gain, "invalid": episode.invalid,
+        }  # fmt: skip
+
+    def set_state(self, row: int, state: dict[str, Any]) -> None:
+        """Begin the row's episode again from its views."""
+        index, views = self.objects.index(state["object"]), state["views"]
+        episode = self._episode(index, self._build(index), views.cam_to_world[0])
+        self._absorb([episode], [views[: self.initial_views]])
+        episode.first = episode.metrics
+        for k in range(self.initial_views, len(views.depth)):
+            self._absorb([episode], [views[k : k + 1]])
+        episode.gain, episode.invalid = state["gain"], state["invalid"]
+        self.rows[row] = episode
+
+    # ---- what comes from outside
+
+    def _checked_actions(self, actions: np.ndarray) -> np.ndarray:
+        """The actions (B, ...), clipped to the space; ValueError for what it cannot hold."""
+        space = self.action_space
+        if isinstance(space, spaces.Discrete):
+            if actions.ndim != 1 or not np.issubdtype(actions.dtype, np.integer):
+                raise ValueError(f"action: got {actions.dtype} of shape {actions.shape[1:]}; expected an integer")
+            if not ((actions >= 0) & (actions < space.n)).all():
+                raise ValueError(f"action: got {actions.tolist()}; expected 0 to {space.n - 1}")
+            return actions
+        if actions.shape[1:] != space.shape or not np.issubdtype(actions.dtype, np.number):
+            raise ValueError(
+                f"action: got {actions.dtype} of shape {actions.shape[1:]}; expected floats of shape {space.shape}"
+            )
+        if not np.isfinite(actions).all():
+            raise ValueError(f"action: got {actions.tolist()}; expected finite numbers in [-1, 1]")
+        return np.clip(actions.astype(np.float64), -1, 1)
+
+    def _checked_views(self, views: Any) -> np.ndarray:
+        poses = np.asarray(views, np.float64)
+        if poses.shape != (self.initial_views, 4, 4):
+            raise ValueError(
+                f"options['views']: got shape {poses.shape}; expected ({self.initial_views}, 4, 4), one "
+                "cam_to_world for each of initial_views"
+            )
+        rotation = poses[:, :3, :3]
+        rigid = np.isfinite(poses).all() and np.allclose(poses[:, 3], [0, 0, 0, 1])
+        if not rigid or not np.allclose(rotation @ rotation.transpose(0, 2, 1), np.eye(3), atol=1e-3):
+            raise ValueError("options['views']: got matrices that are no rigid cam_to_world poses")
+        if np.linalg.det(rotation).min() < 0:
+            raise ValueError("options['views']: got a reflection; expected right-handed OpenCV axes")
+        outside = ~self.region.contains(poses[:, :3, 3], slack=1e-3)
+        if outside.any():
+            raise ValueError(
+                f"options['views']: got a camera at {poses[outside][0, :3, 3].tolist()}; expected a radius in "
+                f"{self.region.radius} m and an elevation within {self.region.max_elevation} degrees"
+            )
+        return poses.astype(np.float32)
+
+
+def _azimuth(cam_to_world: np.ndarray) -> float:
+    """Of a camera's centre about +Y, radians, 0 along +Z."""
+    return math.atan2(cam_to_world[0, 3], cam_to_world[2, 3])
+
+
+def _unstack(views: View) -> list[View]:
+    return [views[k] for k in range(len(views.depth))]
+
+
+def _check_choice(name: str, value: Any, valid: Sequence[str]) -> None:
+    if value not in valid:
+        raise ValueError(f"{name}: got {value!r}; expected one of {', '.join(map(repr, valid))}")
+
+
+def _check_range(name: str, value: Any, low: float, high: float, kind: type = float) -> None:
+    number = isinstance(value, (int, np.integer) if kind is int else (int, float, np.number))
+    if isinstance(value, bool) or not number or not low <= value <= high:
+        raise ValueError(f"{name}: got {value!r}; expected {kind.__name__} from {low} to {high}")
+
+
+def _image_size(value: Any, patch: int) -> tuple[int, int]:
+    size = (value, value) if isinstance(value, (int, np.integer)) else tuple(value) if np.shape(value) == (2,) else ()
+    if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and 16 <= n <= 4096 for n in size):
+        raise ValueError(f"image_size: got {value!r}; expected an integer or (H, W), 16 to 4096 pixels")
+    for n in size:
+        if n % patch:
+            below = max(n // patch, math.ceil(16 / patch)) * patch
+            raise ValueError(
+                f"image_size: got {value!r}; the backbone needs multiples of {patch}: {below} or {below + patch}"
+            )
+    return int(size[0]), int(size[1])
+
+
+class NBVEnv(TaskEnv):
+    """## Description
+
+    A camera takes pictures of one object. The agent decides, view by view, from where to take the next,
+    and is rewarded for how much closer that brings the reconstruction to the object's true surface.
+    World: metres, Y up, the object's bounding-box centre at the origin, its farthest vertex at 0.5 m.
+
+    ## Action Space
+
+    ``Box(-1, 1, float32)``; values beyond are clipped. With ``action=``
+
+    - ``"shell"`` (3, default): with u the anchor, e its east, n its north and s = max(|a1|, |a2|), the camera
+      lies at the geodesic angle pi s from u along a1 e + a2 n, at a radius linear in a3 (0 = the middle).
+    - ``"sphere"`` (2): the same at the middle radius.
+    - ``"pose"`` (5): as shell, and two offsets of the look-at direction, yaw and pitch, within +-20 degrees.
+    - ``"position"`` (3): the camera's centre in the frame, in units of the outer radius. The anchor counts
+      only where that is the object's centre itself.
+
+    The camera looks at the object's centre, +Y upwards. Poses outside the region (radius, elevation within
+    +-80 degrees) are projected to the nearest one inside; for pose and position that is penalised as invalid,
+    for shell and sphere, which miss the region only at the caps round the poles, it is not.
+    What a zero action means is ``anchor=``: ``"farthest"`` (default; of 256 Fibonacci directions in the frame,
+    those in the region, the one whose smallest angle to the views taken is largest, ties within 1 degree to
+    the lowest index), ``"antipode"`` (minus the mean of the views' directions; farthest where that mean is
+    shorter than 0.2), ``"origin"`` (azimuth and elevation 0 of the frame: its +Z), ``"first_view"``.
+
+    ## Observation Space
+
+    A flat Dict; ``observations=`` chooses among
+
+    | key | shape | meaning |
+    |---|---|---|
+    | features | (views, D) | the backbone's tokens of each view, pooled, standardised, clipped to +-10; (views, P, D) with ``pooling="none"`` |
+    | poses | (views, 9) | position (m), camera X and camera Y axis, in the frame |
+    | view_mask | (views,) | 1 for the views taken |
+    | anchor | (3,) | direction of the zero action, in the frame's axes |
+    | remaining | (1,) | share of the budget left |
+    | rgb | (H, W, 3) uint8 | the latest view |
+    | depth | (H, W, 1) | of the latest view, metres, 0 = nothing hit |
+
+    The frame, ``frame=``: ``"gravity"`` (default: origin at the object's centre, Y up, first camera at azimuth
+    0), ``"first_view"`` (origin and axes of the first camera), ``"world"``.
+
+    ## Rewards
+
+    ``gain - invalid_penalty * invalid``. The gain is the difference of a potential (``chamfer.POTENTIALS``):
+    ``reward="log"`` (default, log C0 - log C1), ``"relative"``, ``"chamfer"``, ``"chamfer_squared"``,
+    ``"chamfer_sum"``, ``"coverage"``, or a callable (figures before, figures after) -> float.
+
+    ## Starting State
+
+    An object of the split, drawn uniformly, and ``initial_views`` views. The first is drawn from the region
+    (``start="random"``: direction uniform by area, radius uniform), ``"fixed"`` (azimuth 0, elevation 20
+    degrees, middle radius), or within a cone about the fixed one (a number of degrees; 180 = random, and the
+    radius varies in proportion). Further ones are each farthest from those before, at the middle radius.
+    ``reset(options={"object": name or index, "views": (n, 4, 4) cam_to_world})``, n = ``initial_views``.
+
+    ## Episode End
+
+    The view that spends the budget (``views``) terminates, and so does a coverage of ``stop_at``. Success
+    (``is_success``: coverage of at least 0.95 of what 64 Fibonacci views reach on the object) ends nothing.
+
+    ## Info
+
+    ``chamfer``, ``accuracy``, ``completeness`` (m), ``chamfer_squared``, ``chamfer_sum`` (m^2), ``coverage``,
+    ``f_score``, ``gain``, ``views``, ``path_length`` (m, straight lines between the cameras), ``invalid``,
+    ``is_success``, ``object``, ``backbone``.
+
+    ## Arguments
+
+    | argument | values | default |
+    |---|---|---|
+    | scenes | "procedural", a mesh file, a folder, a scene-set YAML | "procedural" |
+    | split | "train", "validation", "test", "test_category" | "train" |
+    | up | "auto", "y", "z": the up axis of mesh files | "auto" |
+    | num_objects | only the first so many objects of the split | None, all |
+    | views, initial_views | the budget in all, 2 to 100; those given at the start | 5, 1 |
+    | radius, fov | (inner, outer), metres; degrees, across the shorter side | (1.2, 2.0), 50 |
+    | image_size | pixels, n or (H, W), at least 16 | 112 |
+    | start, frame, anchor, action | see above | |
+    | reward, invalid_penalty, stop_at | see above | "log", 0.05, None |
+    | reference | "visible" (what 256 cameras of the region see), "surface" | "visible" |
+    | backbone, backbone_kwargs | see ``spatial_envs.backbones`` | "auto", None |
+    | reconstruction | "backbone": its points; "depth": the measured depth, unprojected | "backbone" |
+    | pooling | "mean" over patches, "none" | "mean" |
+    | renderer | "builtin", "pytorch3d", an object | "builtin" |
+    | observations | the keys wanted | all |
+    | device | for the backbone and PyTorch3D | "auto" |
+    | cache_size, cache_dir | objects kept in memory (about 5 MB each); a folder that keeps references on disk | 128, None |
+
+    ## Version History
+
+    - v0: first version.
+    """
+
+    task_type = NBV
+    task: NBV
+
+    def render_view(self, cam_to_world: np.ndarray) -> View:
+        """The object from any poses (..., 4, 4) cam_to_world."""
+        return self.task.render_view(0, cam_to_world)
+
+    def evaluate(self, cam_to_world: np.ndarray) -> np.ndarray:
+        """(K,) float64: the true gain of each candidate pose (K, 4, 4); NaN outside the region. The state
+        does not change."""
+        return self.task.evaluate(0, cam_to_world)
+
+    def action_from_pose(self, cam_to_world: np.ndarray) -> np.ndarray | np.integer:
+        """The action whose pose is, or is nearest to, ``cam_to_world`` (4, 4): the inverse of the action map."""
+        return self.task.action_from_pose(0, cam_to_world)
+
+
+class NBVDiscreteEnv(NBVEnv):
+    """``NBVEnv`` with ``Discrete(64)`` actions: Fibonacci directions of the region at the middle radius.
+
+    ## Action Space
+
+    Candidate k has the azimuth that the spiral gives it, counted from the first camera's (from +Z with
+    ``frame="world"``). ``action_masks()`` and ``info["action_mask"]`` are False for the candidates taken or
+    within 5 degrees of a view; choosing such a one costs ``invalid_penalty`` and spends the view.
+    The budget is at most 64 views. All else is as in ``NBVEnv``.
+
+    ## Version History
+
+    - v0: first version.
+    """
+
+    def __init__(self, render_mode: str | None = None, action: str = "candidates", **arguments: Any) -> None:
+        _check_choice("action", action, ("candidates",))
+        super().__init__(render_mode, action=action, **arguments)
+
+    def action_masks(self) -> np.ndarray:
+        """(64,) bool: which candidates are left."""
+        return self.task.action_mask(self.task.episode(0))
+
+
+class NBVVectorEnv(TaskVectorEnv):
+    """Many episodes of ``NBVEnv`` at once, one backbone call for all."""
+
+    task_type = NBV
+    task: NBV
+
+
+class NBVDiscreteVectorEnv(NBVVectorEnv):
+    """Many episodes of ``NBVDiscreteEnv`` at once."""
+
+    def __init__(self, num_envs: int = 1, *, action: str = "candidates", **arguments: Any) -> None:
+        _check_choice("action", action, ("candidates",))
+        super().__init__(num_envs, action=action, **arguments)
+
+    def action_masks(self) -> np.ndarray:
+        """(N, 64) bool: which candidates are left."""
+        return np.stack([self.task.action_mask(self.task.episode(row)) for row in range(self.num_envs)])

@@ -1,0 +1,253 @@
+"""Sets of objects, which ``scenes=`` names: files are listed at opening and read when they are asked for."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import yaml
+
+from spatial_envs.mesh import Mesh, MeshError
+from spatial_envs.mesh_files import SUFFIXES, read_mesh
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+SPLITS = ("train", "validation", "test", "test_category")
+PROCEDURAL = {  # first seed and number of objects; only test_category has the families of TEST_FAMILIES
+    "train": (0, 4096),
+    "validation": (1_000_000, 64),
+    "test": (2_000_000, 128),
+    "test_category": (3_000_000, 128),
+}
+
+
+class Layout(NamedTuple):
+    """How a data set lays out its files: what matches ``pattern`` under its root is an object."""
+
+    title: str
+    pattern: str
+    up: str
+    name: slice  # the folders of the path (without its suffix) that name an object
+
+
+LAYOUTS = (
+    Layout("Google Scanned Objects", "*/meshes/model.obj", "z", slice(0, 1)),
+    Layout("YCB", "*/google_16k/textured.obj", "z", slice(0, 1)),
+    Layout("ShapeNetCore v2", "*/*/models/model_normalized.obj", "y", slice(0, 2)),
+    Layout("OmniObject3D", "raw_scans/*/*/Scan/Scan.obj", "y", slice(1, 3)),
+    Layout("Objaverse", "glbs/*/*.glb", "y", slice(2, 3)),
+)
+
+
+class _File(NamedTuple):
+    path: str
+    up: str
+
+    def load(self) -> Mesh:
+        return read_mesh(self.path, self.up).normalised()
+
+
+class _Seed(NamedTuple):
+    seed: int
+    unseen_family: bool
+
+    def load(self) -> Mesh:
+        from spatial_envs.procedural import TEST_FAMILIES, TRAIN_FAMILIES, procedural_object
+
+        return procedural_object(self.seed, TEST_FAMILIES if self.unseen_family else TRAIN_FAMILIES)
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectSet:
+    """Objects of one split, in a fixed order.
+
+    names   one for each object, without doubles
+    label   what tables call the set
+    leaky   True where there are no splits, so that train = test
+    """
+
+    names: tuple[str, ...]
+    label: str
+    leaky: bool
+    sources: Sequence[_File | _Seed] = field(repr=False)
+    _broken: set[int] = field(default_factory=set, init=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name_or_index: str | int) -> int:
+        """The index of an object given by its name or index; ValueError for one that is not in the set."""
+        if isinstance(name_or_index, str):
+            if name_or_index in self.names:
+                return self.names.index(name_or_index)
+            close = difflib.get_close_matches(name_or_index, self.names, 5, cutoff=0.4) or self.names[:5]
+            raise ValueError(
+                f"object: got {name_or_index!r}, not in {self.label}; close to it: {', '.join(close)}"
+            )
+        if isinstance(name_or_index, bool) or not isinstance(name_or_index, int | np.integer):
+            raise ValueError(f"object: got {name_or_index!r}, expected a name or an index")
+        if not 0 <= name_or_index < len(self):
+            raise ValueError(f"object: got {name_or_index}, expected 0 to {len(self) - 1} ({self.label})")
+        return int(name_or_index)
+
+    def first(self, count: int) -> ObjectSet:
+        """The first ``count`` objects as a set of their own."""
+        return replace(self, names=self.names[:count], sources=self.sources[:count])
+
+    def load(self, index: int) -> Mesh:
+        """The object, Y up, normalised to a bounding radius of 0.5 m; MeshError where its file is broken."""
+        return self.sources[self.index(index)].load()
+
+    def draw(self, rng: np.random.Generator, build: Callable[[int], T]) -> tuple[int, T]:
+        """A uniformly drawn index and ``build(index)``, passing over files that are broken.
+
+        ``build`` calls ``load`` and may raise MeshError: then the file is reported in one warning and
+        remembered, and another index is drawn. What is drawn depends on ``rng`` and which files are broken,
+        never on when that was noticed. MeshError where the only file is broken, ValueError where all are.
+        """
+        while len(self._broken) < len(self):
+            index = int(rng.integers(len(self)))
+            if index in self._broken:
+                continue
+            try:
+                return index, build(index)
+            except MeshError as error:
+                if len(self) == 1:
+                    raise
+                self._broken.add(index)
+                skipped = f"skipped {len(self._broken)} of {len(self)} files"
+                warnings.warn(f"{self.label}: {skipped}: {error}", stacklevel=2)
+        raise ValueError(f"scenes: all {len(self)} files of {self.label} are broken; the warnings say why")
+
+
+def open_objects(scenes: str | Path, split: str = "train", up: str = "auto") -> ObjectSet:
+    """The objects of a split.
+
+    scenes: "procedural"; a mesh file; a folder (all below it, or one of LAYOUTS by its root); or a YAML file
+
+            up: auto                          # optional: auto | y | z
+            splits:                           # any of train, validation, test; paths relative to the file
+              train: [chair.obj, folder]
+              test: [table.glb]
+
+    split:  "train", "validation", "test", and for "procedural" also "test_category" (families never trained
+            on). A file or folder has no splits: each split is all of it, and the set is ``leaky``.
+    up:     the up axis of files, "y", "z", or "auto": as LAYOUTS has it, and Y for everything else.
+    Raises ValueError that names the argument, or the file and key, what was got and what was expected.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split: got {split!r}, expected one of {', '.join(SPLITS)}")
+    if up not in ("auto", "y", "z"):
+        raise ValueError(f"up: got {up!r}, expected 'auto', 'y' or 'z'")
+    if str(scenes) == "procedural":
+        return _procedural(split, up)
+    if split == "test_category":
+        raise ValueError(
+            f"split: 'test_category' exists for scenes='procedural' only; got scenes={str(scenes)!r}"
+        )
+    path = Path(os.path.abspath(Path(scenes).expanduser()))
+    if not path.exists():
+        typo = difflib.SequenceMatcher(None, str(scenes).lower(), "procedural").ratio() > 0.7
+        hint = "; did you mean 'procedural'?" if typo else ""
+        expected = "'procedural', a mesh file, a folder or a scene-set YAML"
+        raise ValueError(f"scenes: {str(scenes)!r} does not exist{hint}; expected {expected}")
+    has_splits = path.is_file() and path.suffix.lower() in (".yaml", ".yml")
+    label = f"{path.name}/{split}" if has_splits else path.name
+    named = _scene_set(path, split, up) if has_splits else _listed(path, up, "scenes")
+    axes = " and ".join(sorted({file.up.upper() for file in named.values()}))
+    logger.info("%s: %d objects, %s up (up=%r)", label, len(named), axes, up)
+    return ObjectSet(tuple(named), label, not has_splits, tuple(named.values()))
+
+
+def _procedural(split: str, up: str) -> ObjectSet:
+    if up == "z":
+        raise ValueError("up: got 'z', but procedural objects are made with Y up")
+    first, count = PROCEDURAL[split]
+    seeds = range(first, first + count)
+    sources = tuple(_Seed(seed, split == "test_category") for seed in seeds)
+    return ObjectSet(tuple(f"procedural-{seed:07d}" for seed in seeds), f"procedural/{split}", False, sources)
+
+
+def _listed(path: Path, up: str, where: str) -> dict[str, _File]:
+    """Mesh files by name, sorted: the file itself, or what is in the folder. ``where`` begins the errors."""
+    if path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise ValueError(
+                f"{where}: {path} is no mesh file; endings read: {' '.join(SUFFIXES)}, or .yaml for a set"
+            )
+        return {path.stem: _File(str(path), "y" if up == "auto" else up)}
+    for layout in LAYOUTS:
+        if files := sorted(path.glob(layout.pattern)):
+            axis = layout.up if up == "auto" else up
+            cut = {"/".join(f.relative_to(path).with_suffix("").parts[layout.name]): f for f in files}
+            return {name: _File(str(file), axis) for name, file in cut.items()}
+    files = []
+    for folder, inner, names in os.walk(path, followlinks=True):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        files += [Path(folder, n) for n in names if n.lower().endswith(SUFFIXES) and not n.startswith(".")]
+    if not files:
+        raise ValueError(f"{where}: no mesh file in {path}; endings looked for: {' '.join(SUFFIXES)}")
+    full = {file.relative_to(path).as_posix(): file for file in sorted(files)}
+    stems = Counter(name.rpartition(".")[0] for name in full)
+    axis = "y" if up == "auto" else up
+    return {
+        (name if stems[stem] > 1 else stem): _File(str(file), axis)
+        for name, file in full.items()
+        for stem in [name.rpartition(".")[0]]
+    }
+
+
+def _scene_set(path: Path, split: str, up: str) -> dict[str, _File]:
+    """The objects of a split of a scene-set YAML; all splits are listed, so that a file in two is noticed."""
+    try:
+        content = yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: not a plain YAML file: {error}") from error
+    content = _mapping(path, "the file", content, ("up", "splits"))
+    axis = content.get("up", "auto")
+    if axis not in ("auto", "y", "z"):
+        raise ValueError(f"{path}: up: got {axis!r}, expected 'auto', 'y' or 'z'")
+    if "splits" not in content:
+        raise ValueError(f"{path}: splits: missing; expected a mapping of {', '.join(SPLITS[:3])}")
+    splits = _mapping(path, "splits", content["splits"], SPLITS[:3])
+    if split not in splits:
+        raise ValueError(f"{path}: splits: {split!r} is missing; it has {', '.join(splits) or 'none'}")
+    objects: dict[str, dict[str, _File]] = {}
+    seen: dict[str, str] = {}
+    for key, entries in splits.items():
+        where = f"{path}: splits: {key}"
+        if not isinstance(entries, list) or not entries or not all(isinstance(e, str) and e for e in entries):
+            raise ValueError(f"{where}: got {entries!r}, expected a list of paths")
+        objects[key] = {}
+        for entry in entries:
+            place = Path(os.path.abspath(path.parent / Path(entry).expanduser()))
+            if not place.exists():
+                raise ValueError(f"{where}: {entry!r} does not exist (looked for at {place})")
+            for name, file in _listed(place, axis if up == "auto" else up, where).items():
+                if file.path in seen:
+                    raise ValueError(
+                        f"{where}: {file.path} is already in {seen[file.path]}; expected it once"
+                    )
+                seen[file.path] = key
+                objects[key][entry if place.is_file() else f"{entry.rstrip('/')}/{name}"] = file
+    return objects[split]
+
+
+def _mapping(path: Path, key: str, value: object, allowed: tuple[str, ...]) -> dict:
+    """``value`` if it is a dict with allowed keys; ValueError otherwise."""
+    if not isinstance(value, dict):
+        raise ValueError(
+            f"{path}: {key}: got {type(value).__name__}, expected a mapping of {', '.join(allowed)}"
+        )
+    if unknown := [k for k in value if k not in allowed]:
+        raise ValueError(f"{path}: {key}: unknown key {unknown[0]!r}, expected {', '.join(allowed)}")
+    return value

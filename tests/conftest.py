@@ -1,0 +1,30 @@
+"""What all tests share: no window, no audio, and the real data beside the checkout where it is there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def meshes() -> Path:
+    """The folder with spot and bob, two real textured meshes."""
+    folder = SHARED / "meshes"
+    if not folder.is_dir():
+        pytest.skip(f"needs the meshes spot and bob in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder with what the real PyTorch3D and habitat-sim answered."""
+    folder = SHARED / "reference"
+    if not folder.is_dir():
+        pytest.skip(f"needs the reference data in {folder}")
+    return folder
