@@ -7,6 +7,8 @@ In the order in which data runs: action -> pose (``pose_from_action``) -> View (
 from __future__ import annotations
 
 import math
+import os
+import reprlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +38,7 @@ from spatial_envs.objects import open_objects
 from spatial_envs.picture import draw_next_best_view
 from spatial_envs.reference import Reference, build_reference
 from spatial_envs.rendering import Renderer, make_renderer
-from spatial_envs.task import Observation, TaskEnv, TaskVectorEnv
+from spatial_envs.task import Observation, TaskEnv, TaskVectorEnv, check_state
 from spatial_envs.view import View, stack_views
 
 FIXED_ELEVATION = 20.0  # degrees, of the fixed start
@@ -66,7 +68,7 @@ def pose_from_action(
         homogeneous = torch.cat([action * region.radius[1], torch.ones_like(action[:, :1])], dim=1)
         position = (frame_to_world @ homogeneous.unsqueeze(-1)).squeeze(-1)[:, :3]
     else:
-        east, north = _tangents(anchor)
+        east, north = tangents(anchor)
         a, b = action[:, :1], action[:, 1:2]
         length = (a * a + b * b).clamp_min(1e-24).sqrt()
         angle = math.pi * torch.maximum(a.abs(), b.abs())  # sin(angle) / length is finite at 0
@@ -81,7 +83,7 @@ def pose_from_action(
     return pose, inside
 
 
-def _tangents(anchor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def tangents(anchor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """East and north (B, 3) at unit directions (B, 3), the pole being +Y; at the poles east is +X."""
     x, z = anchor[:, :1], anchor[:, 2:]
     across = (x * x + z * z).sqrt()
@@ -197,16 +199,25 @@ class NBV:
         _check_range("views", views, 2, CANDIDATES if action == "candidates" else 100, int)
         _check_range("initial_views", initial_views, 1, views - 1, int)
         _check_range("fov", fov, 10, 120)
-        _check_range("invalid_penalty", invalid_penalty, 0, math.inf)
+        _check_range("invalid_penalty", invalid_penalty, 0, 1e6)
         _check_range("cache_size", cache_size, 1, math.inf, int)
         if stop_at is not None:
             _check_range("stop_at", stop_at, 0, 1)
         if isinstance(start, str):
             _check_choice("start", start, ("random", "fixed"))
+        elif start is None:
+            raise ValueError("start: got None; expected 'random', 'fixed' or degrees from 0 to 180")
         else:
             _check_range("start", start, 0, 180)
-        if np.shape(radius) != (2,) or not 0.5 < radius[0] <= radius[1] < math.inf:
-            raise ValueError(f"radius: got {radius!r}; expected (inner, outer), metres, 0.5 < inner <= outer")
+        expected = "(inner, outer), metres, 0.5 < inner <= outer"
+        bounds = _floats("radius", radius, expected)
+        if bounds.shape != (2,) or not 0.5 < bounds[0] <= bounds[1] < math.inf:
+            raise ValueError(f"radius: got {radius!r}; expected {expected}")
+        if not isinstance(scenes, (str, os.PathLike)):
+            raise ValueError(f"scenes: got {scenes!r}; expected 'procedural' or a path")
+        _check_device(device)
+        if cache_dir is not None and (not isinstance(cache_dir, (str, os.PathLike)) or os.path.isfile(cache_dir)):
+            raise ValueError(f"cache_dir: got {cache_dir!r}; expected None or a folder")
 
         self.backbone = make_backbone(backbone, backbone_kwargs, device)
         if reconstruction is None:
@@ -221,7 +232,7 @@ class NBV:
             _check_range("num_objects", num_objects, 1, len(self.objects), int)
             self.objects = self.objects.first(num_objects)
         self.renderer = make_renderer(renderer, device)
-        self.region = Region((float(radius[0]), float(radius[1])))
+        self.region = Region((float(bounds[0]), float(bounds[1])))
         self.lens = intrinsics(fov, self.image_size)
         self.fov, self.views, self.initial_views = fov, int(views), int(initial_views)
         self.start, self.frame, self.anchor, self.action = start, frame, anchor, action
@@ -233,9 +244,13 @@ class NBV:
         self.rows: list[Episode | None] = [None] * num_rows
 
         all_spaces = self._observation_spaces()
+        if observations is not None and (isinstance(observations, str) or not np.iterable(observations)):
+            raise ValueError(f"observations: got {observations!r}; expected a list of keys")
         for key in all_spaces if observations is None else observations:
             _check_choice("observations", key, tuple(all_spaces))
         chosen = {key: all_spaces[key] for key in all_spaces if observations is None or key in observations}
+        if not chosen:
+            raise ValueError(f"observations: got none; expected some of {', '.join(all_spaces)}")
         self.observation_space = spaces.Dict(chosen)
         if "features" in chosen:
             assert self.backbone is not None
@@ -523,13 +538,14 @@ class NBV:
 
     def render_view(self, row: int, cam_to_world: np.ndarray) -> View:
         """The row's object from any poses (..., 4, 4)."""
-        return self.renderer.render(
-            self.episode(row).mesh, np.asarray(cam_to_world), self.lens, self.image_size
-        )
+        poses = _floats("cam_to_world", cam_to_world, "finite (..., 4, 4)")
+        if poses.shape[-2:] != (4, 4) or not np.isfinite(poses).all():
+            raise ValueError(f"cam_to_world: got {reprlib.repr(cam_to_world)}; expected finite (..., 4, 4)")
+        return self.renderer.render(self.episode(row).mesh, poses, self.lens, self.image_size)
 
     def evaluate(self, row: int, cam_to_world: np.ndarray) -> np.ndarray:
         """(K,) float64: the gain that each pose (K, 4, 4) would bring; NaN outside the region."""
-        poses = np.asarray(cam_to_world, np.float32)
+        poses = _floats("cam_to_world", cam_to_world, "(K, 4, 4)").astype(np.float32)
         if poses.ndim != 3 or poses.shape[1:] != (4, 4):
             raise ValueError(f"cam_to_world: got shape {poses.shape}; expected (K, 4, 4)")
         episode = self.episode(row)
@@ -543,9 +559,14 @@ class NBV:
                 gains[k] = self._gain(episode.metrics, twin.metrics, episode.first)
         return gains
 
+    def poses_from_actions(self, row: int, actions: np.ndarray) -> np.ndarray:
+        """(K, 4, 4) float32: where each action (K, ...) would take the row's camera."""
+        checked = self._checked_actions(np.asarray(actions))
+        return self._poses([self.episode(row)] * len(checked), checked)[0]
+
     def action_from_pose(self, row: int, cam_to_world: np.ndarray) -> np.ndarray | np.integer:
         """The action that takes the row's camera to this pose (4, 4), or as near as actions reach."""
-        pose = np.asarray(cam_to_world, np.float64)
+        pose = _floats("cam_to_world", cam_to_world, "a finite (4, 4)")
         if pose.shape != (4, 4) or not np.isfinite(pose).all():
             raise ValueError(f"cam_to_world: got {pose.shape} {pose.tolist()}; expected a finite (4, 4)")
         episode = self.episode(row)
@@ -558,8 +579,8 @@ class NBV:
             action = (inverse_pose(episode.frame_to_world) @ [*centre, 1])[:3] / self.region.radius[1]
             return action.clip(-1, 1).astype(np.float32)
         anchor = self.anchor_direction(episode)
-        east, north = (t[0].numpy() for t in _tangents(torch.as_tensor(anchor)[None]))
-        heading = centre / radius @ episode.frame_to_world[:3, :3]
+        east, north = (t[0].numpy() for t in tangents(torch.as_tensor(anchor)[None]))
+        heading = centre / radius @ episode.frame_to_world[:3, :3] if radius > 1e-9 else anchor
         aside = np.array([heading @ east, heading @ north])
         angle = math.atan2(np.linalg.norm(aside), heading @ anchor)
         aside = aside / np.abs(aside).max() if np.abs(aside).max() > 1e-9 else np.array([1.0, 0.0])
@@ -579,8 +600,15 @@ class NBV:
         }  # fmt: skip
 
     def set_state(self, row: int, state: dict[str, Any]) -> None:
-        """Begin the row's episode again from its views."""
+        """Begin the row's episode again from its views. ValueError for what is no state of such a task."""
+        check_state("state['task']", state, {"object", "views", "gain", "invalid"})
         index, views = self.objects.index(state["object"]), state["views"]
+        shape = views.depth.shape if isinstance(views, View) else reprlib.repr(views)
+        least, most, size = self.initial_views, self.views, self.image_size
+        if not isinstance(shape, tuple) or shape[1:] != size or not least <= shape[0] <= most:
+            raise ValueError(
+                f"state['task']['views']: got {shape}; expected a View of {least} to {most} images of {size}"
+            )
         episode = self._episode(index, self._build(index), views.cam_to_world[0])
         self._absorb([episode], [views[: self.initial_views]])
         episode.first = episode.metrics
@@ -600,7 +628,8 @@ class NBV:
             if not ((actions >= 0) & (actions < space.n)).all():
                 raise ValueError(f"action: got {actions.tolist()}; expected 0 to {space.n - 1}")
             return actions
-        if actions.shape[1:] != space.shape or not np.issubdtype(actions.dtype, np.number):
+        real = np.issubdtype(actions.dtype, np.floating) or np.issubdtype(actions.dtype, np.integer)
+        if actions.shape[1:] != space.shape or not real:
             raise ValueError(
                 f"action: got {actions.dtype} of shape {actions.shape[1:]}; expected floats of shape {space.shape}"
             )
@@ -609,7 +638,7 @@ class NBV:
         return np.clip(actions.astype(np.float64), -1, 1)
 
     def _checked_views(self, views: Any) -> np.ndarray:
-        poses = np.asarray(views, np.float64)
+        poses = _floats("options['views']", views, f"({self.initial_views}, 4, 4)")
         if poses.shape != (self.initial_views, 4, 4):
             raise ValueError(
                 f"options['views']: got shape {poses.shape}; expected ({self.initial_views}, 4, 4), one "
@@ -640,7 +669,7 @@ def _unstack(views: View) -> list[View]:
 
 
 def _check_choice(name: str, value: Any, valid: Sequence[str]) -> None:
-    if value not in valid:
+    if not isinstance(value, str) or value not in valid:
         raise ValueError(f"{name}: got {value!r}; expected one of {', '.join(map(repr, valid))}")
 
 
@@ -650,13 +679,28 @@ def _check_range(name: str, value: Any, low: float, high: float, kind: type = fl
         raise ValueError(f"{name}: got {value!r}; expected {kind.__name__} from {low} to {high}")
 
 
+def _check_device(device: Any) -> None:
+    try:
+        if device != "auto":
+            torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device: got {device!r}; expected 'auto', 'cpu', 'cuda' or 'cuda:1'") from None
+
+
+def _floats(name: str, value: Any, expected: str) -> np.ndarray:
+    try:
+        return np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: got {reprlib.repr(value)}; expected {expected}") from None
+
+
 def _image_size(value: Any, patch: int) -> tuple[int, int]:
     size = (value, value) if isinstance(value, (int, np.integer)) else tuple(value) if np.shape(value) == (2,) else ()
     if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and 16 <= n <= 4096 for n in size):
         raise ValueError(f"image_size: got {value!r}; expected an integer or (H, W), 16 to 4096 pixels")
     for n in size:
         if n % patch:
-            below = max(n // patch, math.ceil(16 / patch)) * patch
+            below = min(max(n // patch, math.ceil(16 / patch)), 4096 // patch - 1) * patch
             raise ValueError(
                 f"image_size: got {value!r}; the backbone needs multiples of {patch}: {below} or {below + patch}"
             )
@@ -769,6 +813,10 @@ class NBVEnv(TaskEnv):
         """(K,) float64: the true gain of each candidate pose (K, 4, 4); NaN outside the region. The state
         does not change."""
         return self.task.evaluate(0, cam_to_world)
+
+    def poses_from_actions(self, actions: np.ndarray) -> np.ndarray:
+        """(K, 4, 4) float32 cam_to_world: where each of the actions (K, ...) would take the camera."""
+        return self.task.poses_from_actions(0, actions)
 
     def action_from_pose(self, cam_to_world: np.ndarray) -> np.ndarray | np.integer:
         """The action whose pose is, or is nearest to, ``cam_to_world`` (4, 4): the inverse of the action map."""

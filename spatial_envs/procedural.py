@@ -13,6 +13,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numba
 import numpy as np
@@ -26,23 +27,8 @@ from .mesh import Mesh
 Builder = Callable[[np.random.Generator], Mesh]
 
 TAU = 2 * np.pi
-QUADS = 8_000  # of a dual-contoured surface: fine enough for walls of 2 cm, and under 20,000 triangles
+QUADS = 7_000  # of a dual-contoured surface: fine enough for walls of 2 cm, and under 20,000 triangles
 FINEST = 130  # at most so many cells along the diagonal of a solid's bounding box
-
-
-def procedural_object(seed: int, families: Sequence[str] | None = None) -> Mesh:
-    """The object of this seed: watertight, 1,000-20,000 triangles, normalised (diameter 1 m), Y up.
-
-    families: names out of `FAMILIES`, one of which the seed chooses uniformly; default `TRAIN_FAMILIES`.
-    """
-    names = TRAIN_FAMILIES if families is None else tuple(families)
-    unknown = [name for name in names if name not in FAMILIES]
-    if unknown or not names:
-        raise ValueError(f"families={families!r}: unknown {unknown}, valid are {', '.join(FAMILIES)}")
-    rng = np.random.default_rng(seed)
-    mesh = FAMILIES[names[rng.integers(len(names))]](rng)
-    turned = mesh.vertices @ _turn(y=rng.uniform(0, TAU)).astype(np.float32)
-    return replace(mesh, vertices=turned).normalised()
 
 
 # ------------------------------------------------------------------------------ colours and textures
@@ -70,8 +56,10 @@ def _waves(rng: np.random.Generator, points: np.ndarray, frequency: float, octav
 
 
 def _pattern(rng: np.random.Generator, points: np.ndarray) -> np.ndarray:
-    """(V,) in [0, 1], how much of the second colour a point gets: stripes, gradient, spots, checks or noise."""
-    kind = rng.choice(["plain", "stripes", "gradient", "spots", "checks", "noise"], p=[0.34, 0.14, 0.18, 0.1, 0.04, 0.2])
+    """(V,) in [0, 1], the share of the second colour: stripes, a gradient, spots, checks or noise."""
+    kind = rng.choice(
+        ["plain", "stripes", "gradient", "spots", "checks", "noise"], p=[0.34, 0.14, 0.18, 0.1, 0.04, 0.2]
+    )
     axis = rng.normal(size=3)
     along = points @ (axis / np.linalg.norm(axis))
     if kind == "stripes":
@@ -104,7 +92,9 @@ def _texture(rng: np.random.Generator) -> np.ndarray:
     for _ in range(12):
         fx, fy = rng.integers(-7, 8, 2)  # whole waves, so that the texture repeats without a seam
         cloud += np.sin(TAU * (fx * x + fy * y) + rng.uniform(0, TAU)) / 6
-    kind = rng.choice(["bricks", "checks", "stripes", "dots", "wood", "marble"], p=[0.18, 0.07, 0.15, 0.1, 0.3, 0.2])
+    kind = rng.choice(
+        ["bricks", "checks", "stripes", "dots", "wood", "marble"], p=[0.18, 0.07, 0.15, 0.1, 0.3, 0.2]
+    )
     n = int(rng.integers(2, 6))
     if kind == "bricks":
         row = np.floor(y * 2 * n)
@@ -128,7 +118,9 @@ def _texture(rng: np.random.Generator) -> np.ndarray:
 # ------------------------------------------------------------------------- lattices: rings of points
 
 
-def _lattice(rng: np.random.Generator, rings: np.ndarray, loop: bool = False, inner: int | None = None) -> Mesh:
+def _lattice(
+    rng: np.random.Generator, rings: np.ndarray, loop: bool = False, inner: int | None = None
+) -> Mesh:
     """The closed surface through rings (M, N, 3) of points: a sphere, its ends closed by fans,
     or with loop=True a torus. From ring `inner` on it is another part (the inside of a vessel)."""
     ends = [rings, rings[:1]] if loop else [_pole(rings[0]), rings, _pole(rings[-1])]
@@ -155,7 +147,7 @@ def _lattice(rng: np.random.Generator, rings: np.ndarray, loop: bool = False, in
             place[-1] = place[0]
         else:
             place[0], place[-1] = place[0, 0], place[-1, 0]
-        used, where, rank = np.unique(place, return_index=True, return_inverse=True)
+        _, where, rank = np.unique(place, return_index=True, return_inverse=True)
         return Mesh(vertices[where], rank.reshape(-1)[faces].astype(np.int32), colors[where])
     repeats = rng.integers(1, 5, 2)
     v, u = np.meshgrid(np.linspace(0, repeats[1], m + 1), np.linspace(0, repeats[0], n + 1), indexing="ij")
@@ -186,7 +178,9 @@ def _deformed(rng: np.random.Generator, points: np.ndarray, strength: float = 1.
     x, z = x * (1 + taper * y), z * (1 + 0.6 * taper * y)
     x, z = x * np.cos(twist * y) + z * np.sin(twist * y), z * np.cos(twist * y) - x * np.sin(twist * y)
     radius = 1 / (bend if abs(bend) > 1e-3 else 1e-3)
-    return np.stack([radius - (radius - x) * np.cos(y / radius), (radius - x) * np.sin(y / radius), z], axis=-1)
+    return np.stack(
+        [radius - (radius - x) * np.cos(y / radius), (radius - x) * np.sin(y / radius), z], axis=-1
+    )
 
 
 def superquadric(rng: np.random.Generator) -> Mesh:
@@ -198,7 +192,9 @@ def superquadric(rng: np.random.Generator) -> Mesh:
         up[:, 0] += rng.uniform(1.5, 3.0)
     else:
         up = _superellipse(rng.uniform(0.25, 1.6), -TAU / 4, TAU / 4, 66)[1:-1]
-    rings = np.concatenate([up[:, None, :1] * around, np.broadcast_to(up[:, None, 1:], (len(up), 96, 1))], axis=-1)
+    rings = np.concatenate(
+        [up[:, None, :1] * around, np.broadcast_to(up[:, None, 1:], (len(up), 96, 1))], axis=-1
+    )
     rings = rings[..., [0, 2, 1]] * rng.uniform(0.45, 1.0, 3)
     rings *= 0.5 / np.abs(rings).max()
     return _lattice(rng, _deformed(rng, rings) @ Rotation.random(random_state=rng).as_matrix(), loop=toroid)
@@ -208,8 +204,12 @@ def blob(rng: np.random.Generator) -> Mesh:
     """A star-shaped body displaced by noise, smooth, ridged or dented: potatoes, rocks, sea urchins."""
     up = np.linspace(0, np.pi, 82)[1:-1]
     around = np.linspace(0, TAU, 96, endpoint=False)
-    sphere = np.stack(np.broadcast_arrays(np.sin(up)[:, None] * np.cos(around), np.cos(up)[:, None],
-                                          np.sin(up)[:, None] * np.sin(around)), axis=-1)  # fmt: skip
+    sphere = np.stack(
+        np.broadcast_arrays(
+            np.sin(up)[:, None] * np.cos(around), np.cos(up)[:, None], np.sin(up)[:, None] * np.sin(around)
+        ),
+        axis=-1,
+    )
     noise = _waves(rng, sphere, rng.uniform(0.6, 1.4), octaves=int(rng.integers(1, 3)))
     kind = rng.choice(["smooth", "ridged", "dented"])
     ridges = 1 - 2 * np.sqrt(noise**2 + 0.02)
@@ -233,10 +233,12 @@ def _hollow(low: Callable, height: float, wall: float, floor: float, count: int)
     keep = y > floor
     lip = np.linspace(0, np.pi, 7)[1:-1]
     middle, half = (low(y)[-1] + inside[-1]) / 2, (low(y)[-1] - inside[-1]) / 2
-    parts = [np.stack([np.linspace(0.15, 0.9, 6) * low(y)[0], np.zeros(6)], axis=-1),
-             np.stack([low(y), y], axis=-1),
-             np.stack([middle + half * np.cos(lip), height + half * np.sin(lip)], axis=-1),
-             np.stack([inside, y], axis=-1)[keep][::-1]]  # fmt: skip
+    parts = [
+        np.stack([np.linspace(0.15, 0.9, 6) * low(y)[0], np.zeros(6)], axis=-1),
+        np.stack([low(y), y], axis=-1),
+        np.stack([middle + half * np.cos(lip), height + half * np.sin(lip)], axis=-1),
+        np.stack([inside, y], axis=-1)[keep][::-1],
+    ]
     bottom = parts[-1][-1]
     parts.append(np.stack([np.linspace(0.9, 0.15, 6) * bottom[0], np.full(6, bottom[1])], axis=-1))
     return np.concatenate(parts), 6 + count + 4
@@ -249,7 +251,7 @@ def vessel(rng: np.random.Generator) -> Mesh:
     radii = rng.uniform(0.35, 1.0, len(knots)) * widest
     radii[-1] = max(radii[-1], 0.6 * widest)
     low = PchipInterpolator(knots, radii)
-    profile, inner = _hollow(low, height, rng.uniform(0.025, 0.05), rng.uniform(0.04, 0.3) * height, 45)
+    profile, inner = _hollow(low, height, rng.uniform(0.032, 0.05), rng.uniform(0.04, 0.3) * height, 45)
     angle = np.linspace(0, TAU, 64, endpoint=False)
     flute = 1 + rng.choice([0.0, 0.04, 0.09]) * np.cos(rng.integers(3, 9) * angle)
     oval = rng.uniform(0.6, 1.0)
@@ -264,14 +266,17 @@ def loft(rng: np.random.Generator) -> Mesh:
     y = np.linspace(0, 1, 45)
     size = PchipInterpolator(np.linspace(0, 1, 5), rng.uniform(0.14, 0.34, 5))
     if hollow:
-        profile, inner = _hollow(size, 1.0, 0.035, rng.uniform(0.05, 0.5), 45)
+        profile, inner = _hollow(size, 1.0, 0.045, rng.uniform(0.05, 0.5), 45)
     else:
         caps = np.linspace(0.2, 0.85, 4)[:, None]
         sides = np.stack([size(y), y], axis=-1)
         profile = np.concatenate([sides[0] * [1, 0] * caps, sides, sides[-1] * [1, 0] * caps[::-1] + [0, 1]])
     angle = np.linspace(0, TAU, 72, endpoint=False)
-    sections = [1 + rng.uniform(0, 0.25) * np.cos(rng.integers(1, 7) * angle + rng.uniform(0, TAU))
-                + rng.uniform(0, 0.12) * np.cos(rng.integers(2, 4) * angle) for _ in range(3)]  # fmt: skip
+    sections = []
+    for _ in range(3):
+        lobes = int(rng.integers(1, 7))
+        wave = rng.uniform(0, min(0.25, 0.6 / lobes)) * np.cos(lobes * angle + rng.uniform(0, TAU))
+        sections.append(1 + wave + rng.uniform(0, 0.12) * np.cos(rng.integers(2, 4) * angle))
     blend = PchipInterpolator([0, 0.5, 1], np.array(sections))(np.clip(profile[:, 1], 0, 1))
     r = profile[:, :1] * blend
     rings = np.stack([r * np.cos(angle), profile[:, 1:] - 0.5 + 0 * angle, r * np.sin(angle)], axis=-1)
@@ -287,7 +292,9 @@ def _curve(rng: np.random.Generator, count: int) -> tuple[np.ndarray, bool]:
     if kind == "knot":
         p, q = [(2, 3), (3, 2), (2, 5), (1, 4), (1, 6), (3, 4)][rng.integers(6)]
         r = 1 + rng.uniform(0.35, 0.5) * np.cos(q * t)
-        return np.stack([r * np.cos(p * t), rng.uniform(0.35, 0.9) * np.sin(q * t), r * np.sin(p * t)], -1), True
+        return np.stack(
+            [r * np.cos(p * t), rng.uniform(0.35, 0.9) * np.sin(q * t), r * np.sin(p * t)], -1
+        ), True
     if kind == "coil":
         turns, lean = rng.uniform(1.5, 4.5), rng.uniform(-0.6, 0.6)
         r = 1 + lean * (t / TAU - 0.5) * 2
@@ -303,7 +310,9 @@ def _thickness(points: np.ndarray, tangents: np.ndarray) -> float:
     another (Gonzalez and Maddocks 1999, Global curvature, thickness, and the ideal shapes of knots)."""
     apart = points[None] - points[:, None]
     square = (apart**2).sum(axis=-1)
-    across = np.sqrt(np.maximum(square - np.einsum("ijk,ik->ij", apart, tangents) ** 2, 1e-12 * square + 1e-30))
+    across = np.sqrt(
+        np.maximum(square - np.einsum("ijk,ik->ij", apart, tangents) ** 2, 1e-12 * square + 1e-30)
+    )
     np.fill_diagonal(square, np.inf)
     return float((square / (2 * across)).min())
 
@@ -335,7 +344,9 @@ def tube(rng: np.random.Generator) -> Mesh:
     swell = 1 - rng.uniform(0, 0.4) * (0.5 - 0.5 * np.cos(rng.integers(1, 5) * t + rng.uniform(0, TAU)))
     radius = min(0.85 * room, rng.uniform(0.05, 0.11)) * section * swell
     up = np.cross(tangents, side)
-    rings = radius[..., None] * (np.cos(angle)[:, None] * side[:, None] + np.sin(angle)[:, None] * up[:, None])
+    rings = radius[..., None] * (
+        np.cos(angle)[:, None] * side[:, None] + np.sin(angle)[:, None] * up[:, None]
+    )
     rings = (rings + points[:, None]) @ Rotation.random(random_state=rng).as_matrix()
     return _lattice(rng, rings, loop=closed)
 
@@ -397,9 +408,10 @@ class Solid:
     def limb(self, start, stop, low, high=None, **how) -> None:
         """The hull of a ball of radius `low` at start and one of radius `high` at stop."""
         start, axis = np.asarray(start, float), np.asarray(stop, float) - start
-        length = np.linalg.norm(axis)
-        high = np.clip(low if high is None else high, low - 0.95 * length, low + 0.95 * length)
-        self._add(LIMB, start, (low, high, length), length + max(low, high), turn=_towards(axis), **how)
+        half = np.linalg.norm(axis) / 2
+        high = np.clip(low if high is None else high, low - 1.9 * half, low + 1.9 * half)
+        reach = half + max(low, high)
+        self._add(LIMB, start + axis / 2, (low, high, half), reach, turn=_towards(axis), **how)
 
     def arc(self, centre, major, minor, half_angle=np.pi, **how) -> None:
         """A piece of a torus round the Z axis, within half_angle of +Y."""
@@ -463,8 +475,11 @@ def _field(rows, low, high, cell) -> tuple[np.ndarray, np.ndarray]:
 def _distance(row, x, y, z):
     """Signed distance of a point from one primitive (Quilez, Distance functions)."""
     x, y, z = x - row[6], y - row[7], z - row[8]
-    x, y, z = (row[9] * x + row[10] * y + row[11] * z, row[12] * x + row[13] * y + row[14] * z,
-               row[15] * x + row[16] * y + row[17] * z)  # fmt: skip
+    x, y, z = (
+        row[9] * x + row[10] * y + row[11] * z,
+        row[12] * x + row[13] * y + row[14] * z,
+        row[15] * x + row[16] * y + row[17] * z,
+    )
     kind, s0, s1, s2, s3 = int(row[0]), row[18], row[19], row[20], row[21]
     if kind == 4:  # ellipsoid: an estimate, exact near the surface
         k0 = np.sqrt((x / s0) ** 2 + (y / s1) ** 2 + (z / s2) ** 2)
@@ -475,14 +490,14 @@ def _distance(row, x, y, z):
         k = x * s0 + y * s1 if s1 * x > s0 * y else np.sqrt(x * x + y * y)
         return np.sqrt(max(x * x + y * y + z * z + s2 * s2 - 2 * s2 * k, 0.0)) - s3
     if kind == 2:  # limb
-        slope = (s0 - s1) / s2
+        slope = (s0 - s1) / (2 * s2)
         rise = np.sqrt(1 - slope * slope)
-        q = np.sqrt(x * x + z * z)
+        q, y = np.sqrt(x * x + z * z), y + s2
         k = y * rise - q * slope
         if k < 0:
             return np.sqrt(q * q + y * y) - s0
-        if k > rise * s2:
-            return np.sqrt(q * q + (y - s2) ** 2) - s1
+        if k > rise * 2 * s2:
+            return np.sqrt(q * q + (y - 2 * s2) ** 2) - s1
         return q * rise + y * slope - s0
     if kind == 1:
         flat = _trapezoid(np.sqrt(x * x + z * z), y, s0, s1, s2)
@@ -527,8 +542,8 @@ def _fill(field, origin, cell, rows):
                 half = abs(row[9 + k]) * wide + abs(row[12 + k]) * row[20] + abs(row[15 + k]) * deep + row[4]
                 low, high = row[6 + k] - half, row[6 + k] + half
             elif row[0] == 2:
-                end = row[6 + k] + row[12 + k] * row[20]
-                low, high = min(row[6 + k] - row[18], end - row[19]), max(row[6 + k] + row[18], end + row[19])
+                start, end = row[6 + k] - row[12 + k] * row[20], row[6 + k] + row[12 + k] * row[20]
+                low, high = min(start - row[18], end - row[19]), max(start + row[18], end + row[19])
             else:
                 low, high = row[6 + k] - row[5], row[6 + k] + row[5]
             first[k] = max(0, int(np.ceil((low - margin - origin[k]) / cell)))
@@ -589,7 +604,11 @@ def _unpinch(field):
                         corner[c] = field[i + (c & 1), j + (c >> 1 & 1), k + (c >> 2)] < 0
                         count += corner[c]
                     fill = -1
-                    for one, two in ((1, 2), (2, 4), (1, 4)):  # the three faces at corner 0, and their opposites
+                    for one, two in (
+                        (1, 2),
+                        (2, 4),
+                        (1, 4),
+                    ):  # the three faces at corner 0, and their opposites
                         for base in (0, 7 - one - two):
                             a, b, c, d = base, base + one, base + one + two, base + two
                             if corner[a] == corner[c] and corner[b] == corner[d] and corner[a] != corner[b]:
@@ -605,7 +624,7 @@ def _unpinch(field):
 @numba.njit(cache=True, nogil=True)
 def _dual_contour(field, origin, cell, rows):
     """Vertices (V, 3), faces (F, 3) and the part of every vertex (V,): dual contouring (Ju, Losasso, Schaefer
-    and Warren 2002), the vertex of a cell where the tangent planes of its crossings meet, kept in the cell."""
+    and Warren 2002); a cell's vertex lies where the tangent planes of its crossings meet, or near."""
     nx, ny, nz = field.shape
     index = np.full((nx, ny, nz), -1, np.int32)
     total = _crossings(field)
@@ -653,8 +672,8 @@ def _dual_contour(field, origin, cell, rows):
     vertices, parts = np.zeros((found, 3)), np.zeros(found, np.int32)
     for v in range(found):
         place = _meeting_point(sums[v])
-        for axis in range(3):  # a tenth of a cell away from the next cell, so that no triangle vanishes
-            place[axis] = min(max(place[axis], cells[v, axis] + 0.1), cells[v, axis] + 0.9)
+        for axis in range(3):  # a little away from the next cell, so that no triangle vanishes
+            place[axis] = min(max(place[axis], cells[v, axis] + 0.03), cells[v, axis] + 0.97)
             vertices[v, axis] = origin[axis] + cell * place[axis]
         parts[v] = _evaluate(rows, vertices[v, 0], vertices[v, 1], vertices[v, 2], 3 * cell)[1]
     faces = np.zeros((2 * quad, 3), np.int32)
@@ -670,7 +689,7 @@ def _dual_contour(field, origin, cell, rows):
 def _root(rows, origin, cell, start, step, inside):
     """Where on a grid edge the surface is, in [0, 1]: halved, as near thin walls the field is not linear."""
     low, high, at_low, at_high = 0.0, 1.0, -1.0 if inside else 1.0, 1.0 if inside else -1.0
-    for _ in range(5):
+    for _ in range(3):
         t = (low + high) / 2
         x = origin[0] + cell * (start[0] + t * step[0])
         y = origin[1] + cell * (start[1] + t * step[1])
@@ -736,8 +755,14 @@ def _box_projected(rng: np.random.Generator, vertices, faces, parts) -> Mesh:
     choice = rng.integers(-1, 2, parts.max() + 1)
     choice[rng.integers(len(choice))] = 0
     colors = _paint(rng, vertices, parts, pale=0.5)[keys // 3]
-    return Mesh(place, index.reshape(-1, 3).astype(np.int32), colors, uv.astype(np.float32), textures,
-                choice[parts[faces[:, 0]]].astype(np.int32))  # fmt: skip
+    return Mesh(
+        place,
+        index.reshape(-1, 3).astype(np.int32),
+        colors,
+        uv.astype(np.float32),
+        textures,
+        choice[parts[faces[:, 0]]].astype(np.int32),
+    )
 
 
 # ------------------------------------------------------------------------------- families of solids
@@ -750,7 +775,7 @@ def _some(rng: np.random.Generator, chance: float) -> bool:
 
 
 def _legs(s: Solid, rng, w, d, top, part) -> None:
-    """Four feet from y = 0 up to `top` under a plate of half width w and half depth d; at times a stretcher."""
+    """Four feet from y = 0 up to `top` under a plate of half sizes w, d; at times a stretcher."""
     splay, thick, taper = rng.uniform(0.0, 0.25), rng.uniform(0.02, 0.035), rng.uniform(0.6, 1.0)
     feet = [(x * w, z * d) for x in (-0.88, 0.88) for z in (-0.88, 0.88)]
     square = _some(rng, 0.4)
@@ -761,7 +786,9 @@ def _legs(s: Solid, rng, w, d, top, part) -> None:
             s.limb((x * (1 + splay), thick, z * (1 + splay)), (x, top, z), thick * taper, thick, part=part)
     if _some(rng, 0.5):
         y, out = top * rng.uniform(0.25, 0.5), 1 + splay * 0.6
-        for (x, z), (x2, z2) in [(feet[0], feet[2]), (feet[1], feet[3]), (feet[0], feet[1])][rng.integers(2) :]:
+        for (x, z), (x2, z2) in [(feet[0], feet[2]), (feet[1], feet[3]), (feet[0], feet[1])][
+            rng.integers(2) :
+        ]:
             s.limb((x * out, y, z * out), (x2 * out, y, z2 * out), 0.017, part=part)
 
 
@@ -781,7 +808,9 @@ def _still_life(s: Solid, rng, x, y, z, room, height, part) -> None:
     if kind == "bowl":
         tall = min(tall, size)
         s.cone((x, y + tall / 2, z), size * 0.55, size, tall / 2 + 0.005, part=part)
-        s.cone((x, y + tall / 2 + 0.03, z), size * 0.55 - 0.02, size - 0.02, tall / 2, part=part + 1, cut=True)
+        s.cone(
+            (x, y + tall / 2 + 0.03, z), size * 0.55 - 0.02, size - 0.02, tall / 2, part=part + 1, cut=True
+        )
     elif kind == "bottle":
         s.cone((x, y + tall * 0.3, z), size * 0.5, size * 0.45, tall * 0.3 + 0.005, part=part, rounding=0.015)
         s.limb((x, y + tall * 0.4, z), (x, y + tall * 0.95, z), size * 0.4, 0.018, part=part)
@@ -790,14 +819,21 @@ def _still_life(s: Solid, rng, x, y, z, room, height, part) -> None:
         while level < y + tall - 0.02:
             thick = rng.uniform(0.015, 0.03)
             half = (size * rng.uniform(0.6, 0.8), thick + 0.003, size * rng.uniform(0.4, 0.6))
-            s.box((x, level + thick, z), half, turn=_turn(y=turn + rng.normal() * 0.15), part=part + rng.integers(2))
+            s.box(
+                (x, level + thick, z),
+                half,
+                turn=_turn(y=turn + rng.normal() * 0.15),
+                part=part + rng.integers(2),
+            )
             level += 2 * thick
     elif kind == "ball":
         radius = min(size, tall / 2)
         s.ellipsoid((x, y + radius * 0.95, z), (radius, radius, radius), part=part)
     elif kind == "box":
-        half = np.array([size * 0.65, tall / 2 + 0.003, size * 0.6])
-        s.box((x, y + tall / 2, z), half, turn=_turn(y=rng.uniform(0, 1.5)), top=rng.uniform(0.6, 1), part=part)
+        turn, top = _turn(y=rng.uniform(0, 1.5)), rng.uniform(0.6, 1)
+        s.box(
+            (x, y + tall / 2, z), (size * 0.65, tall / 2 + 0.003, size * 0.6), turn=turn, top=top, part=part
+        )
     else:
         size = min(size * 0.7, tall / 2)
         s.arc((x + size, y + size, z), size * 0.6, 0.02, turn=_turn(y=0), part=part)
@@ -877,8 +913,12 @@ def table(rng: np.random.Generator) -> Mesh:
         for y in (np.arange(count) + 0.5) * high / count:
             out = _some(rng, 0.4) * d * u(0.3, 0.9)
             s.box((w * 0.65, y, d * 0.9 + out), (w * 0.28, high / count * 0.4, d * 0.5), part=1)
-            s.box((w * 0.65, y + 0.03, d * 0.9 + out), (w * 0.28 - 0.025, high / count * 0.4, d * 0.5 - 0.03),
-                  part=2, cut=True)  # fmt: skip
+            s.box(
+                (w * 0.65, y + 0.03, d * 0.9 + out),
+                (w * 0.28 - 0.025, high / count * 0.4, d * 0.5 - 0.03),
+                part=2,
+                cut=True,
+            )
         s.box((-w * 0.9, high / 2, 0), (0.022, high / 2, d * 0.9), part=0)
     if disc:
         s.cone((0, high, 0), w, w, 0.02, part=1)
@@ -886,7 +926,9 @@ def table(rng: np.random.Generator) -> Mesh:
         s.box((0, high, 0), (w, 0.02, d), part=1)
     spots = [(-0.55, -0.4), (0.5, -0.3), (-0.1, 0.35), (0.05, -0.3), (-0.6, 0.45)]
     for n in rng.permutation(5)[: rng.integers(1, 5)]:
-        _still_life(s, rng, spots[n][0] * w, high + 0.018, spots[n][1] * d, u(0.06, 0.12), u(0.12, 0.3), 3 + 2 * n)
+        _still_life(
+            s, rng, spots[n][0] * w, high + 0.018, spots[n][1] * d, u(0.06, 0.12), u(0.12, 0.3), 3 + 2 * n
+        )
     return s.mesh(rng)
 
 
@@ -906,9 +948,11 @@ def shelf(rng: np.random.Generator) -> Mesh:
     """A case of irregular compartments, some open at the back, with books, bowls and bottles in them."""
     s, u = Solid(), rng.uniform
     w, h, d = u(0.2, 0.45), u(0.3, 0.5), u(0.1, 0.17)
-    s.box((0, h, 0), (w, h, d), part=0, top=rng.choice([1.0, u(0.8, 1.0)]))
+    s.box((0, h, 0), (w, h, d), part=0, top=rng.choice([1.0, u(1.0, 1.2)]))
     through = u(0, 0.7)
-    rooms = _compartments(rng, np.array([-w, 0.0]) + 0.03, np.array([w, 2 * h]) - 0.03, int(rng.integers(2, 4)))
+    rooms = _compartments(
+        rng, np.array([-w, 0.0]) + 0.03, np.array([w, 2 * h]) - 0.03, int(rng.integers(2, 4))
+    )
     for low, high in rooms:
         back = 0.3 if _some(rng, through) else d - 0.025
         middle, half = (low + high) / 2, (high - low) / 2
@@ -920,7 +964,11 @@ def shelf(rng: np.random.Generator) -> Mesh:
             at = low[0] + 0.004
             while at < high[0] - 0.05 and not _some(rng, 0.12):
                 thick, size = u(0.014, 0.024), tall * u(0.3, 0.45)
-                s.box((at + thick, y + size - 0.005, 0.02), (thick + 0.002, size, u(0.5, 0.7) * d), part=2 + rng.integers(4))
+                s.box(
+                    (at + thick, y + size - 0.005, 0.02),
+                    (thick + 0.002, size, u(0.5, 0.7) * d),
+                    part=2 + rng.integers(4),
+                )
                 at += 2 * thick
         elif _some(rng, 0.6):
             _still_life(s, rng, x, y - 0.003, 0.01, min(wide * 0.45, d * 0.75), tall * 0.85, 6 + 2 * (n % 3))
@@ -938,20 +986,31 @@ def lamp(rng: np.random.Generator) -> Mesh:
     bent = int(rng.integers(1, 4))
     for n in range(bent):
         lean = 0 if bent == 1 else u(0.2, 1.2) * (-1) ** n
-        joints.append(joints[-1] + _turn(y=u(-0.4, 0.4)) @ [np.sin(lean), np.cos(lean), 0] * u(0.5, 0.9) / bent)
+        joints.append(
+            joints[-1] + _turn(y=u(-0.4, 0.4)) @ [np.sin(lean), np.cos(lean), 0] * u(0.5, 0.9) / bent
+        )
     end, turn = joints[-1], _turn(z=0 if bent == 1 else u(-1.2, 0.4))
     middle = end - turn @ [0, tall * 0.3, 0]
     s.cone(middle, wide, narrow, tall, turn=turn, part=1)
-    s.cone(middle - turn @ [0, 0.025, 0], wide - 0.022, narrow - 0.022, tall, turn=turn, part=2, cut=True, rounding=0.0)
+    s.cone(
+        middle - turn @ [0, 0.025, 0],
+        wide - 0.022,
+        narrow - 0.022,
+        tall,
+        turn=turn,
+        part=2,
+        cut=True,
+        rounding=0.0,
+    )
     if _some(rng, 0.5):
         s.cone((0, 0.025, 0), low, low * u(0.5, 1.0), 0.025, part=0)
     else:
         s.box((0, 0.025, 0), (low, 0.025, low * u(0.6, 1.0)), part=0, turn=_turn(y=u(0, 1)))
     if bent == 1 and _some(rng, 0.6):
         s.ellipsoid((0, u(0.1, 0.3), 0), (u(0.07, 0.13), u(0.1, 0.2), u(0.07, 0.13)), part=3, blend=0.05)
-    for a, b in zip(joints, joints[1:], strict=False):
+    for a, b in pairwise(joints):
         s.limb(a, b, 0.02, part=0)
-        s.limb(b - [0, 0, 0.025], b + [0, 0, 0.025], 0.03, part=3)
+        s.limb(b - (0, 0, 0.025), np.add(b, (0, 0, 0.025)), 0.03, part=3)
     top = middle + turn @ [0, tall * 0.97, 0]
     s.limb(end, top, 0.02, part=0)
     s.ellipsoid(middle + turn @ [0, tall * 0.25, 0], np.full(3, min(0.055, narrow * 0.6)), part=4)
@@ -977,25 +1036,42 @@ def mug(rng: np.random.Generator) -> Mesh:
             ring = half * u(0.5, 0.75)
             s.arc((side * (middle + ring * 0.2), u(-0.1, 0.15) * half, 0), ring, minor, part=1)
         if kind == "jug" and count == 1:
-            s.limb((-middle * 0.7, -half * 0.4, 0), (-middle - u(0.15, 0.3), half * u(0.7, 1.2), 0), 0.06, 0.03,
-                   part=2, blend=0.04)  # fmt: skip
+            s.limb(
+                (-middle * 0.7, -half * 0.4, 0),
+                (-middle - u(0.15, 0.3), half * u(0.7, 1.2), 0),
+                0.06,
+                0.03,
+                part=2,
+                blend=0.04,
+            )
     body = {"blend": 0.03, "turn": _turn(y=u(0, TAU))}
+    slope = (high - low) / (2 * half)
+    inset = slope * floor - wall * np.hypot(1, slope)  # the cavity is raised by the floor
     if oval:
-        s.box((0, 0, 0), (low, half, min(low, high) * 0.8), top=high / low, rounding=0.04, **body)
-        s.box((0, floor, 0), (low - wall, half, min(low, high) * 0.8 - wall), top=(high - wall) / (low - wall),
-              rounding=0.03, turn=body["turn"], part=3, cut=True)  # fmt: skip
+        deep = min(low, high) * 0.8
+        s.box((0, 0, 0), (low, half, deep), top=high / low, rounding=0.04, **body)
+        room, top = (low + inset, half, deep - wall), (high + inset) / (low + inset)
+        s.box((0, floor, 0), room, top=top, rounding=0.02, turn=body["turn"], part=3, cut=True)
     else:
         s.cone((0, 0, 0), low, high, half, rounding=0.012, **body)
-        s.cone((0, floor, 0), low - wall, high - wall, half, rounding=0.008, part=3, cut=True)
+        s.cone((0, floor, 0), low + inset, high + inset, half, rounding=0.008, part=3, cut=True)
     if kind == "basket" and _some(rng, 0.7):
         for angle in np.arange(9) * np.pi / 9:
-            s.box((0, u(-0.1, 0.1) * half, 0), (0.6, half * 0.55, 0.025), turn=_turn(y=angle), cut=True, rounding=0.002)
+            s.box(
+                (0, u(-0.1, 0.1) * half, 0),
+                (0.6, half * 0.55, 0.025),
+                turn=_turn(y=angle),
+                cut=True,
+                rounding=0.002,
+            )
     if _some(rng, 0.35):
         for angle in np.arange(3) * TAU / 3:
             x, z = low * 0.7 * np.cos(angle), low * 0.7 * np.sin(angle)
             s.limb((x, -half, z), (x * 1.3, -half - u(0.04, 0.12), z * 1.3), 0.035, 0.025, part=1)
     if kind != "basket" and _some(rng, 0.3):  # a spoon or brush left in it
-        s.limb((low * 0.3, -half + floor * 1.5, 0), (-high * 0.8, half + u(0.1, 0.3), u(-0.1, 0.1)), 0.02, part=4)
+        s.limb(
+            (low * 0.3, -half + floor * 1.5, 0), (-high * 0.8, half + u(0.1, 0.3), u(-0.1, 0.1)), 0.02, part=4
+        )
     return s.mesh(rng)
 
 
@@ -1018,13 +1094,22 @@ def creature(rng: np.random.Generator) -> Mesh:
             foot = knee + np.array([np.sin(swing * 0.3 - 0.3), -1, 0]) * leg * u(0.45, 0.6)
             s.limb(hip, knee, thick * 1.5, thick, part=0, blend=0.04)
             s.limb(knee, foot, thick, thick * 0.75, part=1, blend=0.02)
-            s.limb(foot, foot + [thick * 1.2, 0, 0], thick * 0.9, thick * 0.7, part=2, blend=0.02)
-    neck = chest + [u(0.08, 0.2), u(0.02, 0.4), rng.normal() * 0.06]
+            s.limb(foot, np.add(foot, (thick * 1.2, 0, 0)), thick * 0.9, thick * 0.7, part=2, blend=0.02)
+    neck = np.add(chest, (u(0.08, 0.2), u(0.02, 0.4), rng.normal() * 0.06))
     s.limb(chest, neck, girth * 0.65, u(0.05, 0.08), part=0, blend=0.06)
     size, yaw = u(0.07, 0.13), rng.normal() * 0.5
     ahead = np.array([np.cos(yaw), -u(0.0, 0.5), np.sin(yaw)])
-    s.ellipsoid(neck + ahead * size * 0.5, (size * 1.2, size, size * 0.9), turn=_turn(y=-yaw), part=3, blend=0.05)
-    s.limb(neck + ahead * size * 0.8, neck + ahead * size * u(1.6, 2.8), size * 0.6, size * 0.3, part=4, blend=0.03)
+    s.ellipsoid(
+        neck + ahead * size * 0.5, (size * 1.2, size, size * 0.9), turn=_turn(y=-yaw), part=3, blend=0.05
+    )
+    s.limb(
+        neck + ahead * size * 0.8,
+        neck + ahead * size * u(1.6, 2.8),
+        size * 0.6,
+        size * 0.3,
+        part=4,
+        blend=0.03,
+    )
     side = np.array([-np.sin(yaw), 0, np.cos(yaw)])
     kind = rng.choice(["ears", "horns", "none"], p=[0.5, 0.3, 0.2])
     for sign in (-1, 1) if kind != "none" else ():
@@ -1032,15 +1117,15 @@ def creature(rng: np.random.Generator) -> Mesh:
         tip = root + sign * side * reach * u(0.2, 0.8) + [-0.03, reach, 0]
         s.limb(root, tip, 0.035, 0.02, part=2, blend=0.01)
         if kind == "horns":
-            s.limb(tip, tip + [u(0.03, 0.12), 0.08, 0], 0.02, 0.018, part=2, blend=0.01)
+            s.limb(tip, np.add(tip, (u(0.03, 0.12), 0.08, 0)), 0.02, 0.018, part=2, blend=0.01)
     at, thick = rump, girth * 0.35
     for _ in range(rng.integers(1, 5)):
-        to = at + [-u(0.07, 0.13), rng.normal() * 0.09, rng.normal() * 0.07]
+        to = np.add(at, (-u(0.07, 0.13), rng.normal() * 0.09, rng.normal() * 0.07))
         s.limb(at, to, thick, max(thick * 0.8, 0.02), part=0, blend=0.03)
         at, thick = to, max(thick * 0.8, 0.02)
     for t in np.linspace(0.1, 0.9, 7) if _some(rng, 0.25) else []:  # a crest along the back
         root = rump + t * (chest - rump) + [0, girth * 0.7, 0]
-        s.limb(root, root + [-0.04, girth * u(0.5, 0.8), 0], 0.035, 0.018, part=2, blend=0.02)
+        s.limb(root, np.add(root, (-0.04, girth * u(0.5, 0.8), 0)), 0.035, 0.018, part=2, blend=0.02)
     return s.mesh(rng)
 
 
@@ -1048,22 +1133,28 @@ def building(rng: np.random.Generator) -> Mesh:
     """Wings and towers on a plinth, hollow, with arches, windows, roofs and battlements."""
     s, u = Solid(), rng.uniform
     s.box((0, -0.02, 0), (0.5, 0.03, 0.4), part=0, turn=_turn(y=u(-0.3, 0.3)))
-    roofs: list[Callable[[], None]] = []
+    roofs: list[tuple[Callable[..., None], tuple, dict]] = []  # put on when all the walls have been cut
     for x, z in [(-0.22, -0.1), (0.2, u(-0.15, 0.15)), (u(-0.2, 0.2), 0.2)][: rng.integers(2, 4)]:
         high, part = u(0.12, 0.42), 1 + 3 * len(roofs)
         if _some(rng, 0.35):
             r = u(0.11, 0.16)
-            s.cone((x, high, z), r, r * u(0.85, 1.0), high, part=part)
+            upper = r * u(0.85, 1.0)
+            s.cone((x, high, z), r, upper, high, part=part)
             for angle in np.arange(3) * TAU / 3 + u(0, 1):
                 away = _turn(y=angle) @ [0, 0, 0.1]
-                s.box((x + away[0], high * u(0.6, 1.4), z + away[2]), (0.03, 0.06, 0.12), turn=_turn(y=angle), cut=True)
-            s.cone((x, high, z), r - 0.03, r - 0.035, high - 0.03, part=part + 1, cut=True)
+                s.box(
+                    (x + away[0], high * u(0.6, 1.4), z + away[2]),
+                    (0.03, 0.06, 0.12),
+                    turn=_turn(y=angle),
+                    cut=True,
+                )
+            s.cone((x, high, z), r - 0.03, upper - 0.03, high - 0.03, part=part + 1, cut=True)
             if _some(rng, 0.6):
-                roofs.append(lambda x=x, z=z, r=r, y=2 * high, p=part, t=u(0.06, 0.16):
-                             s.cone((x, y + t - 0.005, z), r * 1.25, 0.02, t, part=p + 2))  # fmt: skip
+                t = u(0.06, 0.16)
+                roofs.append((s.cone, ((x, 2 * high + t - 0.005, z), r * 1.25, 0.02, t), {"part": part + 2}))
             else:
-                roofs.append(lambda x=x, z=z, r=r, y=2 * high, p=part: s.cone(
-                    (x, y, z), r - 0.03, r - 0.03, 0.07, part=p + 1, cut=True))  # fmt: skip
+                open_top = ((x, 2 * high, z), upper - 0.03, upper - 0.03, 0.07)
+                roofs.append((s.cone, open_top, {"part": part + 1, "cut": True}))
             continue
         w, d = u(0.12, 0.22), u(0.12, 0.19)
         s.box((x, high, z), (w, high, d), part=part)
@@ -1077,12 +1168,13 @@ def building(rng: np.random.Generator) -> Mesh:
             for across in (-0.5, 0.5):
                 s.box((x + across * w, y, z), (0.03, 0.05, 0.25), cut=True, part=part + 1)
         if _some(rng, 0.6):
-            roofs.append(lambda x=x, z=z, w=w, d=d, y=2 * high, p=part, t=u(0.05, 0.12):
-                         s.box((x, y + t - 0.005, z), (w + 0.04, t, d + 0.03), top=u(0.05, 0.4), part=p + 2))  # fmt: skip
+            t = u(0.05, 0.12)
+            gable = ((x, 2 * high + t - 0.005, z), (w + 0.04, t, d + 0.03))
+            roofs.append((s.box, gable, {"top": u(0.05, 0.4), "part": part + 2}))
         else:
-            roofs.append(lambda x=x, z=z, w=w, d=d, y=2 * high, p=part: _battlements(s, x, y, z, w, d, p + 2))
-    for roof in roofs:
-        roof()
+            roofs.append((_battlements, (s, x, 2 * high, z, w, d, part + 2), {}))
+    for put, place, how in roofs:
+        put(*place, **how)
     return s.mesh(rng)
 
 
@@ -1117,7 +1209,15 @@ def bracket(rng: np.random.Generator) -> Mesh:
     for _ in range(rng.integers(2, 7)):
         r = u(0.025, 0.06)
         s.cone((u(-0.85, 0.85) * w, 0, u(-0.8, 0.8) * d), r, r, 0.1, part=4, cut=True)
-    s.cone((x, h * u(0.7, 1.2), d * u(-0.4, 0.4)), u(0.05, 0.09), u(0.05, 0.09), 0.1, turn=ALONG_X, part=4, cut=True)
+    s.cone(
+        (x, h * u(0.7, 1.2), d * u(-0.4, 0.4)),
+        u(0.05, 0.09),
+        u(0.05, 0.09),
+        0.1,
+        turn=ALONG_X,
+        part=4,
+        cut=True,
+    )
     if _some(rng, 0.5):
         s.box((x, h * u(1.2, 1.5), d * u(-0.4, 0.4)), (0.1, 0.03, d * 0.3), part=4, cut=True)
     turn = Rotation.random(random_state=rng).as_matrix()
@@ -1135,7 +1235,9 @@ def _car(rng: np.random.Generator) -> Mesh:
     w, h, wheel = u(0.16, 0.23), u(0.06, 0.1), u(0.08, 0.12)
     lorry = _some(rng, 0.5)
     s.box((0, wheel + h, 0), (0.48, h, w), top=u(0.88, 1.0), part=0, rounding=0.025)
-    x, half, tall = (0.3, u(0.12, 0.17), u(0.1, 0.18)) if lorry else (u(-0.1, 0.05), u(0.2, 0.32), u(0.08, 0.13))
+    x, half, tall = (
+        (0.3, u(0.12, 0.17), u(0.1, 0.18)) if lorry else (u(-0.1, 0.05), u(0.2, 0.32), u(0.08, 0.13))
+    )
     roof = wheel + 2 * h + tall
     s.box((x, roof - 0.01, 0), (half, tall, w * 0.95), top=u(0.6, 0.95), part=1, rounding=0.02)
     s.box((x, roof, 0), (half * 0.7, tall * 0.6, w + 0.1), top=0.7, part=2, cut=True)
@@ -1147,7 +1249,9 @@ def _car(rng: np.random.Generator) -> Mesh:
         s.box((-0.17, wheel + 2 * h + 0.06, 0), (0.3 - 0.025, 0.12, w - 0.025), part=4, cut=True)
         for _ in range(rng.integers(1, 4)):
             size = u(0.06, 0.11)
-            s.ellipsoid((u(-0.35, 0), wheel + 2 * h + size * 0.8, u(-0.3, 0.3) * w), (size, size, size), part=5)
+            s.ellipsoid(
+                (u(-0.35, 0), wheel + 2 * h + size * 0.8, u(-0.3, 0.3) * w), (size, size, size), part=5
+            )
     else:
         s.box((-0.17, wheel + 2 * h + 0.15, 0), (0.3, u(0.14, 0.18), w), part=3)
         if _some(rng, 0.6):
@@ -1171,12 +1275,16 @@ def _aeroplane(rng: np.random.Generator) -> Mesh:
     for y in levels:
         for side in (-1, 1):
             turn = _turn(y=side * sweep, x=-side * u(0.0, 0.12))
-            s.box(np.array([0.1, y, 0]) + turn @ [0, 0, side * span / 2], (u(0.08, 0.12), 0.016, span / 2), turn=turn,
-                  part=1)  # fmt: skip
+            s.box(
+                np.array([0.1, y, 0]) + turn @ [0, 0, side * span / 2],
+                (u(0.08, 0.12), 0.016, span / 2),
+                turn=turn,
+                part=1,
+            )
     for z in (-0.3, 0.3) if len(levels) == 2 else ():
         for x in (0.05, 0.15):
             at = np.array([x - abs(z) * np.tan(sweep), 0, z])
-            s.limb(at + [0, levels[0], 0], at + [0, levels[1] + 0.02, 0], 0.018, part=4)
+            s.limb(np.add(at, (0, levels[0], 0)), np.add(at, (0, levels[1] + 0.02, 0)), 0.018, part=4)
     s.box((-0.4, 0.12, 0), (u(0.05, 0.08), 0.11, 0.016), turn=_turn(z=0.3), part=2)
     s.box((-0.42, u(0.05, 0.2), 0), (0.055, 0.015, u(0.13, 0.2)), part=2)
     s.ellipsoid((0.2, r * 0.9, 0), (0.1, 0.05, 0.04), part=3)
@@ -1206,7 +1314,13 @@ def tree(rng: np.random.Generator) -> Mesh:
             out = _towards(axis) @ [np.cos(angle), 0, np.sin(angle)]
             turned = axis + out * spread * u(0.6, 1.4) + [0, 0.15, 0]
             if _some(rng, 0.85):
-                grow(end - axis * thick, turned / np.linalg.norm(turned), length * u(0.6, 0.85), thick * 0.72, depth - 1)
+                grow(
+                    end - axis * thick,
+                    turned / np.linalg.norm(turned),
+                    length * u(0.6, 0.85),
+                    thick * 0.72,
+                    depth - 1,
+                )
 
     if _some(rng, 0.6):
         low, high, half = u(0.1, 0.15), u(0.14, 0.22), u(0.08, 0.14)
@@ -1215,7 +1329,14 @@ def tree(rng: np.random.Generator) -> Mesh:
         s.limb((0, -2 * half + 0.03, 0), (0, 0.02, 0), 0.05, part=0)
     else:
         for angle in np.arange(5) * TAU / 5 + rng.normal(size=5) * 0.3:
-            s.limb((0, 0.05, 0), (0.2 * np.cos(angle), -0.08, 0.2 * np.sin(angle)), 0.05, 0.02, part=0, blend=0.03)
+            s.limb(
+                (0, 0.05, 0),
+                (0.2 * np.cos(angle), -0.08, 0.2 * np.sin(angle)),
+                0.05,
+                0.02,
+                part=0,
+                blend=0.03,
+            )
     trunk = np.array([rng.normal() * 0.2, 1, rng.normal() * 0.2])
     grow(np.zeros(3), trunk / np.linalg.norm(trunk), u(0.25, 0.4), u(0.04, 0.08), 2)
     return s.mesh(rng)
@@ -1239,9 +1360,9 @@ def cage(rng: np.random.Generator) -> Mesh:
         if _some(rng, 0.3):
             s.limb(feet[n], tops[n - 1], bar * 0.9, part=2)
         if dome:
-            s.limb(tops[n], shift + [0, high + top * 0.8, 0], bar, part=0)
+            s.limb(tops[n], np.add(shift, (0, high + top * 0.8, 0)), bar, part=0)
     if dome:
-        s.arc(shift + [0, high + top * 0.8 + 0.07, 0], 0.06, 0.02, part=1)
+        s.arc(np.add(shift, (0, high + top * 0.8 + 0.07, 0)), 0.06, 0.02, part=1)
     for t in np.linspace(0, 1, int(rng.integers(2, 4)))[1:-1]:
         ring = feet + t * (tops - feet)
         for n in range(sides):
@@ -1275,14 +1396,52 @@ def sponge(rng: np.random.Generator) -> Mesh:
             s.ellipsoid(towards * half * u(0.7, 1.2), rng.uniform(0.1, 0.22, 3), part=1, cut=True, blend=0.03)
         else:
             aside = rng.normal(size=3) * 0.1
-            s.limb(aside - towards * u(-0.1, 0.7), aside + towards * 0.7, u(0.05, 0.1), part=2, cut=True, blend=0.02)
+            s.limb(
+                aside - towards * u(-0.1, 0.7),
+                aside + towards * 0.7,
+                u(0.05, 0.1),
+                part=2,
+                cut=True,
+                blend=0.02,
+            )
     return s.mesh(rng)
 
 
 FAMILIES: dict[str, Builder] = {
     build.__name__: build
-    for build in (superquadric, blob, vessel, loft, tube, mug, creature, table, shelf, lamp, building, bracket,
-                  tree, cage, sponge, chair, vehicle)
-}  # fmt: skip
+    for build in (
+        superquadric,
+        blob,
+        vessel,
+        loft,
+        tube,
+        mug,
+        creature,
+        table,
+        shelf,
+        lamp,
+        building,
+        bracket,
+        tree,
+        cage,
+        sponge,
+        chair,
+        vehicle,
+    )
+}
 TEST_FAMILIES: tuple[str, ...] = ("chair", "vehicle")  # never trained on: split "test_category"
 TRAIN_FAMILIES: tuple[str, ...] = tuple(name for name in FAMILIES if name not in TEST_FAMILIES)
+
+
+def procedural_object(seed: int, families: Sequence[str] = TRAIN_FAMILIES) -> Mesh:
+    """The object of this seed: watertight, 1,000-20,000 triangles, normalised (diameter 1 m), Y up.
+
+    families: names out of `FAMILIES`, one of which the seed chooses uniformly.
+    """
+    unknown = [name for name in families if name not in FAMILIES]
+    if unknown or not families:
+        raise ValueError(f"families: got {list(families)}; expected some of {', '.join(FAMILIES)}")
+    rng = np.random.default_rng(seed)
+    mesh = FAMILIES[families[int(rng.integers(len(families)))]](rng)
+    turned = mesh.vertices @ _turn(y=rng.uniform(0, TAU)).astype(np.float32)
+    return replace(mesh, vertices=turned).normalised()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import reprlib
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -64,6 +65,26 @@ def check_arguments(task_type: type, arguments: dict[str, Any]) -> None:
             raise TypeError(f"got an unexpected argument {name!r}{hint}; valid are {', '.join(sorted(valid))}")
 
 
+def check_state(name: str, state: Any, keys: set[str]) -> None:
+    """ValueError for a state that ``get_state`` cannot have given."""
+    got = sorted(map(str, state)) if isinstance(state, dict) else reprlib.repr(state)
+    if not isinstance(state, dict) or set(state) != keys:
+        raise ValueError(f"{name}: got {got}; expected what get_state() gave, a dict of {sorted(keys)}")
+
+
+def _checked_options(options: Any) -> dict[str, Any]:
+    if options is not None and not isinstance(options, dict):
+        raise ValueError(f"options: got {reprlib.repr(options)}; expected a dict or None")
+    return dict(options or {})
+
+
+def _action_array(name: str, action: Any) -> np.ndarray:
+    try:
+        return np.asarray(action)
+    except ValueError:
+        raise ValueError(f"{name}: got {reprlib.repr(action)}; expected one array of numbers") from None
+
+
 class TaskEnv(gym.Env):
     """A single environment: row 0 of its task."""
 
@@ -83,8 +104,9 @@ class TaskEnv(gym.Env):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """Begin an episode; the family's docstring lists the options."""
+        options = _checked_options(options)
         super().reset(seed=seed)
-        self.task.reset([0], [self.np_random], dict(options or {}))
+        self.task.reset([0], [self.np_random], options)
         self._begun, self._over = True, False
         self._show()
         return self.task.observe(0), self.task.info(0)
@@ -93,7 +115,7 @@ class TaskEnv(gym.Env):
         """Advance by one action. ResetNeeded before the first reset and after the end of an episode."""
         if not self._begun or self._over:
             raise ResetNeeded("step: the episode has not begun or is over; call reset() first")
-        rewards, terminated = self.task.step([0], np.asarray(action)[None])
+        rewards, terminated = self.task.step([0], _action_array("action", action)[None])
         self._over = bool(terminated[0])
         self._show()
         return self.task.observe(0), float(rewards[0]), self._over, False, self.task.info(0)
@@ -118,7 +140,14 @@ class TaskEnv(gym.Env):
         }  # fmt: skip
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state that ``get_state`` gave, in this or in an equal environment."""
+        """Go on from a state that ``get_state`` gave, in this or in an equal environment. Anything else:
+        ValueError, and nothing changes."""
+        check_state("state", state, {"task", "over", "generator"})
+        try:
+            np.random.PCG64(0).state = state["generator"]
+        except (KeyError, TypeError, ValueError):
+            got = reprlib.repr(state["generator"])
+            raise ValueError(f"state['generator']: got {got}; expected the state of a PCG64") from None
         self.task.set_state(0, state["task"])
         self.np_random.bit_generator.state = state["generator"]
         self._begun, self._over = True, state["over"]
@@ -142,8 +171,13 @@ class TaskVectorEnv(gym.vector.VectorEnv):
         render_mode: str | None = None,
         **arguments: Any,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs: got {num_envs}; expected at least 1")
+        if not _is_count(num_envs):
+            raise ValueError(f"num_envs: got {num_envs!r}; expected an integer of at least 1")
+        if max_episode_steps is not None and not _is_count(max_episode_steps):
+            raise ValueError(f"max_episode_steps: got {max_episode_steps!r}; expected None or an integer from 1")
+        modes = [mode.value for mode in AutoresetMode]
+        if autoreset_mode not in (*AutoresetMode, *modes):
+            raise ValueError(f"autoreset_mode: got {autoreset_mode!r}; expected an AutoresetMode or one of {modes}")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode: got {render_mode!r}; expected None or 'rgb_array' for many at once")
         check_arguments(self.task_type, arguments)
@@ -167,20 +201,23 @@ class TaskVectorEnv(gym.vector.VectorEnv):
 
         An integer seed s gives row i the seed s + i; without one each row's own generator continues.
         """
-        options = dict(options or {})
+        options = _checked_options(options)
         rows = self._masked_rows(options.pop("reset_mask", None))
         if seed is None:
             seeds: list[int | None] = [None] * self.num_envs
         elif isinstance(seed, (int, np.integer)):
             seeds = [int(seed) + row for row in range(self.num_envs)]
         else:
-            seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"seed: got {len(seeds)} seeds; expected one integer or {self.num_envs} of them")
+            seeds = list(seed) if isinstance(seed, (list, tuple, np.ndarray)) else [seed]
+            if len(seeds) != self.num_envs:
+                got = reprlib.repr(seed)
+                raise ValueError(f"seed: got {got}; expected None, one integer or {self.num_envs} of them")
+        generators = list(self._generators)
         for row in rows:
-            if seeds[row] is not None or self._generators[row] is None:
-                self._generators[row], _ = seeding.np_random(seeds[row])
-        self._reset_rows(rows, options)
+            if seeds[row] is not None or generators[row] is None:
+                generators[row], _ = seeding.np_random(seeds[row])
+        self._reset_rows(rows, options, generators)
+        self._generators = generators
         self._begun = True
         infos: dict[str, Any] = {}
         for row in rows:
@@ -189,7 +226,7 @@ class TaskVectorEnv(gym.vector.VectorEnv):
 
     def step(self, actions):
         """Advance every row by one action: actions (N, ...)."""
-        actions = np.asarray(actions)
+        actions = _action_array("actions", actions)
         if not self._begun:
             raise ResetNeeded("step: no episode has begun; call reset() first")
         if actions.shape[:1] != (self.num_envs,):
@@ -206,7 +243,7 @@ class TaskVectorEnv(gym.vector.VectorEnv):
         self._elapsed[rows] += 1
         if self.max_episode_steps is not None:
             truncated[rows] = self._elapsed[rows] >= self.max_episode_steps
-        self._reset_rows(fresh, {})
+        self._reset_rows(fresh, {}, self._generators)
         self._over = terminated | truncated
         infos: dict[str, Any] = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP and self._over.any():
@@ -214,7 +251,7 @@ class TaskVectorEnv(gym.vector.VectorEnv):
             for row in ended:
                 final = {"final_obs": self.task.observe(row), "final_info": self.task.info(row)}
                 infos = self._add_info(infos, final, row)
-            self._reset_rows(ended, {})
+            self._reset_rows(ended, {}, self._generators)
         for row in range(self.num_envs):
             infos = self._add_info(infos, self.task.info(row), row)
         return self._observe(), rewards, terminated, truncated, infos
@@ -237,15 +274,19 @@ class TaskVectorEnv(gym.vector.VectorEnv):
             raise ValueError("options['reset_mask']: the first reset must be of all rows")
         return np.flatnonzero(mask)
 
-    def _reset_rows(self, rows: np.ndarray, options: dict[str, Any]) -> None:
+    def _reset_rows(self, rows: np.ndarray, options: dict[str, Any], generators: list) -> None:
         if len(rows):
-            self.task.reset(rows, [self._generators[row] for row in rows], options)
+            self.task.reset(rows, [generators[row] for row in rows], options)
             self._elapsed[rows] = 0
             self._over[rows] = False
 
     def _observe(self) -> Observation:
         each = [self.task.observe(row) for row in range(self.num_envs)]
         return {key: np.stack([observation[key] for observation in each]) for key in each[0]}
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
 
 
 class _Window:
@@ -258,7 +299,7 @@ class _Window:
             raise DependencyNotInstalled(
                 'render_mode="human" needs pygame: pip install "spatial-envs[viz]"'
             ) from error
-        pygame.init()
+        pygame.display.init()  # and no audio
         self._pygame, self._screen, self._clock = pygame, None, pygame.time.Clock()
 
     def show(self, picture: np.ndarray, fps: int) -> None:
@@ -272,4 +313,4 @@ class _Window:
         self._clock.tick(fps)
 
     def close(self) -> None:
-        self._pygame.quit()
+        self._pygame.display.quit()

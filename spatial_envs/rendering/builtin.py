@@ -140,12 +140,12 @@ def _edge(xa, ya, xb, yb):
 def _triangle(px, py, pw, qx, qy, qw, rx, ry, rw, face, inverse_depth, face_ids):
     """Fill in one triangle; corners in pixels, with 1/z as w."""
     height, width = inverse_depth.shape
-    left = max(math.ceil(min(px, qx, rx) - 0.5), 0.0)
-    right = min(math.floor(max(px, qx, rx) - 0.5), width - 1.0)
+    left = max(np.ceil(min(px, qx, rx) - 0.5), 0.0)
+    right = min(np.floor(max(px, qx, rx) - 0.5), width - 1.0)
     if not left <= right:
         return
-    top = max(math.ceil(min(py, qy, ry) - 0.5), 0.0)
-    bottom = min(math.floor(max(py, qy, ry) - 0.5), height - 1.0)
+    top = max(np.ceil(min(py, qy, ry) - 0.5), 0.0)
+    bottom = min(np.floor(max(py, qy, ry) - 0.5), height - 1.0)
     if not top <= bottom:
         return
     area = (qx - px) * (ry - py) - (qy - py) * (rx - px)
@@ -169,6 +169,8 @@ def _triangle(px, py, pw, qx, qy, qw, rx, ry, rw, face, inverse_depth, face_ids)
             first, last = _span(a0, e0, first, last)
             first, last = _span(a1, e1, first, last)
             first, last = _span(a2, e2, first, last)
+            if first > last:  # possibly by more than an integer can say
+                continue
         for column in range(int(first), int(last) + 1):
             x = column + 0.5
             if a0 * x + e0 >= 0.0 and a1 * x + e1 >= 0.0 and a2 * x + e2 >= 0.0:
@@ -180,11 +182,12 @@ def _triangle(px, py, pw, qx, qy, qw, rx, ry, rw, face, inverse_depth, face_ids)
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _span(a, e, first, last):
-    """Narrow the columns [first, last] to where a x + e >= 0, less than two pixels generous."""
+    """Narrow the columns [first, last] to where a x + e >= 0, less than two pixels generous. (np.floor stays
+    a float; numba's math.floor is an integer, which the far crossing of a level edge would overflow.)"""
     if a > 0.0:
-        first = max(first, math.floor(-e / a - 1.5))
+        first = max(first, np.floor(-e / a - 1.5))
     elif a < 0.0:
-        last = min(last, math.ceil(-e / a + 0.5))
+        last = min(last, np.ceil(-e / a + 0.5))
     elif e < 0.0:
         last = first - 1.0
     return first, last

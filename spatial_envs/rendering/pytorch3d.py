@@ -19,8 +19,8 @@ from spatial_envs.view import View
 
 INSTALL = "https://github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md"
 NEAR = 0.01  # metres: what is closer to the camera is cut away
-# Squared NDC distance (an 18,000th of a pixel at 112 x 112) at which a pixel still belongs to a triangle: at 0
-# a pixel centre on the edge between two triangles belongs to neither and leaves a hole; 1e-9 moves silhouettes.
+# Squared NDC distance (an 18,000th of a pixel at 112 x 112) at which a pixel still belongs to a triangle: at
+# 0 a pixel centre on the edge between two triangles belongs to neither, a hole; at 1e-9 silhouettes grow.
 # What stays is float32: about one pixel in 400,000 is a hole where walls are cut at NEAR.
 EDGE = 1e-12
 BATCH = 4_000_000  # pixels, and triangles, that ``render`` gives to PyTorch3D at once

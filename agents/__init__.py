@@ -1,0 +1,1 @@
+"""Policies, baselines, training and evaluation; runs from the checkout."""

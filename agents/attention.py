@@ -1,0 +1,88 @@
+"""The research plan's attention over views, as a module and as Stable-Baselines3's features extractor."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import torch
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import nn
+
+from spatial_envs.nbv import tangents
+
+MAX_VIEWS = 100
+
+
+class ViewAttention(nn.Module):
+    """A set of views becomes one vector: a linear projection, learned positions, a transformer encoder,
+    and pooling by the attention of one learned global token."""
+
+    def __init__(
+        self,
+        input_dim: int,
+        hidden_dim: int = 64,
+        num_heads: int = 4,
+        num_layers: int = 2,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.feature_projection = nn.Linear(input_dim, hidden_dim)
+        self.pos_embedding = nn.Parameter(0.02 * torch.randn(1, MAX_VIEWS, hidden_dim))
+        layer = nn.TransformerEncoderLayer(hidden_dim, num_heads, 4 * hidden_dim, dropout, batch_first=True)
+        self.transformer = nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
+        self.global_token = nn.Parameter(0.02 * torch.randn(1, 1, hidden_dim))
+        self.global_pool = nn.MultiheadAttention(hidden_dim, num_heads, dropout, batch_first=True)
+
+    def forward(self, views: torch.Tensor, view_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """views (B, N, D), view_mask (B, N), True or 1 for the views that are there -> (B, hidden_dim)."""
+        padding = None if view_mask is None else view_mask < 0.5
+        tokens = self.feature_projection(views) + self.pos_embedding[:, : views.shape[1]]
+        tokens = self.transformer(tokens, src_key_padding_mask=padding)
+        query = self.global_token.expand(len(views), -1, -1)
+        pooled, _ = self.global_pool(query, tokens, tokens, key_padding_mask=padding, need_weights=False)
+        return pooled.squeeze(1)
+
+
+class ViewFeatures(BaseFeaturesExtractor):
+    """``ViewAttention`` for next-best-view observations; dropout 0, as exploration is noise enough.
+
+    A view's token is its features (where the environment has them), its pose in the frame, and its pose in
+    the anchor's axes (anchor, east, north), in which actions are meant. The pooled vector, the anchor and
+    the share of the budget left go on to the policy.
+    """
+
+    KEYS = ("features", "poses", "view_mask", "anchor", "remaining")
+
+    def __init__(
+        self,
+        observation_space: gym.spaces.Dict,
+        hidden_dim: int = 64,
+        num_heads: int = 4,
+        num_layers: int = 2,
+    ) -> None:
+        for key in self.KEYS[1:]:
+            if key not in observation_space.spaces:
+                raise ValueError(
+                    f"observations: got {sorted(observation_space.spaces)}; this extractor also needs {key!r}"
+                )
+        super().__init__(observation_space, hidden_dim + 4)
+        width = observation_space["poses"].shape[1] * 2  # type: ignore[index]
+        self.has_features = "features" in observation_space.spaces
+        if self.has_features:
+            shape = observation_space["features"].shape
+            if len(shape) != 2:  # type: ignore[arg-type]
+                raise ValueError(
+                    f"pooling: got features of shape {shape}; this extractor needs pooling='mean'"
+                )
+            width += shape[1]  # type: ignore[index]
+        self.attention = ViewAttention(width, hidden_dim, num_heads, num_layers)
+
+    def forward(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The observation's tensors, batched -> (B, hidden_dim + 4)."""
+        poses, anchor = observations["poses"], observations["anchor"]
+        axes = torch.stack([anchor, *tangents(anchor)], dim=-1)  # (B, 3, 3), columns anchor, east, north
+        vectors = poses.unflatten(-1, (3, 3))  # position, camera X, camera Y
+        tokens = [poses, (vectors @ axes.unsqueeze(1)).flatten(-2)]
+        if self.has_features:
+            tokens.append(observations["features"])
+        pooled = self.attention(torch.cat(tokens, dim=-1), observations["view_mask"])
+        return torch.cat([pooled, anchor, observations["remaining"]], dim=-1)

@@ -1,0 +1,119 @@
+"""Paired evaluation: every policy plays the same starts, and differences come with intervals.
+
+A start is an object and a seed: start k of a set of n objects is object k mod n, ``reset(seed=FIRST_SEED + k)``.
+The score of an episode is the gain of log-Chamfer from the first view(s) to the budget, whatever the reward.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from spatial_envs.nbv import NBVEnv
+
+FIRST_SEED = 7_000_000
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a policy scored on starts (S,): log-Chamfer gain, final coverage, final Chamfer (m), object."""
+
+    gain: np.ndarray
+    coverage: np.ndarray
+    chamfer: np.ndarray
+    objects: np.ndarray  # (S,) int64, index of the start's object
+    features: list[list[np.ndarray]]  # of each start, step by step, for ``ForeignFeatures``
+
+    def __add__(self, other: Scores) -> Scores:
+        """Both, one after the other: the same starts again, by a policy trained with another seed."""
+        return Scores(
+            np.concatenate([self.gain, other.gain]), np.concatenate([self.coverage, other.coverage]),
+            np.concatenate([self.chamfer, other.chamfer]), np.concatenate([self.objects, other.objects]),
+            self.features + other.features,
+        )  # fmt: skip
+
+
+def evaluate(env: NBVEnv, policy, starts: int, name: str = "", progress: bool = True) -> Scores:
+    """Let ``policy`` (with SB3's ``predict``) play the starts in a single environment."""
+    rows, features = [], []
+    for start in tqdm(range(starts), desc=name, leave=False, disable=not progress):
+        index = start % len(env.task.objects)
+        observation, info = env.reset(seed=FIRST_SEED + start, options={"object": index})
+        if hasattr(policy, "begin"):
+            policy.begin(start)
+        first, seen, over = info["chamfer"], [], False
+        while not over:
+            seen.append(observation.get("features", np.zeros(0)))
+            action, _ = policy.predict(observation, deterministic=True)
+            observation, _, terminated, truncated, info = env.step(action)
+            over = terminated or truncated
+        rows.append((math.log(first / info["chamfer"]), info["coverage"], info["chamfer"], index))
+        features.append(seen)
+    gain, coverage, chamfer, objects = np.array(rows).T
+    return Scores(gain, coverage, chamfer, objects.astype(np.int64), features)
+
+
+class ForeignFeatures:
+    """A policy that is shown, in place of its own features, those of another object at the same view."""
+
+    def __init__(self, policy, scores: Scores) -> None:
+        self.policy = policy
+        self.scores = scores
+
+    def begin(self, start: int) -> None:
+        """Take the features of the next start that has another object."""
+        objects = self.scores.objects
+        others = [k for k in (*range(start + 1, len(objects)), *range(start)) if objects[k] != objects[start]]
+        if not others:
+            raise ValueError("scenes: got a single object; another object's features need a second one")
+        self.foreign = iter(self.scores.features[others[0]])
+
+    def predict(self, observation, state=None, episode_start=None, deterministic: bool = True):
+        """The policy's action on the changed observation."""
+        return self.policy.predict(
+            {**observation, "features": next(self.foreign)}, deterministic=deterministic
+        )
+
+
+def interval(values: np.ndarray, objects: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
+    """Mean, and a 95 % bootstrap interval: objects are drawn first, then starts within them."""
+    generator = np.random.default_rng(seed)
+    groups = [values[objects == index] for index in np.unique(objects)]
+    means = np.empty(RESAMPLES)
+    for k in range(RESAMPLES):
+        drawn = [groups[g] for g in generator.integers(len(groups), size=len(groups))]
+        means[k] = np.mean([group[generator.integers(len(group), size=len(group))].mean() for group in drawn])
+    mean = float(np.mean([group.mean() for group in groups]))
+    low, high = np.percentile(means, [2.5, 97.5])
+    return mean, float(low), float(high)
+
+
+def table(results: dict[str, Scores], against: Sequence[str]) -> str:
+    """A markdown table of the policies; the columns after the scores are paired differences of the gain."""
+    head = ["policy", "log-Chamfer gain", "coverage", "Chamfer (cm)", *(f"minus {name}" for name in against)]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for name, scores in results.items():
+        cells = [
+            name,
+            f"{scores.gain.mean():.3f}",
+            f"{scores.coverage.mean():.1%}",
+            f"{100 * scores.chamfer.mean():.2f}",
+        ]
+        for other in against:
+            repeats = len(scores.gain) // len(results[other].gain)
+            difference = scores.gain - np.tile(results[other].gain, repeats)
+            mean, low, high = interval(difference, scores.objects)
+            cells.append("" if name == other else f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def log_progress(done: Callable[[str], None], results: dict[str, Scores]) -> None:
+    """Say each policy's mean gain."""
+    for name, scores in results.items():
+        done(f"{name}: {scores.gain.mean():.3f}")

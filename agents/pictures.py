@@ -1,0 +1,59 @@
+"""Curves and films of a run."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import imageio.v2 as imageio
+import matplotlib
+
+from agents.evaluation import FIRST_SEED
+
+FPS, HOLD = 10, 9  # of a film: frames per second, frames that each view is held
+
+matplotlib.use("Agg")
+from matplotlib import pyplot  # noqa: E402 (the backend has to be chosen first)
+
+
+def plot_curves(evaluations: Path, path: Path) -> None:
+    """Draw the validation gain over training, with its interval, beside the baselines."""
+    with evaluations.open() as file:
+        rows = list(csv.DictReader(file))
+    agent = [row for row in rows if row["policy"] == "agent"]
+    steps = [int(row["timesteps"]) for row in agent]
+    gain, low, high = ([float(row[key]) for row in agent] for key in ("gain", "low", "high"))
+    figure, axes = pyplot.subplots(figsize=(7, 4.2), constrained_layout=True)
+    axes.fill_between(steps, low, high, color="tab:blue", alpha=0.18, linewidth=0)
+    axes.plot(steps, gain, color="tab:blue", linewidth=2, marker="o", markersize=3)
+    axes.annotate("agent", (steps[-1], gain[-1]), xytext=(6, 0), textcoords="offset points", color="tab:blue")
+    for row, colour in zip((r for r in rows if r["policy"] != "agent"), ("0.55", "tab:orange"), strict=False):
+        level = float(row["gain"])
+        axes.axhline(level, color=colour, linewidth=1.2, linestyle="--")
+        place = (steps[-1], level)
+        axes.annotate(
+            row["policy"], place, xytext=(6, 0), textcoords="offset points", color=colour, va="center"
+        )
+    axes.set_xlabel("environment steps")
+    axes.set_ylabel("log-Chamfer gain, validation")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.02)
+    figure.savefig(path, dpi=160)
+    pyplot.close(figure)
+
+
+def film(env, policy, path: Path, episodes: int = 3) -> None:
+    """Film a few episodes (env in "rgb_array" mode), each view held for a while."""
+    with imageio.get_writer(path, fps=FPS, macro_block_size=16) as writer:
+        for episode in range(episodes):
+            observation, _ = env.reset(seed=FIRST_SEED + episode)
+            over = False
+            while True:
+                picture = env.render()
+                for _ in range(2 * HOLD if over else HOLD):
+                    writer.append_data(picture)
+                if over:
+                    break
+                action, _ = policy.predict(observation, deterministic=True)
+                observation, _, terminated, truncated, _ = env.step(action)
+                over = terminated or truncated

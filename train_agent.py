@@ -1,0 +1,23 @@
+"""Train an agent, watch it learn, and see where it stands.
+
+    python train_agent.py --algo ppo
+    python train_agent.py --algo sac --scenes path/to/meshes --set start=fixed views=3
+    python train_agent.py --resume runs/NBV-MapAnything-v0-ppo-seed0
+
+A run folder holds the model, its normalisation, the resolved configuration, checkpoints, TensorBoard logs,
+evaluations.csv, curves.png, a film of one episode and the final table.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import tyro
+
+from agents.training import Flags, train
+
+if __name__ == "__main__":
+    try:
+        train(tyro.cli(Flags, description=__doc__))
+    except (ValueError, TypeError, FileNotFoundError, ImportError) as error:
+        sys.exit(f"train_agent.py: {error}")
