@@ -86,7 +86,7 @@ def pose_from_action(
 def tangents(anchor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """East and north (B, 3) at unit directions (B, 3), the pole being +Y; at the poles east is +X."""
     x, z = anchor[:, :1], anchor[:, 2:]
-    across = (x * x + z * z).sqrt()
+    across = (x * x + z * z).clamp_min(1e-24).sqrt()
     pole = across < 1e-6
     safe = torch.where(pole, torch.ones_like(across), across)
     east = torch.cat([torch.where(pole, safe, z / safe), 0 * x, torch.where(pole, 0 * x, -x / safe)], dim=1)
@@ -97,7 +97,12 @@ def _turned(angles: torch.Tensor) -> torch.Tensor:
     """(B, 4, 4): yaw about the camera's Y, then pitch about its X; angles (B, 2), radians."""
     (cy, cp), (sy, sp) = torch.cos(angles).unbind(1), torch.sin(angles).unbind(1)
     zero, one = torch.zeros_like(cy), torch.ones_like(cy)
-    rows = [cy, sy * sp, sy * cp, zero, zero, cp, -sp, zero, -sy, cy * sp, cy * cp, zero, zero, zero, zero, one]
+    rows = [
+        cy, sy * sp, sy * cp, zero,
+        zero, cp, -sp, zero,
+        -sy, cy * sp, cy * cp, zero,
+        zero, zero, zero, one,
+    ]  # fmt: skip
     return torch.stack(rows, dim=1).reshape(-1, 4, 4)
 
 
@@ -216,7 +221,8 @@ class NBV:
         if not isinstance(scenes, (str, os.PathLike)):
             raise ValueError(f"scenes: got {scenes!r}; expected 'procedural' or a path")
         _check_device(device)
-        if cache_dir is not None and (not isinstance(cache_dir, (str, os.PathLike)) or os.path.isfile(cache_dir)):
+        is_path = isinstance(cache_dir, (str, os.PathLike))
+        if cache_dir is not None and (not is_path or os.path.isfile(cache_dir)):
             raise ValueError(f"cache_dir: got {cache_dir!r}; expected None or a folder")
 
         self.backbone = make_backbone(backbone, backbone_kwargs, device)
@@ -264,7 +270,7 @@ class NBV:
     def _observation_spaces(self) -> dict[str, spaces.Space]:
         (height, width), outer = self.image_size, self.region.radius[1]
         reach = outer + self.region.radius[1] if self.frame == "first_view" else outer
-        bound = np.tile(np.float32([reach] * 3 + [1] * 6), (self.views, 1))
+        bound = np.tile(np.array([reach] * 3 + [1] * 6, np.float32), (self.views, 1))
         available: dict[str, spaces.Space] = {
             "poses": spaces.Box(-bound, bound, dtype=np.float32),
             "view_mask": spaces.MultiBinary(self.views),
@@ -329,8 +335,8 @@ class NBV:
         """Camera poses (B, 4, 4) float32 and whether the actions meant valid ones (B,)."""
         if self.action == "candidates":
             chosen = list(zip(episodes, actions, strict=True))
-            poses = np.stack([self.candidate_poses(episode)[k] for episode, k in chosen])
-            return poses, np.array([self.action_mask(episode)[k] for episode, k in chosen])
+            taken = np.stack([self.candidate_poses(episode)[k] for episode, k in chosen])
+            return taken, np.array([self.action_mask(episode)[k] for episode, k in chosen])
         poses, inside = pose_from_action(
             self.action,
             torch.as_tensor(actions, dtype=torch.float64),
@@ -369,9 +375,9 @@ class NBV:
             else:
                 if not once:
                     episode.cloud = episode.reference.empty_cloud()
-                for view in range(len(sets[k])):
-                    mask = encoding.mask[k, view]
-                    points = encoding.points[k, view][mask].float().cpu().numpy()
+                for n in range(len(sets[k])):
+                    mask = encoding.mask[k, n]
+                    points = encoding.points[k, n][mask].float().cpu().numpy()
                     if not once:
                         points = points[:: math.ceil(max(len(points), 1) / POINTS_PER_VIEW)]
                     episode.cloud.add(transform_points(episode.frame_to_world, points))
@@ -512,7 +518,7 @@ class NBV:
 
     def _start(self, generator: np.random.Generator) -> np.ndarray:
         """(3,): the first camera's centre. A cone of 0 degrees is "fixed", one of 180 is "random"."""
-        degrees = {"fixed": 0.0, "random": 180.0}.get(self.start, self.start)  # type: ignore[arg-type,call-overload]
+        degrees = {"fixed": 0.0, "random": 180.0}.get(self.start, self.start)  # type: ignore[arg-type]
         fixed = direction(0.0, math.radians(FIXED_ELEVATION))
         while True:
             drawn = generator.normal(size=3)
@@ -540,7 +546,7 @@ class NBV:
         """The row's object from any poses (..., 4, 4)."""
         poses = _floats("cam_to_world", cam_to_world, "finite (..., 4, 4)")
         if poses.shape[-2:] != (4, 4) or not np.isfinite(poses).all():
-            raise ValueError(f"cam_to_world: got {reprlib.repr(cam_to_world)}; expected finite (..., 4, 4)")
+            raise ValueError(f"cam_to_world: got {poses.shape} {poses.tolist()}; expected finite (..., 4, 4)")
         return self.renderer.render(self.episode(row).mesh, poses, self.lens, self.image_size)
 
     def evaluate(self, row: int, cam_to_world: np.ndarray) -> np.ndarray:
@@ -588,7 +594,7 @@ class NBV:
         action = [*(angle / math.pi * aside), (radius - self.region.middle) / max(half, 1e-9)]
         if self.action == "pose":
             x, y, z = look_at(torch.as_tensor(centre)[None])[0, :3, :3].numpy().T @ pose[:3, 2]
-            action += np.degrees([math.atan2(x, z), -math.asin(np.clip(y, -1, 1))]) / LOOK_AT_LIMIT
+            action.extend(np.degrees([math.atan2(x, z), -math.asin(np.clip(y, -1, 1))]) / LOOK_AT_LIMIT)
         return np.clip(action[: self.action_space.shape[0]], -1, 1).astype(np.float32)  # type: ignore[index]
 
     def get_state(self, row: int) -> dict[str, Any]:
@@ -624,15 +630,15 @@ class NBV:
         space = self.action_space
         if isinstance(space, spaces.Discrete):
             if actions.ndim != 1 or not np.issubdtype(actions.dtype, np.integer):
-                raise ValueError(f"action: got {actions.dtype} of shape {actions.shape[1:]}; expected an integer")
+                got = f"{actions.dtype} of shape {actions.shape[1:]}"
+                raise ValueError(f"action: got {got}; expected an integer")
             if not ((actions >= 0) & (actions < space.n)).all():
                 raise ValueError(f"action: got {actions.tolist()}; expected 0 to {space.n - 1}")
             return actions
         real = np.issubdtype(actions.dtype, np.floating) or np.issubdtype(actions.dtype, np.integer)
         if actions.shape[1:] != space.shape or not real:
-            raise ValueError(
-                f"action: got {actions.dtype} of shape {actions.shape[1:]}; expected floats of shape {space.shape}"
-            )
+            got = f"{actions.dtype} of shape {actions.shape[1:]}"
+            raise ValueError(f"action: got {got}; expected floats of shape {space.shape}")
         if not np.isfinite(actions).all():
             raise ValueError(f"action: got {actions.tolist()}; expected finite numbers in [-1, 1]")
         return np.clip(actions.astype(np.float64), -1, 1)
@@ -653,8 +659,8 @@ class NBV:
         outside = ~self.region.contains(poses[:, :3, 3], slack=1e-3)
         if outside.any():
             raise ValueError(
-                f"options['views']: got a camera at {poses[outside][0, :3, 3].tolist()}; expected a radius in "
-                f"{self.region.radius} m and an elevation within {self.region.max_elevation} degrees"
+                f"options['views']: got a camera at {poses[outside][0, :3, 3].tolist()}; expected a radius "
+                f"in {self.region.radius} m and an elevation within {self.region.max_elevation} degrees"
             )
         return poses.astype(np.float32)
 
@@ -695,14 +701,15 @@ def _floats(name: str, value: Any, expected: str) -> np.ndarray:
 
 
 def _image_size(value: Any, patch: int) -> tuple[int, int]:
-    size = (value, value) if isinstance(value, (int, np.integer)) else tuple(value) if np.shape(value) == (2,) else ()
+    size = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
     if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and 16 <= n <= 4096 for n in size):
         raise ValueError(f"image_size: got {value!r}; expected an integer or (H, W), 16 to 4096 pixels")
     for n in size:
         if n % patch:
             below = min(max(n // patch, math.ceil(16 / patch)), 4096 // patch - 1) * patch
             raise ValueError(
-                f"image_size: got {value!r}; the backbone needs multiples of {patch}: {below} or {below + patch}"
+                f"image_size: got {value!r}; expected multiples of the backbone's patch, {patch}: "
+                f"{below} or {below + patch}"
             )
     return int(size[0]), int(size[1])
 

@@ -672,10 +672,15 @@ def _dual_contour(field, origin, cell, rows):
     vertices, parts = np.zeros((found, 3)), np.zeros(found, np.int32)
     for v in range(found):
         place = _meeting_point(sums[v])
-        for axis in range(3):  # a little away from the next cell, so that no triangle vanishes
-            place[axis] = min(max(place[axis], cells[v, axis] + 0.03), cells[v, axis] + 0.97)
-            vertices[v, axis] = origin[axis] + cell * place[axis]
-        parts[v] = _evaluate(rows, vertices[v, 0], vertices[v, 1], vertices[v, 2], 3 * cell)[1]
+        for trial in range(2):
+            for axis in range(3):  # a little away from the next cell, so that no triangle vanishes
+                place[axis] = min(max(place[axis], cells[v, axis] + 0.03), cells[v, axis] + 0.97)
+                vertices[v, axis] = origin[axis] + cell * place[axis]
+            f, parts[v] = _evaluate(rows, vertices[v, 0], vertices[v, 1], vertices[v, 2], 3 * cell)
+            if trial == 1 or abs(f) < 0.01 * cell:
+                break
+            _gradient(rows, origin, cell, place, normal)  # planes overshoot where an edge is round: step back
+            place -= normal * (f / cell)
     faces = np.zeros((2 * quad, 3), np.int32)
     for q in range(quad):
         a, b, c, d = quads[q]
@@ -1056,7 +1061,8 @@ def mug(rng: np.random.Generator) -> Mesh:
         s.cone((0, 0, 0), low, high, half, rounding=0.012, **body)
         s.cone((0, floor, 0), low + inset, high + inset, half, rounding=0.008, part=3, cut=True)
     if kind == "basket" and _some(rng, 0.7):
-        for angle in np.arange(9) * np.pi / 9:
+        slots = int(np.pi * min(low, high) / 0.09)  # of 5 cm, with bars of 4 cm between
+        for angle in np.arange(slots) * np.pi / slots:
             s.box(
                 (0, u(-0.1, 0.1) * half, 0),
                 (0.6, half * 0.55, 0.025),
@@ -1110,11 +1116,11 @@ def creature(rng: np.random.Generator) -> Mesh:
         part=4,
         blend=0.03,
     )
-    side = np.array([-np.sin(yaw), 0, np.cos(yaw)])
+    across = np.array([-np.sin(yaw), 0, np.cos(yaw)])
     kind = rng.choice(["ears", "horns", "none"], p=[0.5, 0.3, 0.2])
     for sign in (-1, 1) if kind != "none" else ():
-        root, reach = neck + sign * side * size * 0.5 + [0, size * 0.5, 0], u(0.08, 0.2)
-        tip = root + sign * side * reach * u(0.2, 0.8) + [-0.03, reach, 0]
+        root, reach = neck + sign * across * size * 0.5 + [0, size * 0.5, 0], u(0.08, 0.2)
+        tip = root + sign * across * reach * u(0.2, 0.8) + [-0.03, reach, 0]
         s.limb(root, tip, 0.035, 0.02, part=2, blend=0.01)
         if kind == "horns":
             s.limb(tip, np.add(tip, (u(0.03, 0.12), 0.08, 0)), 0.02, 0.018, part=2, blend=0.01)

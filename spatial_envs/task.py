@@ -62,7 +62,7 @@ def check_arguments(task_type: type, arguments: dict[str, Any]) -> None:
         if name not in valid:
             near = difflib.get_close_matches(name, valid, 1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise TypeError(f"got an unexpected argument {name!r}{hint}; valid are {', '.join(sorted(valid))}")
+            raise TypeError(f"unexpected argument {name!r}{hint}; valid are {', '.join(sorted(valid))}")
 
 
 def check_state(name: str, state: Any, keys: set[str]) -> None:
@@ -105,8 +105,14 @@ class TaskEnv(gym.Env):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """Begin an episode; the family's docstring lists the options."""
         options = _checked_options(options)
+        before = self._np_random, self._np_random_seed
         super().reset(seed=seed)
-        self.task.reset([0], [self.np_random], options)
+        try:
+            self.task.reset([0], [self.np_random], options)
+        except ValueError:
+            if seed is not None:
+                self._np_random, self._np_random_seed = before
+            raise
         self._begun, self._over = True, False
         self._show()
         return self.task.observe(0), self.task.info(0)
@@ -174,12 +180,12 @@ class TaskVectorEnv(gym.vector.VectorEnv):
         if not _is_count(num_envs):
             raise ValueError(f"num_envs: got {num_envs!r}; expected an integer of at least 1")
         if max_episode_steps is not None and not _is_count(max_episode_steps):
-            raise ValueError(f"max_episode_steps: got {max_episode_steps!r}; expected None or an integer from 1")
+            raise ValueError(f"max_episode_steps: got {max_episode_steps!r}; expected None or 1 and more")
         modes = [mode.value for mode in AutoresetMode]
         if autoreset_mode not in (*AutoresetMode, *modes):
-            raise ValueError(f"autoreset_mode: got {autoreset_mode!r}; expected an AutoresetMode or one of {modes}")
+            raise ValueError(f"autoreset_mode: got {autoreset_mode!r}; expected one of {modes}")
         if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode: got {render_mode!r}; expected None or 'rgb_array' for many at once")
+            raise ValueError(f"render_mode: got {render_mode!r}; expected None or 'rgb_array' for many")
         check_arguments(self.task_type, arguments)
         self.num_envs = num_envs
         self.render_mode = render_mode
@@ -208,7 +214,7 @@ class TaskVectorEnv(gym.vector.VectorEnv):
         elif isinstance(seed, (int, np.integer)):
             seeds = [int(seed) + row for row in range(self.num_envs)]
         else:
-            seeds = list(seed) if isinstance(seed, (list, tuple, np.ndarray)) else [seed]
+            seeds = list(seed) if isinstance(seed, (list, tuple, np.ndarray)) else []
             if len(seeds) != self.num_envs:
                 got = reprlib.repr(seed)
                 raise ValueError(f"seed: got {got}; expected None, one integer or {self.num_envs} of them")
@@ -248,7 +254,7 @@ class TaskVectorEnv(gym.vector.VectorEnv):
         infos: dict[str, Any] = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP and self._over.any():
             ended = np.flatnonzero(self._over)
-            for row in ended:
+            for row in ended.tolist():
                 final = {"final_obs": self.task.observe(row), "final_info": self.task.info(row)}
                 infos = self._add_info(infos, final, row)
             self._reset_rows(ended, {}, self._generators)
@@ -268,7 +274,7 @@ class TaskVectorEnv(gym.vector.VectorEnv):
         mask = np.asarray(mask)
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
             raise ValueError(
-                f"options['reset_mask']: got {mask!r}; expected ({self.num_envs},) bool with at least one True"
+                f"options['reset_mask']: got {mask!r}; expected ({self.num_envs},) bool, at least one True"
             )
         if not self._begun and not mask.all():
             raise ValueError("options['reset_mask']: the first reset must be of all rows")
@@ -286,7 +292,7 @@ class TaskVectorEnv(gym.vector.VectorEnv):
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
 
 
 class _Window:
@@ -300,7 +306,8 @@ class _Window:
                 'render_mode="human" needs pygame: pip install "spatial-envs[viz]"'
             ) from error
         pygame.display.init()  # and no audio
-        self._pygame, self._screen, self._clock = pygame, None, pygame.time.Clock()
+        self._pygame, self._clock = pygame, pygame.time.Clock()
+        self._screen: Any = None
 
     def show(self, picture: np.ndarray, fps: int) -> None:
         if self._screen is None:

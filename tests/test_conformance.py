@@ -72,18 +72,21 @@ def python(code):
 def same(a, b, path=""):
     """Assert that two nested results are equal: types, keys, dtypes, values."""
     if isinstance(a, dict):
-        assert isinstance(b, dict) and list(a) == list(b), (path, list(a), list(b))
+        assert isinstance(b, dict), (path, a, b)
+        assert list(a) == list(b), (path, list(a), list(b))
         for key in a:
             same(a[key], b[key], f"{path}/{key}")
     elif isinstance(a, list | tuple) or (isinstance(a, np.ndarray) and a.dtype == object):
-        assert type(a) is type(b) and len(a) == len(b), path
+        assert (type(a), len(a)) == (type(b), len(b)), path
         for k, (left, right) in enumerate(zip(a, b, strict=True)):
             same(left, right, f"{path}[{k}]")
     elif isinstance(a, np.ndarray):
-        assert isinstance(b, np.ndarray) and a.dtype == b.dtype and a.shape == b.shape, (path, a, b)
+        assert isinstance(b, np.ndarray), (path, a, b)
+        assert (a.dtype, a.shape) == (b.dtype, b.shape), (path, a, b)
         np.testing.assert_array_equal(a, b, err_msg=path)
     else:
-        assert type(a) is type(b) and a == b, (path, a, b)
+        assert type(a) is type(b), (path, a, b)
+        assert a == b, (path, a, b)
 
 
 def rollout(env, seed, steps=10, first_seed=None):
@@ -182,11 +185,11 @@ SB3_NOTICES = {
     RANK.format("features"),
     RANK.format("poses"),
     "It seems that your observation depth is an image but its `dtype` is (float32) whereas it has to be "
-    "`np.uint8`. If your observation is not an image, we recommend you to flatten the observation to have only "
-    "a 1D vector",
-    "It seems that your observation space depth is an image but the upper and lower bounds are not in [0, 255]. "
-    "Because the CNN policy normalize automatically the observation you may encounter issue if the values are "
-    "not in that range.",
+    "`np.uint8`. If your observation is not an image, we recommend you to flatten the observation to have "
+    "only a 1D vector",
+    "It seems that your observation space depth is an image but the upper and lower bounds are not in "
+    "[0, 255]. Because the CNN policy normalize automatically the observation you may encounter issue if the "
+    "values are not in that range.",
 }
 
 
@@ -217,7 +220,17 @@ def test_all_randomness_is_from_np_random(env, id, small, monkeypatch):
         raise AssertionError("randomness that is not from np_random")
 
     monkeypatch.setattr(random, "random", refuse)
-    for name in ("rand", "randn", "random", "uniform", "normal", "randint", "choice", "shuffle", "permutation"):
+    for name in (
+        "rand",
+        "randn",
+        "random",
+        "uniform",
+        "normal",
+        "randint",
+        "choice",
+        "shuffle",
+        "permutation",
+    ):
         monkeypatch.setattr(np.random, name, refuse)
     for name in ("rand", "randn", "randint", "randperm", "normal"):
         monkeypatch.setattr(torch, name, refuse)
@@ -260,7 +273,9 @@ def test_the_same_info_keys_always_and_plain_types(env):
     assert type(info["is_success"]) is bool
     actions = np.random.default_rng(0)
     for _ in range(9):
-        observation, reward, terminated, truncated, info = env.unwrapped.step(sample(env.action_space, actions))
+        observation, reward, terminated, truncated, info = env.unwrapped.step(
+            sample(env.action_space, actions)
+        )
         assert (type(reward), type(terminated), type(truncated)) == (float, bool, bool)
         assert list(info) == keys
         assert type(info["is_success"]) is bool
@@ -380,7 +395,9 @@ def test_human_mode_headless(id, small):
 
 def test_record_video_headless(id, small, tmp_path):
     pytest.importorskip("moviepy", reason="gymnasium's RecordVideo writes with moviepy")
-    env = RecordVideo(gym.make(id, render_mode="rgb_array", **small(id)), str(tmp_path / "films"), disable_logger=True)
+    env = RecordVideo(
+        gym.make(id, render_mode="rgb_array", **small(id)), str(tmp_path / "films"), disable_logger=True
+    )
     env.reset(seed=0)
     over = False
     while not over:

@@ -1,0 +1,170 @@
+"""How fast is it here: ``python -m spatial_envs.benchmark [--mesh file] [--seconds 3]``.
+
+Medians, one process; steps per second as a user gets them, resets included unless the row says otherwise.
+Where PyTorch3D is installed, the research plan's own stack (its renderer, its Chamfer distance) runs beside
+ours on the same object and views.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import platform
+import time
+from collections.abc import Callable
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.utils.performance import benchmark_step
+
+import spatial_envs
+from spatial_envs.camera import unproject
+from spatial_envs.nbv import NBVEnv
+from spatial_envs.rendering import make_renderer
+
+gym.register_envs(spatial_envs)
+
+WARM_OBJECTS = 16
+
+
+def milliseconds(call: Callable[[int], object], seconds: float) -> float:
+    """The median duration of ``call(k)``, k = 0, 1, ..., after one call to warm up."""
+    call(0)
+    durations: list[float] = []
+    while sum(durations) < seconds or len(durations) < 3:
+        begin = time.perf_counter()
+        call(len(durations))
+        durations.append(time.perf_counter() - begin)
+    return 1000 * float(np.median(durations))
+
+
+def measure(scenes: str, seconds: float) -> list[tuple[str, float, str]]:
+    """(what, figure, unit) for one set of objects, the first 16 of it, all built beforehand."""
+    probe = NBVEnv(scenes=scenes)
+    count = min(WARM_OBJECTS, len(probe.task.objects))
+    env = NBVEnv(scenes=scenes, num_objects=count)
+    begin = time.perf_counter()
+    for index in range(count):
+        env.reset(seed=0, options={"object": index})
+    build = (time.perf_counter() - begin) / count
+    task, poses = env.task, env.task.region.fibonacci_poses(64)
+    episodes = []
+    for index in range(count):
+        env.reset(options={"object": index})
+        episodes.append(task.episode(0))
+
+    def render(k: int):
+        return task.renderer.render(episodes[k % count].mesh, poses[k % 64], task.lens, task.image_size)
+
+    views = [render(k) for k in range(64)]
+    clouds = [unproject(v.depth, v.intrinsics, v.cam_to_world)[v.depth > 0] for v in views]
+    rows = [
+        ("triangles, mean", float(np.mean([len(e.mesh.faces) for e in episodes])), ""),
+        ("new object: mesh, reference, threshold", 1000 * build, "ms"),
+        ("render a view", milliseconds(render, seconds), "ms"),
+        ("encode a view", milliseconds(lambda k: task._encode([episodes[k % count]], [[views[k % 64]]]), seconds), "ms"),
+        ("Chamfer of a view's points", milliseconds(lambda k: _grow(episodes[k % count], clouds[k % 64]), seconds), "ms"),
+        ("reset, object known", milliseconds(lambda k: env.reset(), seconds), "ms"),
+    ]
+    stepping, steps = 0.0, 0
+    while stepping < seconds:
+        env.reset()
+        begin, over = time.perf_counter(), False
+        while not over:
+            over = env.step(env.action_space.sample())[2]
+            steps += 1
+        stepping += time.perf_counter() - begin
+    rows.append(("steps within episodes", steps / stepping, "per s"))
+    rows.append(("steps, resets included", benchmark_step(env, target_duration=int(max(seconds, 1)), seed=0), "per s"))
+    rows.append(("steps, 8 at once (make_vec)", _vector_rate(scenes, count, seconds), "per s"))
+    if importlib.util.find_spec("stable_baselines3"):
+        rows.append(("training, Stable-Baselines3 PPO", _training_rate(env), "steps per s"))
+    return rows
+
+
+def _grow(episode, points: np.ndarray) -> dict[str, float]:
+    cloud = episode.cloud.copy()
+    cloud.add(points)
+    return cloud.metrics()
+
+
+def _vector_rate(scenes: str, count: int, seconds: float) -> float:
+    envs = gym.make_vec("NBV-MapAnything-v0", 8, scenes=scenes, num_objects=count)
+    for index in range(count):
+        envs.reset(seed=0, options={"object": index})
+    envs.action_space.seed(0)
+    envs.reset(seed=0)
+    begin, steps = time.perf_counter(), 0
+    while time.perf_counter() - begin < seconds:
+        envs.step(envs.action_space.sample())
+        steps += envs.num_envs
+    return steps / (time.perf_counter() - begin)
+
+
+def _training_rate(env: NBVEnv) -> float:
+    from stable_baselines3 import PPO
+
+    model = PPO("MultiInputPolicy", env, n_steps=128, batch_size=64, device="cpu", seed=0)
+    model.learn(128)
+    begin = time.perf_counter()
+    model.learn(512)
+    return 512 / (time.perf_counter() - begin)
+
+
+def against_pytorch3d(scenes: str, seconds: float) -> list[tuple[str, float, str]]:
+    """A view and its Chamfer distance by PyTorch3D, and by us, one after the other on the same object."""
+    from pytorch3d.loss import chamfer_distance
+
+    env = NBVEnv(scenes=scenes, num_objects=1)
+    env.reset(seed=0)
+    task, episode = env.task, env.task.episode(0)
+    poses = task.region.fibonacci_poses(64)
+    theirs = make_renderer("pytorch3d", "cpu")
+    reference = torch.as_tensor(episode.reference.points)[None]
+
+    def step(renderer, k: int):
+        view = renderer.render(episode.mesh, poses[k % 64], task.lens, task.image_size)
+        return unproject(view.depth, view.intrinsics, view.cam_to_world)[view.depth > 0]
+
+    plan = milliseconds(lambda k: chamfer_distance(torch.as_tensor(step(theirs, k))[None], reference), seconds)
+    ours = milliseconds(lambda k: _grow(episode, step(task.renderer, k)), seconds)
+    return [
+        ("render + Chamfer, PyTorch3D", plan, "ms"),
+        ("render + Chamfer, built-in", ours, "ms"),
+        ("ratio", plan / ours, "times"),
+    ]
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mesh", help="a mesh file for the first table; by default one procedural object")
+    parser.add_argument("--seconds", type=float, default=3.0, help="spent on each figure (default 3)")
+    options = parser.parse_args()
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    print(f"{_processor()}, {os.cpu_count()} cores, {gpu}, Python {platform.python_version()}, torch {torch.__version__}")
+    tables = {"procedural": measure("procedural", options.seconds)}
+    if options.mesh:
+        tables = {options.mesh: measure(options.mesh, options.seconds), **tables}
+    if importlib.util.find_spec("pytorch3d"):
+        tables["against the research plan's stack"] = against_pytorch3d(options.mesh or "procedural", options.seconds)
+    else:
+        print("PyTorch3D is not installed: no comparison with the research plan's own stack")
+    for title, rows in tables.items():
+        print(f"\n{title}, 112 x 112, backbone unproject\n| what | figure | |\n|---|---|---|")
+        for what, figure, unit in rows:
+            print(f"| {what} | {figure:,.2f} | {unit} |" if figure < 100 else f"| {what} | {figure:,.0f} | {unit} |")
+
+
+if __name__ == "__main__":
+    main()
