@@ -54,13 +54,25 @@ class Zero(Baseline):
 class Farthest(Baseline):
     """The direction whose smallest angle to the views taken is largest, at the middle radius."""
 
+    def radius(self) -> float:
+        """Metres."""
+        return self.env.task.region.middle
+
     def act(self):
         """See the class."""
         task = self.env.task
         episode = task.episode(0)
         rotation = episode.frame_to_world[:3, :3]
         heading = farthest_direction(episode.directions(), rotation, task.region)
-        return self.env.action_from_pose(_looking(task.region.middle * rotation @ heading))
+        return self.env.action_from_pose(_looking(self.radius() * rotation @ heading))
+
+
+class FarthestInner(Farthest):
+    """As ``Farthest``, from as near as the region allows: what learning the radius alone would give."""
+
+    def radius(self) -> float:
+        """Metres."""
+        return self.env.task.region.radius[0]
 
 
 class Oracle(Baseline):
@@ -99,5 +111,6 @@ BASELINES: dict[str, type[Baseline]] = {
     "random": Random,
     "zero-action": Zero,
     "farthest": Farthest,
+    "farthest-inner": FarthestInner,
     "oracle": Oracle,
 }

@@ -7,7 +7,7 @@ The score of an episode is the gain of log-Chamfer from the first view(s) to the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,11 @@ from spatial_envs.nbv import NBVEnv
 
 FIRST_SEED = 7_000_000
 RESAMPLES = 2000
+FORMULAS = (
+    "Gain: log C0 - log C1 from the first view to the budget, C = accuracy + completeness (m, sum of the mean "
+    "distances); coverage: share of the reference within 2 % of the diameter. Differences are paired, with 95 % "
+    "bootstrap intervals over objects, then starts."
+)
 
 
 @dataclass(frozen=True)
@@ -112,8 +117,3 @@ def table(results: dict[str, Scores], against: Sequence[str]) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
-
-def log_progress(done: Callable[[str], None], results: dict[str, Scores]) -> None:
-    """Say each policy's mean gain."""
-    for name, scores in results.items():
-        done(f"{name}: {scores.gain.mean():.3f}")

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
+import torch
 import yaml
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
@@ -23,8 +24,8 @@ from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 import spatial_envs
 from agents.attention import ViewFeatures
-from agents.baselines import BASELINES, Farthest, Oracle, Random, Zero
-from agents.evaluation import ForeignFeatures, evaluate, interval, table
+from agents.baselines import BASELINES, Farthest, FarthestInner, Oracle, Random, Zero
+from agents.evaluation import FORMULAS, ForeignFeatures, evaluate, interval, table
 from agents.pictures import film, plot_curves
 from agents.sb3_vec_env import SB3VecEnv
 from spatial_envs.task import TaskEnv, check_arguments
@@ -35,11 +36,6 @@ ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC}
 BUFFER_LIMIT = 4 * 2**30  # bytes
 VALIDATION_STARTS = 32
 EVALUATION_COLUMNS = ["policy", "timesteps", "gain", "low", "high", "coverage", "chamfer"]
-FORMULAS = (
-    "Gain: log C0 - log C1 from the first view to the budget, C = accuracy + completeness (m, sum of the mean "
-    "distances); coverage: share of the reference within 2 % of the diameter. Differences are paired, with 95 % "
-    "bootstrap intervals over objects, then starts."
-)
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 console = Console()
 
@@ -168,7 +164,7 @@ def _final_table(run: dict[str, Any], model: BaseAlgorithm, env) -> str:
     fresh = untrained(run, model.get_env())
     policies: dict[str, Any] = {
         "random": Random(env), "zero-action": Zero(env), "untrained": fresh, "farthest": Farthest(env),
-        "agent": model, "oracle": Oracle(env),
+        "farthest-inner": FarthestInner(env), "agent": model, "oracle": Oracle(env),
     }  # fmt: skip
     results = {name: evaluate(env, policy, starts, name) for name, policy in policies.items()}
     foreign = "agent, another object's features"
@@ -330,6 +326,8 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
     hyperparameters = dict(run["hyperparameters"])
     policy = hyperparameters.pop("policy", "MultiInputPolicy")
     policy_kwargs = {**hyperparameters.pop("policy_kwargs", {}), "features_extractor_class": ViewFeatures}
+    if isinstance(policy_kwargs.get("log_std_init"), list):  # one for each dimension of the action
+        policy_kwargs["log_std_init"] = torch.tensor(policy_kwargs["log_std_init"])
     if run["algo"] == "sac":
         hyperparameters["buffer_size"] = _buffer_size(hyperparameters.get("buffer_size", 1_000_000), envs)
     return ALGORITHMS[run["algo"]](

@@ -23,7 +23,7 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
-from spatial_envs.kdtree import KDTree
+from spatial_envs.kdtree import KDTree, checked_points
 
 COVERAGE_SHARE = 0.02  # of the diameter: a reference point this near to the cloud counts as covered
 VOXEL_SHARE = 0.005  # of the diameter: one point is kept per voxel of this side
@@ -44,8 +44,9 @@ def chamfer(
     diameter: of the bounding sphere, metres; coverage_distance: metres, None = 2 % of the diameter.
     Raises ValueError for a misshapen or non-finite cloud, or an empty reference.
     """
-    tree = KDTree(reference if dense is None else dense)
-    tracker = ChamferTracker(np.asarray(reference), tree, diameter, coverage_distance)
+    reference = checked_points(reference, "reference")
+    tree = KDTree(reference if dense is None else checked_points(dense, "dense"))
+    tracker = ChamferTracker(reference, tree, diameter, coverage_distance)
     tracker.add(points)
     return tracker.metrics()
 
@@ -59,9 +60,7 @@ class ChamferTracker:
     def __init__(
         self, reference: np.ndarray, dense: KDTree, diameter: float, coverage_distance: float | None = None
     ) -> None:
-        if len(reference) == 0:
-            raise ValueError("reference: got no points; expected (N, 3) with N >= 1")
-        self.reference = np.ascontiguousarray(reference, np.float32)
+        self.reference = checked_points(reference, "reference")
         self.dense = dense
         self.diameter = diameter
         self.coverage_distance = COVERAGE_SHARE * diameter if coverage_distance is None else coverage_distance

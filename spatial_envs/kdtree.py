@@ -12,15 +12,21 @@ import numpy as np
 BUCKET = 8  # points in a leaf, at most
 
 
+def checked_points(points: np.ndarray, name: str) -> np.ndarray:
+    """The points as (N, 3) float32; ValueError, with ``name``, unless N >= 1 and all are finite."""
+    points = np.ascontiguousarray(points, np.float32)
+    if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0:
+        raise ValueError(f"{name}: got shape {points.shape}; expected (N, 3) with N >= 1")
+    if not np.isfinite(points).all():
+        raise ValueError(f"{name}: got values that are not finite; expected finite coordinates in metres")
+    return points
+
+
 class KDTree:
     """A balanced tree over points (N, 3), metres, stored as float32 in tree order."""
 
     def __init__(self, points: np.ndarray) -> None:
-        points = np.ascontiguousarray(points, np.float32)
-        if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0:
-            raise ValueError(f"points: got shape {points.shape}; expected (N, 3) with N >= 1")
-        if not np.isfinite(points).all():
-            raise ValueError("points: got values that are not finite; expected finite coordinates in metres")
+        points = checked_points(points, "points")
         depth = max(0, int(np.ceil(np.log2(len(points) / BUCKET))))
         order = np.arange(len(points))
         self.split_axis = np.zeros(2**depth, np.int8)
@@ -32,7 +38,11 @@ class KDTree:
         """(M,) float64: squared distance, m^2, from each query (M, 3) to its nearest point, or its bound
         (M,) float64 where that is smaller. Fastest where neighbouring queries are near each other."""
         queries = np.ascontiguousarray(queries, np.float32)
+        if queries.ndim != 2 or queries.shape[1] != 3:
+            raise ValueError(f"queries: got shape {queries.shape}; expected (M, 3)")
         result = np.full(len(queries), np.inf) if bounds is None else bounds.astype(np.float64)
+        if result.shape != (len(queries),):
+            raise ValueError(f"bounds: got shape {result.shape}; expected ({len(queries)},), one for each query")
         _search(self.points, self.split_axis, self.split_value, queries, result)
         return result
 

@@ -108,10 +108,11 @@ class Mesh:
 def _mip_maps(texture: np.ndarray) -> list[np.ndarray]:
     """The image (h, w, 3) uint8 and its halvings, down to a side of 4 pixels."""
     pyramid = [np.ascontiguousarray(texture)]
+    image = Image.fromarray(pyramid[0])
     while min(pyramid[-1].shape[:2]) >= 8:
         height, width = pyramid[-1].shape[:2]
-        half = Image.fromarray(pyramid[-1]).resize((width // 2, height // 2), Image.Resampling.BOX)
-        pyramid.append(np.asarray(half))
+        # from the image, not from the level before: rounding upwards would add up to a brighter picture
+        pyramid.append(np.asarray(image.resize((width // 2, height // 2), Image.Resampling.BOX)))
     return pyramid
 
 

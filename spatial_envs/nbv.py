@@ -807,7 +807,7 @@ class NBVEnv(TaskEnv):
     ## Version History
 
     - v0: first version.
-    """
+    """  # noqa: E501
 
     task_type = NBV
     task: NBV
@@ -826,7 +826,7 @@ class NBVEnv(TaskEnv):
         return self.task.poses_from_actions(0, actions)
 
     def action_from_pose(self, cam_to_world: np.ndarray) -> np.ndarray | np.integer:
-        """The action whose pose is, or is nearest to, ``cam_to_world`` (4, 4): the inverse of the action map."""
+        """The action whose pose is, or is nearest to, ``cam_to_world`` (4, 4): inverse of the action map."""
         return self.task.action_from_pose(0, cam_to_world)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -34,15 +35,18 @@ def draw_next_best_view(
     to the reconstruction, the cameras and their path; beside it the latest view and its depth."""
     pose, lens = _spectator(views)
     seen = renderer.render(mesh, pose, lens, (MAIN, MAIN))
+    white = np.full_like(mesh.colors, 255)
+    light = renderer.render(replace(mesh, colors=white, face_texture=None), pose, lens, (MAIN, MAIN)).rgb / 255
     hit = seen.depth > 0
     picture = np.empty((MAIN, MAIN, 3), np.uint8)
     picture[:] = BACKGROUND
-    grey = seen.rgb[hit].mean(axis=1, keepdims=True)
-    picture[hit] = 40 + 0.25 * seen.rgb[hit] + 0.15 * grey
+    picture[hit] = 40 + 0.4 * seen.rgb[hit]
     error = np.clip(distances / (4 * COVERAGE_SHARE), 0, 1)  # metres over the diameter, which is 1 m
-    _splat(picture, seen.depth, pose, lens, reference, ramp(error))
-    image = Image.fromarray(picture)
-    _cameras(ImageDraw.Draw(image), pose, lens, views)
+    dots = np.zeros((MAIN, MAIN, 3), np.uint8)
+    _splat(dots, seen.depth, pose, lens, reference, ramp(error))
+    shown = dots.any(axis=-1)
+    picture[shown] = dots[shown] * np.where(hit, 0.3 + 0.7 * light[..., 0], 1)[shown, None]
+    image = _cameras(picture, seen.depth, pose, lens, views)
     canvas = Image.new("RGB", (MAIN + SIDE, MAIN), BACKGROUND)
     canvas.paste(image, (0, 0))
     latest = views[-1]
@@ -73,11 +77,19 @@ def ramp(share: np.ndarray) -> np.ndarray:
 
 
 def _spectator(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
-    """A camera that has the first view on its left and all of the region in its picture."""
+    """A camera that has the first view on its left and all cameras, as drawn, in its picture."""
     first = views[0].cam_to_world[:3, 3]
     azimuth = math.atan2(first[0], first[2]) + math.radians(55)
-    centre = 4.6 * direction(azimuth, math.radians(24))
-    return look_at(torch.as_tensor(centre)[None])[0].numpy(), intrinsics(50, (MAIN, MAIN))
+    reach = max(0.95, *(float(np.linalg.norm(_drawn_at(view.cam_to_world[:3, 3]))) for view in views))
+    centre = 3.9 * reach * direction(azimuth, math.radians(24))
+    return look_at(torch.as_tensor(centre)[None])[0].numpy(), intrinsics(35, (MAIN, MAIN))
+
+
+def _drawn_at(centre: np.ndarray) -> np.ndarray:
+    """Where a camera at ``centre`` (..., 3) is drawn: 70 % of its way to the object is left out, so that the
+    object, of radius 0.5 m, is large in the picture."""
+    distance = np.linalg.norm(centre, axis=-1, keepdims=True)
+    return centre / np.maximum(distance, 1e-9) * (0.5 + 0.3 * np.maximum(distance - 0.5, 0))
 
 
 def _pixels(pose: np.ndarray, lens: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -109,34 +121,72 @@ def _splat(
             picture[r[shown], c[shown]] = colour[shown]
 
 
-def _cameras(draw: ImageDraw.ImageDraw, pose: np.ndarray, lens: np.ndarray, views: Sequence[View]) -> None:
-    size = 0.16
-    corners = size * np.array([[-0.6, -0.6, 1], [0.6, -0.6, 1], [0.6, 0.6, 1], [-0.6, 0.6, 1]])
-    centres = _pixels(pose, lens, np.array([view.cam_to_world[:3, 3] for view in views]))[:, :2]
-    if len(centres) > 1:
-        draw.line([tuple(c) for c in centres], fill=PATH_INK, width=2, joint="curve")
-    for k, view in enumerate(views):
+def _cameras(
+    picture: np.ndarray, depth: np.ndarray, pose: np.ndarray, lens: np.ndarray, views: Sequence[View]
+) -> Image.Image:
+    """The picture with the cameras, numbered, and their path round the object; dim where it hides them."""
+    fine = Image.fromarray(picture).resize((2 * MAIN, 2 * MAIN), Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(fine)
+
+    def line(points: np.ndarray, ink: tuple[int, int, int], width: int) -> None:
+        pixels = _pixels(pose, lens, points)
+        for (x, y, z), (u, v, w) in zip(pixels[:-1], pixels[1:], strict=True):
+            column, row = int((x + u) / 2), int((y + v) / 2)
+            inside = 0 <= column < MAIN and 0 <= row < MAIN
+            hidden = inside and 0 < depth[row, column] < (z + w) / 2
+            color = tuple((2 * b + i) // 3 for b, i in zip(BACKGROUND, ink, strict=True)) if hidden else ink
+            draw.line([(2 * x, 2 * y), (2 * u, 2 * v)], fill=color, width=width)
+
+    centres = np.array([_drawn_at(view.cam_to_world[:3, 3]) for view in views])
+    for here, there in zip(centres[:-1], centres[1:], strict=True):
+        line(_arc(here, there), PATH_INK, 3)
+    part = np.linspace(0, 1, 9)[:, None]
+    corners = 0.1 * np.array([[-0.6, -0.6, 1], [0.6, -0.6, 1], [0.6, 0.6, 1], [-0.6, 0.6, 1]])
+    for k, (centre, view) in enumerate(zip(centres, views, strict=True)):
         ink = PATH_INK if k == len(views) - 1 else INK
-        frame = _pixels(pose, lens, corners @ view.cam_to_world[:3, :3].T + view.cam_to_world[:3, 3])[:, :2]
-        draw.line([tuple(c) for c in [*frame, frame[0]]], fill=ink, width=1)
-        for corner in frame:
-            draw.line([tuple(centres[k]), tuple(corner)], fill=ink, width=1)
-        draw.text((centres[k][0] + 6, centres[k][1] - 16), str(k + 1), fill=ink, font=_font(14))
+        frame = corners @ view.cam_to_world[:3, :3].T + centre
+        for corner, following in zip(frame, np.roll(frame, -1, axis=0), strict=True):
+            line(corner + part * (following - corner), ink, 3)
+            line(centre + part * (corner - centre), ink, 3)
+    image = fine.resize((MAIN, MAIN), Image.Resampling.BOX)
+    draw = ImageDraw.Draw(image)
+    for k, (column, row, _) in enumerate(_pixels(pose, lens, centres)):
+        away = np.array([column, row]) - MAIN / 2
+        x, y = np.array([column, row]) + 13 * away / max(float(np.linalg.norm(away)), 1e-6)
+        ink = PATH_INK if k == len(views) - 1 else INK
+        draw.text(
+            (x, y), str(k + 1), fill=ink, font=_font(15), anchor="mm", stroke_width=2, stroke_fill=BACKGROUND
+        )
+    return image
+
+
+def _arc(here: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """(33, 3): from here to there round the origin, as the radius changes evenly."""
+    radius, goal = np.linalg.norm(here), np.linalg.norm(there)
+    angle = math.acos(float(np.clip(here @ there / (radius * goal), -1, 1)))
+    part = np.linspace(0, 1, 33)[:, None]
+    if angle < 1e-3 or angle > math.pi - 1e-3:
+        return here + part * (there - here)
+    way = np.sin((1 - part) * angle) * here / radius + np.sin(part * angle) * there / goal
+    return way / math.sin(angle) * (radius + part * (goal - radius))
 
 
 def _captions(draw: ImageDraw.ImageDraw, count: int, metrics: Metrics) -> None:
     line = f"view {count}    Chamfer {100 * metrics['chamfer']:.2f} cm    coverage {metrics['coverage']:.1%}"
-    draw.text((14, 12), line, fill=INK, font=_font(16))
+    _text(draw, (14, 12), line, INK, 16)
     left, top, width = 14, MAIN - 30, 150
     for k in range(width):
         colour = tuple(int(c) for c in ramp(np.array(k / (width - 1))))
         draw.line([(left + k, top), (left + k, top + 8)], fill=colour)
-    caption = "distance of the true surface to the reconstruction"
-    draw.text((left, top - 18), caption, fill=DIM_INK, font=_font(12))
-    draw.text((left, top + 10), "0", fill=DIM_INK, font=_font(11))
-    draw.text((left + width - 30, top + 10), f"{400 * COVERAGE_SHARE:.0f} cm", fill=DIM_INK, font=_font(11))
-    draw.text((MAIN + 8, 6), "latest view", fill=DIM_INK, font=_font(12))
-    draw.text((MAIN + 8, SIDE + 6), "depth", fill=DIM_INK, font=_font(12))
+    _text(draw, (left, top - 18), "distance of the true surface to the reconstruction", DIM_INK, 12)
+    _text(draw, (left, top + 10), "0", DIM_INK, 11)
+    _text(draw, (left + width - 30, top + 10), f"{400 * COVERAGE_SHARE:.0f} cm", DIM_INK, 11)
+    _text(draw, (MAIN + 8, 6), "latest view", DIM_INK, 12)
+    _text(draw, (MAIN + 8, SIDE + 6), "depth", DIM_INK, 12)
+
+
+def _text(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, ink: tuple, size: int) -> None:
+    draw.text(place, text, fill=ink, font=_font(size), stroke_width=2, stroke_fill=BACKGROUND)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -20,10 +20,11 @@ from spatial_envs.rendering.builtin import rasterise
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # of the recipe below; what is cached on disk under another is not used
+VERSION = 2  # of the recipe below; what is cached on disk under another is not used
 POINTS, DENSE_POINTS = 10_000, 100_000
 CAMERAS = 256  # whose views together define what is visible
 ATTAINABLE_VIEWS = 64
+GRAZING = 0.1  # cosine between normal and ray under which a view does not count
 TOLERANCE = 0.0015  # metres behind the picture's surface at which a sample still counts as seen
 
 
@@ -156,7 +157,9 @@ def _mark_seen(points, normals, inverse_depth, lens, pose, seen):
         for axis in range(3):
             along += normals[row, axis] * delta[axis]
             across += normals[row, axis] * (pose[axis, 0] * x + pose[axis, 1] * y + pose[axis, 2])
-        if across != 0.0 and 0.0 < along / across <= 1.0 / shown + TOLERANCE:
+        if abs(across) < GRAZING * np.sqrt(x * x + y * y + 1.0):
+            continue  # seen almost edge-on the plane's depth says nothing; another camera looks from above
+        if 0.0 < along / across <= 1.0 / shown + TOLERANCE:
             seen[row] = True
 
 

@@ -180,7 +180,8 @@ class TaskVectorEnv(gym.vector.VectorEnv):
         if not _is_count(num_envs):
             raise ValueError(f"num_envs: got {num_envs!r}; expected an integer of at least 1")
         if max_episode_steps is not None and not _is_count(max_episode_steps):
-            raise ValueError(f"max_episode_steps: got {max_episode_steps!r}; expected None or 1 and more")
+            got = repr(max_episode_steps)
+            raise ValueError(f"max_episode_steps: got {got}; expected None or an integer from 1")
         modes = [mode.value for mode in AutoresetMode]
         if autoreset_mode not in (*AutoresetMode, *modes):
             raise ValueError(f"autoreset_mode: got {autoreset_mode!r}; expected one of {modes}")

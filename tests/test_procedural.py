@@ -9,7 +9,8 @@ import pytest
 import trimesh
 
 from spatial_envs import procedural
-from spatial_envs.procedural import FAMILIES, TEST_FAMILIES, TRAIN_FAMILIES, Solid, procedural_object
+from spatial_envs.procedural import FAMILIES, TEST_FAMILIES, TRAIN_FAMILIES, procedural_object
+from spatial_envs.procedural.solids import Solid
 
 SEEDS = (0, 1, 2_000_017, 3_000_101)
 

@@ -75,6 +75,8 @@ def make_backbone(
     backbone: str | Backbone | None, backbone_kwargs: dict[str, Any] | None = None, device: str = "auto"
 ) -> Backbone | None:
     """A backbone by name, or the object itself. ValueError for an unknown name."""
+    if not isinstance(backbone_kwargs or {}, dict):
+        raise ValueError(f"backbone_kwargs: got {backbone_kwargs!r}; expected a dict of arguments")
     kwargs = dict(backbone_kwargs or {})
     if backbone is None:
         return None

@@ -43,6 +43,8 @@ class Unproject:
         """Encode views (B, N); H and W multiples of 14."""
         sets, count = view_mask.shape
         height, width = views.image_size
+        if height % PATCH or width % PATCH:
+            raise ValueError(f"views: got images of {height} x {width} pixels; expected multiples of {PATCH}")
         patches = (height // PATCH) * (width // PATCH)
         tokens = np.zeros((sets, count, patches, DIM), np.float32)
         points = np.zeros((sets, count, height, width, 3), np.float32)

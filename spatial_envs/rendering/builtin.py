@@ -18,6 +18,7 @@ from spatial_envs.rendering import AMBIENT, SKY, SUN, SUN_DIRECTION
 from spatial_envs.view import View
 
 NEAR = 0.01  # metres; what is closer to the camera's plane is cut off
+REACH = 1e-9  # pixels by which triangles overlap
 
 
 class BuiltinRenderer:
@@ -161,6 +162,11 @@ def _triangle(px, py, pw, qx, qy, qw, rx, ry, rw, face, inverse_depth, face_ids)
     ax = (a0 * pw + a1 * qw + a2 * rw) / area
     bx = (b0 * pw + b1 * qw + b2 * rw) / area
     cx = (c0 * pw + c1 * qw + c2 * rw) / area
+    # A pixel centre on a corner may lie outside of every triangle round it, by rounding: let all reach further.
+    c0 += REACH * (abs(a0) + abs(b0))
+    c1 += REACH * (abs(a1) + abs(b1))
+    c2 += REACH * (abs(a2) + abs(b2))
+    nearest, farthest = max(pw, qw, rw), min(pw, qw, rw)  # a sliver's coefficients are mostly rounding
     for row in range(int(top), int(bottom) + 1):
         y = row + 0.5
         e0, e1, e2 = b0 * y + c0, b1 * y + c1, b2 * y + c2
@@ -174,7 +180,7 @@ def _triangle(px, py, pw, qx, qy, qw, rx, ry, rw, face, inverse_depth, face_ids)
         for column in range(int(first), int(last) + 1):
             x = column + 0.5
             if a0 * x + e0 >= 0.0 and a1 * x + e1 >= 0.0 and a2 * x + e2 >= 0.0:
-                value = ax * x + (bx * y + cx)
+                value = min(max(ax * x + (bx * y + cx), farthest), nearest)
                 if value > inverse_depth[row, column]:
                     inverse_depth[row, column] = value
                     face_ids[row, column] = face

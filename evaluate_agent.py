@@ -1,0 +1,22 @@
+"""Compare agents on the same unseen starts.
+
+    python evaluate_agent.py --run runs/NBV-MapAnything-v0-ppo-seed0
+    python evaluate_agent.py --run runs/ppo-seed0 runs/ppo-seed1 --episodes 64 --out table.md
+    python evaluate_agent.py --agent my_module:MyAgent
+
+An agent is a class with Stable-Baselines3's ``predict``; it is constructed with the environment.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import tyro
+
+from agents.comparison import Flags, compare
+
+if __name__ == "__main__":
+    try:
+        compare(tyro.cli(Flags, description=__doc__))
+    except (ValueError, TypeError, FileNotFoundError, ImportError) as error:
+        sys.exit(f"evaluate_agent.py: {error}")

@@ -1,0 +1,334 @@
+"""Training from the command line to the run folder, and the SB3 adapter under it."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+import yaml
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.vec_env import VecMonitor
+
+import spatial_envs
+from agents.attention import ViewAttention, ViewFeatures
+from agents.baselines import BASELINES
+from agents.evaluation import ForeignFeatures, Scores, evaluate, interval, table
+from agents.sb3_vec_env import SB3VecEnv
+from agents.training import load, single_env
+from spatial_envs.nbv import NBVEnv
+
+gym.register_envs(spatial_envs)
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = ("num_objects=2", "image_size=56", "views=3")
+
+
+def train(*flags, cwd=ROOT, check=True):
+    command = [sys.executable, str(ROOT / "train_agent.py"), *map(str, flags)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=check)
+
+
+@pytest.fixture(scope="module")
+def short_config(tmp_path_factory):
+    """Both algorithms, so short that a run takes seconds."""
+    path = tmp_path_factory.mktemp("configs") / "short.yml"
+    entry = {"n_timesteps": 128, "n_envs": 4, "batch_size": 32, "policy_kwargs": {"net_arch": [16]}}
+    path.write_text(yaml.safe_dump({"NBV-MapAnything-v0": entry, "NBV-MapAnything-Discrete-v0": entry}))
+    return path
+
+
+@pytest.fixture(scope="module", params=["ppo", "sac"])
+def run(request, short_config, tmp_path_factory):
+    """A finished run of each algorithm: its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("runs") / request.param
+    flags = ["--algo", request.param, "--config", short_config, "--out", folder, "--eval-every", "64"]
+    config = yaml.safe_load(short_config.read_text())
+    config["NBV-MapAnything-v0"].update({"n_steps": 16} if request.param == "ppo" else {"learning_starts": 32})
+    path = folder.with_suffix(".yml")
+    path.write_text(yaml.safe_dump(config))
+    flags[flags.index(short_config)] = path
+    done = train(*flags, "--final-starts", "2", "--set", *SMALL)
+    return folder, done.stdout
+
+
+def test_a_run_leaves_all_that_it_should(run):
+    folder, printed = run
+    expected = {"model.zip", "vecnormalize.pkl", "config.yaml", "evaluations.csv", "curves.png", "episode.mp4"}
+    assert expected | {"table.md"} <= {path.name for path in folder.iterdir()}
+    assert any(folder.glob("log_*/events.*")), "TensorBoard"
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["resolved_backbone"] == "unproject"
+    assert config["env_kwargs"]["views"] == 3
+    rows = list(csv.DictReader((folder / "evaluations.csv").open()))
+    assert [row["policy"] for row in rows[:3]] == ["random", "farthest", "agent"]
+    assert int(rows[-1]["timesteps"]) >= 64
+    text = (folder / "table.md").read_text()
+    for name in ("random", "zero-action", "untrained", "farthest", "agent", "oracle", "another object's features"):
+        assert name in text
+    if config["algo"] == "sac":
+        assert "replay buffer" in printed
+
+
+def test_a_saved_model_plays_again(run):
+    folder, _ = run
+    config, model = load(folder)
+    env = single_env(config, split="test", num_objects=None)
+    observation, _ = env.reset(seed=0)
+    action, _ = model.predict(observation, deterministic=True)
+    again, _ = load(folder)[1].predict(observation, deterministic=True)
+    np.testing.assert_array_equal(action, again)
+    assert env.action_space.contains(action)
+
+
+def test_resume_goes_on_in_the_same_folder(run):
+    folder, _ = run
+    before = yaml.safe_load((folder / "config.yaml").read_text())
+    refused = train("--resume", folder, check=False)
+    assert refused.returncode != 0
+    assert "timesteps: got 128" in refused.stderr
+    train("--resume", folder, "--timesteps", 256, "--final-starts", 0)
+    _, model = load(folder)
+    assert model.num_timesteps >= 256
+    after = yaml.safe_load((folder / "config.yaml").read_text())
+    assert {**before, "timesteps": 256} == after
+    steps = [int(row["timesteps"]) for row in csv.DictReader((folder / "evaluations.csv").open())]
+    assert steps == sorted(steps)
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_can_go_on(short_config, tmp_path, end):
+    folder = tmp_path / "run"
+    command = [
+        sys.executable, "train_agent.py", "--algo", "ppo", "--timesteps", "100000", "--eval-every", "64",
+        "--config", str(ROOT / "configs" / "ppo.yml"), "--out", str(folder), "--num-envs", "4",
+        "--final-starts", "0", "--set", *SMALL,
+    ]  # fmt: skip
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 120
+    while not (folder / "vecnormalize.pkl").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(end)
+    printed, _ = process.communicate(timeout=60)
+    if end == signal.SIGINT:
+        assert process.returncode == 0, printed
+        assert "interrupted and saved" in printed
+    saved = load(folder)[1].num_timesteps
+    assert saved >= 64
+    train("--resume", folder, "--timesteps", saved + 300, "--final-starts", 0)
+    assert load(folder)[1].num_timesteps >= saved + 300
+
+
+BAD_FLAGS = {
+    "sac on discrete": (["--algo", "sac", "--env", "NBV-MapAnything-Discrete-v0"], "actions are discrete"),
+    "unknown env": (["--env", "NBV-v9"], "env: got 'NBV-v9'"),
+    "unknown argument": (["--set", "veiws=3"], "did you mean 'views'"),
+    "no value": (["--set", "views"], "expected name=value"),
+    "bad value": (["--set", "views=1"], "views: got 1"),
+    "scenes typo": (["--scenes", "procedral"], "procedral"),
+    "no such config": (["--config", "no.yml"], "no.yml"),
+    "resume nowhere": (["--resume", "nowhere"], "expected a run folder"),
+    "unknown backbone": (["--backbone", "dino"], "backbone: got 'dino'"),
+    "unknown algorithm": (["--algo", "trpo"], "trpo"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FLAGS)
+def test_bad_flags_are_named(name, tmp_path):
+    flags, message = BAD_FLAGS[name]
+    done = train(*flags, cwd=tmp_path, check=False)
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("runs/*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("NBV-MapAnything-v0: {learning_rat: 1}", "unknown key 'learning_rat'"),
+        ("Other-v0: {}", "no entry for NBV-MapAnything-v0"),
+        ("a: [", "is not YAML"),
+        ("[1, 2]", "no entry for"),
+    ],
+)
+def test_bad_configs_are_named(tmp_path, text, message):
+    path = tmp_path / "bad.yml"
+    path.write_text(text)
+    done = train("--config", path, cwd=tmp_path, check=False)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_existing_run_is_not_overwritten(run):
+    folder, _ = run
+    done = train("--out", folder, check=False)
+    assert "already holds a run" in done.stderr
+
+
+# ---- the adapter
+
+
+def batched(**arguments):
+    return gym.make_vec(
+        "NBV-MapAnything-v0", 3, autoreset_mode=AutoresetMode.SAME_STEP,
+        **{"num_objects": 2, "image_size": 56, "views": 3, **arguments},
+    )  # fmt: skip
+
+
+def test_the_adapter_equals_single_environments():
+    envs = SB3VecEnv(batched())
+    envs.seed(5)
+    singles = [NBVEnv(num_objects=2, image_size=56, views=3) for _ in range(3)]
+    observations = envs.reset()
+    expected = [env.reset(seed=5 + row)[0] for row, env in enumerate(singles)]
+    generator = np.random.default_rng(0)
+    for step in range(5):
+        actions = generator.uniform(-1, 1, (3, 3)).astype(np.float32)
+        observations, rewards, dones, infos = envs.step(actions)
+        for row, env in enumerate(singles):
+            expected[row], reward, terminated, truncated, info = env.step(actions[row])
+            assert rewards[row] == np.float32(reward)
+            assert dones[row] == terminated == (step % 2 == 1)
+            assert infos[row]["TimeLimit.truncated"] is False if terminated else True
+            if terminated:
+                for key, value in expected[row].items():
+                    np.testing.assert_array_equal(infos[row]["terminal_observation"][key], value)
+                expected[row], _ = env.reset()
+            assert {key: infos[row][key] for key in info} == info
+            for key, value in expected[row].items():
+                np.testing.assert_array_equal(observations[key][row], value)
+
+
+def test_the_adapter_reports_time_limits_and_episodes():
+    envs = VecMonitor(SB3VecEnv(batched(max_episode_steps=1)))
+    envs.seed(0)
+    envs.reset()
+    _, rewards, dones, infos = envs.step(np.zeros((3, 3), np.float32))
+    assert dones.all()
+    for row, info in enumerate(infos):
+        assert info["TimeLimit.truncated"]
+        assert info["episode"]["l"] == 1
+        assert info["episode"]["r"] == pytest.approx(rewards[row], abs=1e-5)
+
+
+def test_the_adapter_passes_masks_on_and_wants_same_step():
+    discrete = gym.make_vec(
+        "NBV-MapAnything-Discrete-v0", 2, autoreset_mode=AutoresetMode.SAME_STEP, num_objects=1, image_size=56
+    )
+    envs = SB3VecEnv(discrete)
+    envs.reset()
+    masks = np.stack(envs.env_method("action_masks"))
+    assert masks.shape == (2, 64)
+    np.testing.assert_array_equal(masks, np.stack([info["action_mask"] for info in envs.reset_infos]))
+    with pytest.raises(ValueError, match="autoreset_mode"):
+        SB3VecEnv(gym.make_vec("NBV-MapAnything-v0", 2, num_objects=1))
+
+
+# ---- the extractor
+
+
+def test_attention_ignores_views_that_are_not_there():
+    torch.manual_seed(0)
+    attention = ViewAttention(7).eval()
+    views = torch.randn(2, 5, 7)
+    mask = torch.tensor([[1, 1, 0, 0, 0], [1, 1, 1, 1, 1]])
+    changed = views.clone()
+    changed[0, 2:] = 100.0
+    torch.testing.assert_close(attention(views, mask), attention(changed, mask))
+    torch.testing.assert_close(attention(views[:1, :2]), attention(views[:1], mask[:1]), atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(attention(views, mask)[1], attention(changed + 1, mask)[1])
+
+
+def test_the_extractor_sees_poses_in_the_anchor_axes():
+    env = NBVEnv(num_objects=1, image_size=56)
+    observation, _ = env.reset(seed=0)
+    extractor = ViewFeatures(env.observation_space)
+    batch = {key: torch.as_tensor(value)[None].float() for key, value in observation.items()}
+    assert extractor(batch).shape == (1, extractor.features_dim)
+    with pytest.raises(ValueError, match="anchor"):
+        ViewFeatures(NBVEnv(num_objects=1, observations=["poses", "view_mask"]).observation_space)
+    with pytest.raises(ValueError, match="pooling"):
+        ViewFeatures(NBVEnv(num_objects=1, image_size=56, pooling="none").observation_space)
+
+
+# ---- baselines and evaluation
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory):
+    return NBVEnv(num_objects=3, image_size=56, views=3, cache_dir=tmp_path_factory.mktemp("cache"))
+
+
+def test_baselines_mean_what_they_say(env):
+    env.reset(seed=0, options={"object": 0})
+    region = env.task.region
+    np.testing.assert_array_equal(BASELINES["zero-action"](env).act(), np.zeros(3, np.float32))
+    np.testing.assert_allclose(BASELINES["farthest"](env).act(), 0, atol=1e-4)  # the default anchor
+    np.testing.assert_allclose(BASELINES["farthest-inner"](env).act(), [0, 0, -1], atol=1e-4)
+    random = BASELINES["random"](env, seed=1)
+    centres = env.poses_from_actions(np.stack([random.act() for _ in range(400)]))[:, :3, 3]
+    assert region.contains(centres, 1e-4).all()
+    heights = centres[:, 1] / np.linalg.norm(centres, axis=1) / np.sin(np.radians(80))
+    assert abs(heights.mean()) < 0.12
+    assert heights.std() == pytest.approx(3**-0.5, abs=0.06)  # uniform by area
+    best = env.evaluate(env.poses_from_actions(BASELINES["oracle"](env).act()[None]))[0]
+    others = env.evaluate(region.fibonacci_poses(48))
+    assert best >= others.max() - 0.02
+
+
+def test_evaluation_is_paired_and_repeatable(env):
+    first = evaluate(env, BASELINES["zero-action"](env), 5, progress=False)
+    again = evaluate(env, BASELINES["zero-action"](env), 5, progress=False)
+    np.testing.assert_array_equal(first.gain, again.gain)
+    np.testing.assert_array_equal(first.objects, [0, 1, 2, 0, 1])
+    assert first.gain[0] != first.gain[3], "another seed, another first view"
+    random = evaluate(env, BASELINES["random"](env), 5, progress=False)
+    text = table({"zero": first, "random": random}, ["zero"])
+    assert f"{random.gain.mean():.3f}" in text
+    assert f"{(random.gain - first.gain)[[0, 3]].mean():+.3f}" not in text.split("random")[0]
+
+
+def test_foreign_features_are_those_of_another_object(env):
+    seen = []
+
+    class Spy:
+        def predict(self, observation, **_):
+            seen.append(observation["features"])
+            return np.zeros(3, np.float32), None
+
+    own = evaluate(env, Spy(), 3, progress=False)
+    seen.clear()
+    evaluate(env, ForeignFeatures(Spy(), own), 3, progress=False)
+    steps = len(own.features[0])
+    np.testing.assert_array_equal(np.stack(seen[:steps]), np.stack(own.features[1]))
+    np.testing.assert_array_equal(np.stack(seen[2 * steps :]), np.stack(own.features[0]))
+
+
+def test_intervals_cover_the_mean():
+    generator = np.random.default_rng(0)
+    objects = np.repeat(np.arange(30), 4)
+    hits = 0
+    for trial in range(40):
+        values = generator.normal(size=30)[objects] + generator.normal(size=120)
+        _, low, high = interval(values, objects, seed=trial)
+        hits += low <= 0 <= high
+    assert 32 <= hits <= 40
+    mean, low, high = interval(np.ones(6), np.arange(6))
+    assert (mean, low, high) == (1, 1, 1)
+
+
+def test_the_table_repeats_a_baseline_for_several_seeds():
+    def scores(gain):
+        gain = np.array(gain, float)
+        return Scores(gain, gain, gain, np.arange(len(gain)) % 2, [[] for _ in gain])
+
+    text = table({"base": scores([1, 2]), "agent": scores([2, 3]) + scores([2, 3])}, ["base"])
+    assert "+1.000 [+1.000, +1.000]" in text

@@ -1,0 +1,25 @@
+"""Run by .ci/run with the installed wheel, outside the checkout: every id steps, and nothing else came along."""
+
+from importlib.metadata import files
+
+import gymnasium as gym
+
+import spatial_envs
+
+assert "site-packages" in spatial_envs.__file__, spatial_envs.__file__
+packed = [str(file) for file in files("spatial-envs") or []]
+tops = {name.split("/")[0] for name in packed if ".dist-info" not in name}
+assert tops == {"spatial_envs"}, tops
+assert "spatial_envs/py.typed" in packed
+assert "spatial_envs/backbones/unproject.json" in packed
+
+ours = [name for name, spec in gym.registry.items() if str(spec.entry_point).startswith("spatial_envs.")]
+assert ours
+for name in ours:
+    env = gym.make(name, num_objects=1)
+    env.reset(seed=0)
+    steps, over = 0, False
+    while not over:
+        _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        steps, over = steps + 1, terminated or truncated
+    print(f"{name}: {steps} steps from the wheel")
