@@ -100,7 +100,8 @@ def inverse_pose(pose: np.ndarray) -> np.ndarray:
 
 @numba.njit(cache=True, nogil=True)
 def transform_points(pose, points):
-    """Points (N, 3) float32 moved by a rigid transform (4, 4); in a loop, as BLAS threads stall on so little."""
+    """Points (N, 3) float32 moved by a rigid transform (4, 4); in a loop, as BLAS threads stall
+    on so little."""
     moved = np.empty_like(points)
     for row in range(points.shape[0]):
         x, y, z = points[row, 0], points[row, 1], points[row, 2]

@@ -42,7 +42,9 @@ class KDTree:
             raise ValueError(f"queries: got shape {queries.shape}; expected (M, 3)")
         result = np.full(len(queries), np.inf) if bounds is None else bounds.astype(np.float64)
         if result.shape != (len(queries),):
-            raise ValueError(f"bounds: got shape {result.shape}; expected ({len(queries)},), one for each query")
+            raise ValueError(
+                f"bounds: got shape {result.shape}; expected ({len(queries)},), one for each query"
+            )
         _search(self.points, self.split_axis, self.split_value, queries, result)
         return result
 

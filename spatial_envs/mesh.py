@@ -87,7 +87,9 @@ class Mesh:
             for level, image in enumerate(pyramid):
                 levels[t, level] = offset, image.shape[0], image.shape[1]
                 offset += image.shape[0] * image.shape[1]
-        texels = np.concatenate([np.zeros((0, 3), np.uint8), *[i.reshape(-1, 3) for p in pyramids for i in p]])
+        texels = np.concatenate(
+            [np.zeros((0, 3), np.uint8), *[i.reshape(-1, 3) for p in pyramids for i in p]]
+        )
         density = np.zeros(faces, np.float32)
         textured = face_texture >= 0
         if textured.any():

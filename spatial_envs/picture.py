@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from scipy.spatial import cKDTree
 
-from spatial_envs.camera import direction, intrinsics, inverse_pose, look_at
+from spatial_envs.camera import direction, intrinsics, inverse_pose, look_at, unproject
 from spatial_envs.chamfer import COVERAGE_SHARE, Metrics
 from spatial_envs.mesh import Mesh
 from spatial_envs.rendering import Renderer
@@ -31,21 +33,19 @@ def draw_next_best_view(
     distances: np.ndarray,
     metrics: Metrics,
 ) -> np.ndarray:
-    """(480, 720, 3) uint8: the object with its reference points (N, 3) coloured by their distances (N,), m,
+    """(480, 720, 3) uint8: the object, coloured by the distances (N,), m, of its reference points (N, 3)
     to the reconstruction, the cameras and their path; beside it the latest view and its depth."""
     pose, lens = _spectator(views)
-    seen = renderer.render(mesh, pose, lens, (MAIN, MAIN))
-    white = np.full_like(mesh.colors, 255)
-    light = renderer.render(replace(mesh, colors=white, face_texture=None), pose, lens, (MAIN, MAIN)).rgb / 255
+    white = replace(mesh, colors=np.full_like(mesh.colors, 255), face_texture=None)  # for the light on it
+    seen = renderer.render(white, pose, lens, (MAIN, MAIN))
+    light = seen.rgb / 255
     hit = seen.depth > 0
     picture = np.empty((MAIN, MAIN, 3), np.uint8)
     picture[:] = BACKGROUND
-    picture[hit] = 40 + 0.4 * seen.rgb[hit]
     error = np.clip(distances / (4 * COVERAGE_SHARE), 0, 1)  # metres over the diameter, which is 1 m
-    dots = np.zeros((MAIN, MAIN, 3), np.uint8)
-    _splat(dots, seen.depth, pose, lens, reference, ramp(error))
-    shown = dots.any(axis=-1)
-    picture[shown] = dots[shown] * np.where(hit, 0.3 + 0.7 * light[..., 0], 1)[shown, None]
+    gap, nearest = cKDTree(reference).query(unproject(seen.depth, lens, pose)[hit])
+    colours = np.where((gap < 0.03)[:, None], ramp(error)[nearest], 60)  # grey: not asked for
+    picture[hit] = colours * (0.3 + 0.7 * light[hit])
     image = _cameras(picture, seen.depth, pose, lens, views)
     canvas = Image.new("RGB", (MAIN + SIDE, MAIN), BACKGROUND)
     canvas.paste(image, (0, 0))
@@ -102,25 +102,6 @@ def _pixels(pose: np.ndarray, lens: np.ndarray, points: np.ndarray) -> np.ndarra
     )
 
 
-def _splat(
-    picture: np.ndarray,
-    depth: np.ndarray,
-    pose: np.ndarray,
-    lens: np.ndarray,
-    points: np.ndarray,
-    colours: np.ndarray,
-) -> None:
-    """Dots of 2 x 2 pixels for the points that the surface does not hide."""
-    column, row, z = _pixels(pose, lens, points).T
-    for down in (0, 1):
-        for right in (0, 1):
-            c, r = column.astype(int) + right, row.astype(int) + down
-            inside = (c >= 0) & (r >= 0) & (c < MAIN) & (r < MAIN)
-            c, r, front, colour = c[inside], r[inside], z[inside], colours[inside]
-            shown = (depth[r, c] == 0) | (front < depth[r, c] + 0.02)
-            picture[r[shown], c[shown]] = colour[shown]
-
-
 def _cameras(
     picture: np.ndarray, depth: np.ndarray, pose: np.ndarray, lens: np.ndarray, views: Sequence[View]
 ) -> Image.Image:
@@ -130,7 +111,7 @@ def _cameras(
 
     def line(points: np.ndarray, ink: tuple[int, int, int], width: int) -> None:
         pixels = _pixels(pose, lens, points)
-        for (x, y, z), (u, v, w) in zip(pixels[:-1], pixels[1:], strict=True):
+        for (x, y, z), (u, v, w) in pairwise(pixels):
             column, row = int((x + u) / 2), int((y + v) / 2)
             inside = 0 <= column < MAIN and 0 <= row < MAIN
             hidden = inside and 0 < depth[row, column] < (z + w) / 2
@@ -138,7 +119,7 @@ def _cameras(
             draw.line([(2 * x, 2 * y), (2 * u, 2 * v)], fill=color, width=width)
 
     centres = np.array([_drawn_at(view.cam_to_world[:3, 3]) for view in views])
-    for here, there in zip(centres[:-1], centres[1:], strict=True):
+    for here, there in pairwise(centres):
         line(_arc(here, there), PATH_INK, 3)
     part = np.linspace(0, 1, 9)[:, None]
     corners = 0.1 * np.array([[-0.6, -0.6, 1], [0.6, -0.6, 1], [0.6, 0.6, 1], [-0.6, 0.6, 1]])
@@ -181,6 +162,7 @@ def _captions(draw: ImageDraw.ImageDraw, count: int, metrics: Metrics) -> None:
     _text(draw, (left, top - 18), "distance of the true surface to the reconstruction", DIM_INK, 12)
     _text(draw, (left, top + 10), "0", DIM_INK, 11)
     _text(draw, (left + width - 30, top + 10), f"{400 * COVERAGE_SHARE:.0f} cm", DIM_INK, 11)
+    _text(draw, (MAIN - 118, top + 10), "cameras drawn nearer", DIM_INK, 11)
     _text(draw, (MAIN + 8, 6), "latest view", DIM_INK, 12)
     _text(draw, (MAIN + 8, SIDE + 6), "depth", DIM_INK, 12)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ VERSION = 2  # of the recipe below; what is cached on disk under another is not 
 POINTS, DENSE_POINTS = 10_000, 100_000
 CAMERAS = 256  # whose views together define what is visible
 ATTAINABLE_VIEWS = 64
-GRAZING = 0.1  # cosine between normal and ray under which a view does not count
+SLANT = 0.01  # metres by which depth may change from a sample to its pixel's centre for the view to count
 TOLERANCE = 0.0015  # metres behind the picture's surface at which a sample still counts as seen
 
 
@@ -66,7 +65,7 @@ def build_reference(
             try:
                 with np.load(path) as kept:
                     return Reference(kept["points"], KDTree(kept["dense"]), 1.0, float(kept["attainable"]))
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            except Exception as error:  # numpy and zipfile raise a dozen kinds, by what is damaged
                 logger.warning("%s is damaged and is built again: %s", path, error)
         reference = build_reference(mesh, region, fov, image_size, kind)
         cache_dir.mkdir(parents=True, exist_ok=True)
@@ -101,7 +100,8 @@ def _samples(
 
 
 def _surface_samples(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """``count`` points (count, 3) float32, uniform over the area, stratified, in random order; faces (count,)."""
+    """``count`` points (count, 3) float32, uniform over the area, stratified, in random order, and
+    the faces (count,) that they lie on."""
     cumulative = np.cumsum(mesh.areas)
     strata = (np.arange(count) + rng.random(count)) / count * cumulative[-1]
     faces = np.minimum(np.searchsorted(cumulative, strata), len(cumulative) - 1)
@@ -132,7 +132,7 @@ def _visible_samples(mesh: Mesh, poses, lens, image_size, rng) -> np.ndarray:
 @numba.njit(cache=True, nogil=True)
 def _mark_seen(points, normals, inverse_depth, lens, pose, seen):
     """Mark the points that this picture shows: where the plane through the point, at the centre of the
-    pixel that the point falls into, is not behind what the picture shows there."""
+    pixel that the point falls into, has the depth that the picture shows, or else the point is before it."""
     height, width = inverse_depth.shape
     for row in range(points.shape[0]):
         if seen[row]:
@@ -157,10 +157,10 @@ def _mark_seen(points, normals, inverse_depth, lens, pose, seen):
         for axis in range(3):
             along += normals[row, axis] * delta[axis]
             across += normals[row, axis] * (pose[axis, 0] * x + pose[axis, 1] * y + pose[axis, 2])
-        if abs(across) < GRAZING * np.sqrt(x * x + y * y + 1.0):
+        if abs(along - z * across) > SLANT * abs(across):
             continue  # seen almost edge-on the plane's depth says nothing; another camera looks from above
-        if 0.0 < along / across <= 1.0 / shown + TOLERANCE:
-            seen[row] = True
+        behind = along / across - 1.0 / shown
+        seen[row] = behind <= TOLERANCE and (behind >= -TOLERANCE or z <= 1.0 / shown + TOLERANCE)
 
 
 def blue_noise(points: np.ndarray, count: int) -> np.ndarray:

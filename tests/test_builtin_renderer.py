@@ -542,7 +542,9 @@ def digest() -> str:
     total = hashlib.sha256()
     for mesh in (textured, ball):
         for position in ((0.5, 0.4, 1.0), (-0.7, -0.2, 0.9)):
-            view = make_renderer("builtin").render(mesh, looking(position), intrinsics(50, (80, 80)), (80, 80))
+            view = make_renderer("builtin").render(
+                mesh, looking(position), intrinsics(50, (80, 80)), (80, 80)
+            )
             total.update(view.rgb.tobytes() + view.depth.tobytes() + view.segment.tobytes())
     return total.hexdigest()
 

@@ -31,7 +31,9 @@ def test_the_field_of_view_is_across_the_shorter_side(size, half):
     assert lens.dtype == np.float32
     focal = half / np.tan(np.radians(25))
     np.testing.assert_allclose(lens, [[focal, 0, size[1] / 2], [0, focal, size[0] / 2], [0, 0, 1]], rtol=1e-6)
-    border = np.array([0, half * np.tan(np.radians(25)) / np.tan(np.radians(25))])  # the shorter side's middle
+    border = np.array(
+        [0, half * np.tan(np.radians(25)) / np.tan(np.radians(25))]
+    )  # the shorter side's middle
     assert np.degrees(2 * np.arctan(border[1] / lens[0, 0])) == pytest.approx(50, abs=1e-4)
 
 
@@ -137,7 +139,9 @@ def unproject_twin(depth, lens, pose) -> np.ndarray:
     for row in range(depth.shape[0]):
         for column in range(depth.shape[1]):
             pixel = np.array([column + 0.5, row + 0.5, 1.0])
-            points[row, column] = pose[:3, :3] @ (depth[row, column] * np.linalg.inv(lens) @ pixel) + pose[:3, 3]
+            points[row, column] = (
+                pose[:3, :3] @ (depth[row, column] * np.linalg.inv(lens) @ pixel) + pose[:3, 3]
+            )
     return points
 
 

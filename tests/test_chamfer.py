@@ -47,9 +47,7 @@ def test_the_recorded_values(reference):
     with np.load(reference / "chamfer_clouds.npz") as clouds:
         for pair in pairs:
             x, y = clouds[pair["x"]], clouds[pair["y"]]
-            x_to_y, y_to_x = (
-                pair[f"squared_single_directional_{way}"] for way in ("x_to_y", "y_to_x")
-            )
+            x_to_y, y_to_x = (pair[f"squared_single_directional_{way}"] for way in ("x_to_y", "y_to_x"))
             found = chamfer(x, y)
             check(found, {
                 "accuracy": pair["l2_x_to_y"],
@@ -74,7 +72,10 @@ def test_definitions(diameter, distance):
     expected = twin(points, reference, dense, diameter, distance)
     assert 0.02 < expected["coverage"] < 0.98  # the thresholds are at work
     check(chamfer(points, reference, dense, diameter, distance), expected)
-    check(chamfer(points, reference, None, diameter, distance), twin(points, reference, None, diameter, distance))
+    check(
+        chamfer(points, reference, None, diameter, distance),
+        twin(points, reference, None, diameter, distance),
+    )
 
 
 def test_by_hand():
@@ -180,9 +181,11 @@ def tracker(diameter=1.0, kind=ChamferTracker) -> ChamferTracker:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(0, 10**6), st.lists(st.integers(0, 400), min_size=1, max_size=6), st.sampled_from([0.003, 0.05, 3]),
+    st.integers(0, 10**6),
+    st.lists(st.integers(0, 400), min_size=1, max_size=6),
+    st.sampled_from([0.003, 0.05, 3]),
     st.sampled_from([0.2, 1.0, 7.0]),
-)  # fmt: skip
+)
 def test_one_point_per_voxel_first_come(seed, counts, spread, diameter):
     rng = np.random.default_rng(seed)
     parts = [rng.normal(scale=spread, size=(count, 3)).astype(np.float32) for count in counts]

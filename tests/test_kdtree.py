@@ -11,7 +11,18 @@ from scipy.spatial import cKDTree
 from spatial_envs.kdtree import BUCKET, KDTree
 
 SIZES = [1, 2, 3, *[m * BUCKET + d for m in (1, 2, 4, 5, 8, 16, 64) for d in (-1, 0, 1)], 700]
-KINDS = ["uniform", "duplicates", "all the same", "line", "axis", "grid", "surface", "outlier", "two scales", "tiny"]
+KINDS = [
+    "uniform",
+    "duplicates",
+    "all the same",
+    "line",
+    "axis",
+    "grid",
+    "surface",
+    "outlier",
+    "two scales",
+    "tiny",
+]
 
 
 def cloud(kind: str, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -76,22 +76,18 @@ def test_what_is_missing_is_red_and_becomes_teal(mesh):
     one = shares(drawn(mesh, [BACK]))
     all_round = shares(drawn(mesh, [1.6 * direction(1.05 * k, 0.2) for k in range(6)]))
     print(one, all_round)
-    assert one["red"] > 0.02
+    assert one["red"] > 0.01
     assert all_round["red"] < 0.3 * one["red"]
     assert all_round["teal"] > 1.5 * one["teal"] > 0
 
 
 def test_every_camera_of_the_region_is_in_the_picture(mesh):
-    """Also the outermost are drawn whole, off the captions; they are dim only behind the object."""
-    hidden = 0
+    """The latest camera is in the ink of the path wherever it stands; also on the outermost shell."""
     for position in 2.0 / 1.6 * Region((1.2, 2.0)).fibonacci_poses(32)[:, :3, 3]:
-        path = shares(drawn(mesh, [position]))["path"]
-        beside = shares(drawn(mesh, [position * 4]))["path"]
-        hidden += path < 5e-4
-        assert beside > 0
-    assert hidden == 0  # a lone camera is to the left of the spectator, never behind the object
-    for position in 2.0 / 1.6 * Region((1.2, 2.0)).fibonacci_poses(32)[:, :3, 3]:
+        alone = shares(drawn(mesh, [position]))["path"]
+        assert alone > 5e-4, position  # to the left of the spectator: never behind the object
         assert shares(drawn(mesh, [FRONT, position]))["path"] > 2e-4, position
+        assert shares(drawn(mesh, [4 * position]))["path"] > 1e-4, position  # wherever a region may end
 
 
 @pytest.mark.parametrize("size", [(112, 112), (56, 84), (518, 518)])
@@ -107,7 +103,9 @@ def test_ramp():
     np.testing.assert_array_equal(ramp(np.array(1.0)), RAMP[-1])
     np.testing.assert_array_equal(ramp(np.array([-3.0, 7.0])), RAMP[[0, -1]])
     np.testing.assert_array_equal(ramp(np.linspace(0, 1, len(RAMP))), RAMP)
-    np.testing.assert_array_equal(ramp(np.array([[0.125]])), ((RAMP[0] + RAMP[1]) / 2).astype(np.uint8)[None, None])
+    np.testing.assert_array_equal(
+        ramp(np.array([[0.125]])), ((RAMP[0] + RAMP[1]) / 2).astype(np.uint8)[None, None]
+    )
 
 
 def test_depth_picture():

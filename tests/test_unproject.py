@@ -73,7 +73,20 @@ def twin(view: View) -> tuple[np.ndarray, np.ndarray]:
             moments = [*(p**2), p[0] * p[1], p[1] * p[2], p[2] * p[0]]
             turns = [*(normal**2), normal[0] * normal[1], normal[1] * normal[2], normal[2] * normal[0]]
             cosine = -(normal @ ray)
-            entries[row, column] = [1, *p, *moments, *normal, *turns, *color, *color**2, *ray, cosine, z, z * z, edge]
+            entries[row, column] = [
+                1,
+                *p,
+                *moments,
+                *normal,
+                *turns,
+                *color,
+                *color**2,
+                *ray,
+                cosine,
+                z,
+                z * z,
+                edge,
+            ]
     return entries, points
 
 
@@ -98,7 +111,9 @@ def test_every_entry_is_the_mean_over_its_patch(encoded, entry):
         pixels = twins(views)[k][0][..., entry]
         patches = pixels.reshape(3, 14, 4, 14).mean(axis=(1, 3)).reshape(-1)  # row by row
         assert np.ptp(patches) > 1e-3  # not trivially right
-        np.testing.assert_allclose(encoding.tokens[0, k, :, entry], patches, atol=2e-3 if 10 <= entry < 29 else 2e-5)
+        np.testing.assert_allclose(
+            encoding.tokens[0, k, :, entry], patches, atol=2e-3 if 10 <= entry < 29 else 2e-5
+        )
 
 
 _twins: list = []

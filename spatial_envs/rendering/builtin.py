@@ -61,7 +61,7 @@ def rasterise(
     return inverse_depth, face_ids
 
 
-def _camera(cam_to_world: np.ndarray, intrinsics: np.ndarray):
+def _camera(cam_to_world: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rotation world to camera (3, 3), camera centre (3,) and (fx, fy, cx, cy), float64."""
     pose = np.asarray(cam_to_world, np.float64)
     k = np.asarray(intrinsics, np.float64)
@@ -98,9 +98,7 @@ def _fill(vertices, faces, rotation, centre, lens, inverse_depth, face_ids):
                 _project(polygon[k], lens, corners[k])
             for k in range(2, sides):
                 p, q, r = corners[0], corners[k - 1], corners[k]
-                _triangle(
-                    p[0], p[1], p[2], q[0], q[1], q[2], r[0], r[1], r[2], face, inverse_depth, face_ids
-                )
+                _triangle(p[0], p[1], p[2], q[0], q[1], q[2], r[0], r[1], r[2], face, inverse_depth, face_ids)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -162,7 +160,7 @@ def _triangle(px, py, pw, qx, qy, qw, rx, ry, rw, face, inverse_depth, face_ids)
     ax = (a0 * pw + a1 * qw + a2 * rw) / area
     bx = (b0 * pw + b1 * qw + b2 * rw) / area
     cx = (c0 * pw + c1 * qw + c2 * rw) / area
-    # A pixel centre on a corner may lie outside of every triangle round it, by rounding: let all reach further.
+    # a pixel centre on a corner may lie outside of every triangle round it by rounding: let all reach further
     c0 += REACH * (abs(a0) + abs(b0))
     c1 += REACH * (abs(a1) + abs(b1))
     c2 += REACH * (abs(a2) + abs(b2))
