@@ -35,7 +35,7 @@ class Random(Baseline):
         """See the class."""
         task = self.env.task
         if task.action == "candidates":
-            return np.int64(self.generator.choice(np.flatnonzero(self.env.action_masks())))
+            return np.int64(self.generator.choice(np.flatnonzero(task.action_mask(task.episode(0)))))
         height = self.generator.uniform(-1, 1) * np.sin(np.radians(task.region.max_elevation))
         azimuth = self.generator.uniform(-np.pi, np.pi)
         across = np.sqrt(1 - height**2)
@@ -83,7 +83,7 @@ class Oracle(Baseline):
         task = self.env.task
         if task.action == "candidates":
             gains = self.env.evaluate(task.candidate_poses(task.episode(0)))
-            return np.int64(np.argmax(np.where(self.env.action_masks(), gains, -np.inf)))
+            return np.int64(np.argmax(np.where(task.action_mask(task.episode(0)), gains, -np.inf)))
         # spread over directions by the spiral, over radii by the golden ratio
         radii = task.region.radius[0] + np.diff(task.region.radius) * (
             (np.arange(ORACLE_CANDIDATES) * 0.6180339887) % 1

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from agents.baselines import BASELINES
-from agents.evaluation import FORMULAS, ForeignFeatures, Scores, evaluate, table
-from agents.training import load, parse_settings, single_env, untrained
+from agents.evaluation import Scores, page, play
+from agents.runs import load, parse_settings, single_env, untrained
 
 console = Console()
 
@@ -68,27 +66,10 @@ def compare(flags: Flags) -> dict[str, Scores]:
         rows.setdefault(own["algo"], []).append(model)
     if flags.agent is not None:
         rows[flags.agent] = [_agent(flags.agent)(env)]
-    played = {
-        name: [evaluate(env, policy, flags.episodes, name) for policy in policies]
-        for name, policies in rows.items()
-    }
-    if "features" in env.observation_space.spaces and len(env.task.objects) > 1:
-        for algo in dict.fromkeys(own["algo"] for own, _ in runs):
-            pairs = zip(rows[algo], played[algo], strict=True)
-            played[f"{algo}, another object's features"] = [
-                evaluate(env, ForeignFeatures(model, scores), flags.episodes, "foreign features")
-                for model, scores in pairs
-            ]
-    results = {name: reduce(add, scores) for name, scores in played.items()}
-    against = [name for name in results if name in ("zero-action", "farthest", "farthest-inner")]
-    against += [name for name in results if name.endswith("untrained")]
-    counts = ", ".join(f"{len(scores)} of {name}" for name, scores in played.items() if len(scores) > 1)
-    seen = "the training objects: these scenes have no splits" if env.task.objects.leaky else "unseen objects"
-    text = (
-        f"**{env.task.objects.label}, {seen}**, {flags.episodes} paired starts, budget {env.task.views}, "
-        f"backbone {env.task.backbone.name if env.task.backbone else 'none'}"
-        f"{'; seeds: ' + counts if counts else ''}\n\n{table(results, against)}\n\n{FORMULAS}\n"
-    )
+    learned = list(dict.fromkeys(own["algo"] for own, _ in runs))
+    results = play(env, rows, learned, flags.episodes)
+    named = ("zero-action", "farthest-inner", *(f"{algo}, untrained" for algo in learned))
+    text = page(env, results, flags.episodes, [name for name in named if name in results])
     console.print(Markdown(text))
     if flags.out is not None:
         flags.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Paired evaluation: every policy plays the same starts, and differences come with intervals.
 
-A start is an object and a seed: start k of a set of n objects is object k mod n, ``reset(seed=FIRST_SEED + k)``.
+A start is an object and a seed: of n objects, start k is object k mod n with the seed FIRST_SEED + k.
 The score of an episode is the gain of log-Chamfer from the first view(s) to the budget, whatever the reward.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 from tqdm import tqdm
@@ -18,9 +20,9 @@ from spatial_envs.nbv import NBVEnv
 FIRST_SEED = 7_000_000
 RESAMPLES = 2000
 FORMULAS = (
-    "Gain: log C0 - log C1 from the first view to the budget, C = accuracy + completeness (m, sum of the mean "
-    "distances); coverage: share of the reference within 2 % of the diameter. Differences are paired, with 95 % "
-    "bootstrap intervals over objects, then starts."
+    "Gain: log C0 - log C1 from the first view to the budget, C = accuracy + completeness (m, sum of mean "
+    "distances). Coverage: share of the reference within 2 % of the diameter. Differences are paired, with "
+    "95 % bootstrap intervals over objects, then starts."
 )
 
 
@@ -117,3 +119,32 @@ def table(results: dict[str, Scores], against: Sequence[str]) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
+
+def play(env: NBVEnv, rows: dict[str, list], learned: Sequence[str], starts: int) -> dict[str, Scores]:
+    """Every row's policies on the same starts, scores by row; a row may hold one policy for each seed.
+
+    The rows ``learned`` are played once more with another object's features in place of their own, where
+    the observation has features and the set a second object.
+    """
+    played = {
+        name: [evaluate(env, policy, starts, name) for policy in policies] for name, policies in rows.items()
+    }
+    if "features" in env.observation_space.spaces and len(env.task.objects) > 1:  # type: ignore[attr-defined]
+        for name in learned:
+            played[f"{name}, another object's features"] = [
+                evaluate(env, ForeignFeatures(policy, scores), starts, f"{name}, foreign")
+                for policy, scores in zip(rows[name], played[name], strict=True)
+            ]
+    return {name: reduce(add, scores) for name, scores in played.items()}
+
+
+def page(env: NBVEnv, results: dict[str, Scores], starts: int, against: Sequence[str]) -> str:
+    """The table with all that it takes to read it, markdown."""
+    objects, backbone = env.task.objects, env.task.backbone
+    seen = "the training objects, as these scenes have no splits" if objects.leaky else "unseen objects"
+    seeds = [f"{len(s.gain) // starts} of {name}" for name, s in results.items() if len(s.gain) > starts]
+    return (
+        f"**{objects.label}, {seen}**: {starts} paired starts, budget {env.task.views}, backbone "
+        f"{backbone.name if backbone else 'none'}{'; seeds: ' if seeds else ''}{', '.join(seeds)}\n\n"
+        f"{table(results, against)}\n\n{FORMULAS}\n"
+    )

@@ -51,7 +51,7 @@ def film(env, policy, path: Path, episodes: int = 3) -> None:
             while True:
                 picture = env.render()
                 for _ in range(2 * HOLD if over else HOLD):
-                    writer.append_data(picture)
+                    writer.append_data(picture)  # type: ignore[attr-defined]
                 if over:
                     break
                 action, _ = policy.predict(observation, deterministic=True)

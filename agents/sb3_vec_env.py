@@ -29,7 +29,7 @@ class SB3VecEnv(VecEnv):
     def reset(self):
         """Observations of N new episodes; seeds given by ``seed`` are used once."""
         seeds = None if all(seed is None for seed in self._seeds) else self._seeds
-        observations, infos = self.envs.reset(seed=seeds)
+        observations, infos = self.envs.reset(seed=seeds)  # type: ignore[arg-type]
         self.reset_infos = [_row(infos, row) for row in range(self.num_envs)]
         self._reset_seeds()
         self._reset_options()
@@ -60,7 +60,8 @@ class SB3VecEnv(VecEnv):
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         """A picture of each row."""
-        return self.envs.render() or [None] * self.num_envs
+        pictures = self.envs.render()
+        return [None] * self.num_envs if pictures is None else list(pictures)  # type: ignore[arg-type]
 
     def get_attr(self, attr_name: str, indices=None) -> list[Any]:
         """The batched environment's attribute, once for each row asked for."""

@@ -64,8 +64,16 @@ def measure(scenes: str, seconds: float) -> list[tuple[str, float, str]]:
         ("triangles, mean", float(np.mean([len(e.mesh.faces) for e in episodes])), ""),
         ("new object: mesh, reference, threshold", 1000 * build, "ms"),
         ("render a view", milliseconds(render, seconds), "ms"),
-        ("encode a view", milliseconds(lambda k: task._encode([episodes[k % count]], [[views[k % 64]]]), seconds), "ms"),
-        ("Chamfer of a view's points", milliseconds(lambda k: _grow(episodes[k % count], clouds[k % 64]), seconds), "ms"),
+        (
+            "encode a view",
+            milliseconds(lambda k: task._encode([episodes[k % count]], [[views[k % 64]]]), seconds),
+            "ms",
+        ),
+        (
+            "Chamfer of a view's points",
+            milliseconds(lambda k: _grow(episodes[k % count], clouds[k % 64]), seconds),
+            "ms",
+        ),
         ("reset, object known", milliseconds(lambda k: env.reset(), seconds), "ms"),
     ]
     stepping, steps = 0.0, 0
@@ -77,7 +85,9 @@ def measure(scenes: str, seconds: float) -> list[tuple[str, float, str]]:
             steps += 1
         stepping += time.perf_counter() - begin
     rows.append(("steps within episodes", steps / stepping, "per s"))
-    rows.append(("steps, resets included", benchmark_step(env, target_duration=int(max(seconds, 1)), seed=0), "per s"))
+    rows.append(
+        ("steps, resets included", benchmark_step(env, target_duration=int(max(seconds, 1)), seed=0), "per s")
+    )
     rows.append(("steps, 8 at once (make_vec)", _vector_rate(scenes, count, seconds), "per s"))
     if importlib.util.find_spec("stable_baselines3"):
         rows.append(("training, Stable-Baselines3 PPO", _training_rate(env), "steps per s"))
@@ -128,7 +138,9 @@ def against_pytorch3d(scenes: str, seconds: float) -> list[tuple[str, float, str
         view = renderer.render(episode.mesh, poses[k % 64], task.lens, task.image_size)
         return unproject(view.depth, view.intrinsics, view.cam_to_world)[view.depth > 0]
 
-    plan = milliseconds(lambda k: chamfer_distance(torch.as_tensor(step(theirs, k))[None], reference), seconds)
+    plan = milliseconds(
+        lambda k: chamfer_distance(torch.as_tensor(step(theirs, k))[None], reference), seconds
+    )
     ours = milliseconds(lambda k: _grow(episode, step(task.renderer, k)), seconds)
     return [
         ("render + Chamfer, PyTorch3D", plan, "ms"),
@@ -147,23 +159,34 @@ def _processor() -> str:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--mesh", help="a mesh file for the first table; by default one procedural object")
     parser.add_argument("--seconds", type=float, default=3.0, help="spent on each figure (default 3)")
     options = parser.parse_args()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    print(f"{_processor()}, {os.cpu_count()} cores, {gpu}, Python {platform.python_version()}, torch {torch.__version__}")
+    print(
+        f"{_processor()}, {os.cpu_count()} cores, {gpu}, "
+        f"Python {platform.python_version()}, torch {torch.__version__}"
+    )
     tables = {"procedural": measure("procedural", options.seconds)}
     if options.mesh:
         tables = {options.mesh: measure(options.mesh, options.seconds), **tables}
     if importlib.util.find_spec("pytorch3d"):
-        tables["against the research plan's stack"] = against_pytorch3d(options.mesh or "procedural", options.seconds)
+        tables["against the research plan's stack"] = against_pytorch3d(
+            options.mesh or "procedural", options.seconds
+        )
     else:
         print("PyTorch3D is not installed: no comparison with the research plan's own stack")
     for title, rows in tables.items():
         print(f"\n{title}, 112 x 112, backbone unproject\n| what | figure | |\n|---|---|---|")
         for what, figure, unit in rows:
-            print(f"| {what} | {figure:,.2f} | {unit} |" if figure < 100 else f"| {what} | {figure:,.0f} | {unit} |")
+            print(
+                f"| {what} | {figure:,.2f} | {unit} |"
+                if figure < 100
+                else f"| {what} | {figure:,.0f} | {unit} |"
+            )
 
 
 if __name__ == "__main__":

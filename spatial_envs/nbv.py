@@ -20,6 +20,7 @@ import torch
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
+from spatial_envs.arguments import check_choice, check_device, check_range, checked_image_size, floats
 from spatial_envs.backbones import Backbone, Encoding, make_backbone
 from spatial_envs.camera import (
     Region,
@@ -194,33 +195,33 @@ class NBV:
         cache_size: int = 128,
         cache_dir: str | Path | None = None,
     ) -> None:
-        _check_choice("frame", frame, ("gravity", "first_view", "world"))
-        _check_choice("anchor", anchor, ("farthest", "antipode", "origin", "first_view"))
-        _check_choice("action", action, (*ACTION_DIMS, "candidates"))
-        _check_choice("reference", reference, ("visible", "surface"))
-        _check_choice("pooling", pooling, ("mean", "none"))
+        check_choice("frame", frame, ("gravity", "first_view", "world"))
+        check_choice("anchor", anchor, ("farthest", "antipode", "origin", "first_view"))
+        check_choice("action", action, (*ACTION_DIMS, "candidates"))
+        check_choice("reference", reference, ("visible", "surface"))
+        check_choice("pooling", pooling, ("mean", "none"))
         if not callable(reward):
-            _check_choice("reward", reward, tuple(POTENTIALS))
-        _check_range("views", views, 2, CANDIDATES if action == "candidates" else 100, int)
-        _check_range("initial_views", initial_views, 1, views - 1, int)
-        _check_range("fov", fov, 10, 120)
-        _check_range("invalid_penalty", invalid_penalty, 0, 1e6)
-        _check_range("cache_size", cache_size, 1, math.inf, int)
+            check_choice("reward", reward, tuple(POTENTIALS))
+        check_range("views", views, 2, CANDIDATES if action == "candidates" else 100, int)
+        check_range("initial_views", initial_views, 1, views - 1, int)
+        check_range("fov", fov, 10, 120)
+        check_range("invalid_penalty", invalid_penalty, 0, 1e6)
+        check_range("cache_size", cache_size, 1, math.inf, int)
         if stop_at is not None:
-            _check_range("stop_at", stop_at, 0, 1)
+            check_range("stop_at", stop_at, 0, 1)
         if isinstance(start, str):
-            _check_choice("start", start, ("random", "fixed"))
+            check_choice("start", start, ("random", "fixed"))
         elif start is None:
             raise ValueError("start: got None; expected 'random', 'fixed' or degrees from 0 to 180")
         else:
-            _check_range("start", start, 0, 180)
+            check_range("start", start, 0, 180)
         expected = "(inner, outer), metres, 0.5 < inner <= outer"
-        bounds = _floats("radius", radius, expected)
+        bounds = floats("radius", radius, expected)
         if bounds.shape != (2,) or not 0.5 < bounds[0] <= bounds[1] < math.inf:
             raise ValueError(f"radius: got {radius!r}; expected {expected}")
         if not isinstance(scenes, (str, os.PathLike)):
             raise ValueError(f"scenes: got {scenes!r}; expected 'procedural' or a path")
-        _check_device(device)
+        check_device(device)
         is_path = isinstance(cache_dir, (str, os.PathLike))
         if cache_dir is not None and (not is_path or os.path.isfile(cache_dir)):
             raise ValueError(f"cache_dir: got {cache_dir!r}; expected None or a folder")
@@ -228,14 +229,14 @@ class NBV:
         self.backbone = make_backbone(backbone, backbone_kwargs, device)
         if reconstruction is None:
             reconstruction = "depth" if self.backbone is None else "backbone"
-        _check_choice("reconstruction", reconstruction, ("backbone", "depth"))
+        check_choice("reconstruction", reconstruction, ("backbone", "depth"))
         if reconstruction == "backbone" and self.backbone is None:
             raise ValueError("reconstruction: got 'backbone' with backbone=None; expected 'depth'")
-        self.image_size = _image_size(image_size, 1 if self.backbone is None else self.backbone.patch)
+        self.image_size = checked_image_size(image_size, 1 if self.backbone is None else self.backbone.patch)
 
         self.objects = open_objects(scenes, split=split, up=up)
         if num_objects is not None:
-            _check_range("num_objects", num_objects, 1, len(self.objects), int)
+            check_range("num_objects", num_objects, 1, len(self.objects), int)
             self.objects = self.objects.first(num_objects)
         self.renderer = make_renderer(renderer, device)
         self.region = Region((float(bounds[0]), float(bounds[1])))
@@ -253,7 +254,7 @@ class NBV:
         if observations is not None and (isinstance(observations, str) or not np.iterable(observations)):
             raise ValueError(f"observations: got {observations!r}; expected a list of keys")
         for key in all_spaces if observations is None else observations:
-            _check_choice("observations", key, tuple(all_spaces))
+            check_choice("observations", key, tuple(all_spaces))
         chosen = {key: all_spaces[key] for key in all_spaces if observations is None or key in observations}
         if not chosen:
             raise ValueError(f"observations: got none; expected some of {', '.join(all_spaces)}")
@@ -292,7 +293,7 @@ class NBV:
     ) -> None:
         """See ``Task.reset``; options: "object", a name or an index, and "views", (n, 4, 4)."""
         for key in options:
-            _check_choice("options", key, ("object", "views"))
+            check_choice("options", key, ("object", "views"))
         index = None if options.get("object") is None else self.objects.index(options["object"])
         given = None if options.get("views") is None else self._checked_views(options["views"])
         begun: list[Episode] = []
@@ -544,14 +545,14 @@ class NBV:
 
     def render_view(self, row: int, cam_to_world: np.ndarray) -> View:
         """The row's object from any poses (..., 4, 4)."""
-        poses = _floats("cam_to_world", cam_to_world, "finite (..., 4, 4)")
+        poses = floats("cam_to_world", cam_to_world, "finite (..., 4, 4)")
         if poses.shape[-2:] != (4, 4) or not np.isfinite(poses).all():
             raise ValueError(f"cam_to_world: got {poses.shape} {poses.tolist()}; expected finite (..., 4, 4)")
         return self.renderer.render(self.episode(row).mesh, poses, self.lens, self.image_size)
 
     def evaluate(self, row: int, cam_to_world: np.ndarray) -> np.ndarray:
         """(K,) float64: the gain that each pose (K, 4, 4) would bring; NaN outside the region."""
-        poses = _floats("cam_to_world", cam_to_world, "(K, 4, 4)").astype(np.float32)
+        poses = floats("cam_to_world", cam_to_world, "(K, 4, 4)").astype(np.float32)
         if poses.ndim != 3 or poses.shape[1:] != (4, 4):
             raise ValueError(f"cam_to_world: got shape {poses.shape}; expected (K, 4, 4)")
         episode = self.episode(row)
@@ -572,7 +573,7 @@ class NBV:
 
     def action_from_pose(self, row: int, cam_to_world: np.ndarray) -> np.ndarray | np.integer:
         """The action that takes the row's camera to this pose (4, 4), or as near as actions reach."""
-        pose = _floats("cam_to_world", cam_to_world, "a finite (4, 4)")
+        pose = floats("cam_to_world", cam_to_world, "a finite (4, 4)")
         if pose.shape != (4, 4) or not np.isfinite(pose).all():
             raise ValueError(f"cam_to_world: got {pose.shape} {pose.tolist()}; expected a finite (4, 4)")
         episode = self.episode(row)
@@ -644,7 +645,7 @@ class NBV:
         return np.clip(actions.astype(np.float64), -1, 1)
 
     def _checked_views(self, views: Any) -> np.ndarray:
-        poses = _floats("options['views']", views, f"({self.initial_views}, 4, 4)")
+        poses = floats("options['views']", views, f"({self.initial_views}, 4, 4)")
         if poses.shape != (self.initial_views, 4, 4):
             raise ValueError(
                 f"options['views']: got shape {poses.shape}; expected ({self.initial_views}, 4, 4), one "
@@ -672,46 +673,6 @@ def _azimuth(cam_to_world: np.ndarray) -> float:
 
 def _unstack(views: View) -> list[View]:
     return [views[k] for k in range(len(views.depth))]
-
-
-def _check_choice(name: str, value: Any, valid: Sequence[str]) -> None:
-    if not isinstance(value, str) or value not in valid:
-        raise ValueError(f"{name}: got {value!r}; expected one of {', '.join(map(repr, valid))}")
-
-
-def _check_range(name: str, value: Any, low: float, high: float, kind: type = float) -> None:
-    number = isinstance(value, (int, np.integer) if kind is int else (int, float, np.number))
-    if isinstance(value, bool) or not number or not low <= value <= high:
-        raise ValueError(f"{name}: got {value!r}; expected {kind.__name__} from {low} to {high}")
-
-
-def _check_device(device: Any) -> None:
-    try:
-        if device != "auto":
-            torch.device(device)
-    except (RuntimeError, TypeError):
-        raise ValueError(f"device: got {device!r}; expected 'auto', 'cpu', 'cuda' or 'cuda:1'") from None
-
-
-def _floats(name: str, value: Any, expected: str) -> np.ndarray:
-    try:
-        return np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: got {reprlib.repr(value)}; expected {expected}") from None
-
-
-def _image_size(value: Any, patch: int) -> tuple[int, int]:
-    size = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
-    if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and 16 <= n <= 4096 for n in size):
-        raise ValueError(f"image_size: got {value!r}; expected an integer or (H, W), 16 to 4096 pixels")
-    for n in size:
-        if n % patch:
-            below = min(max(n // patch, math.ceil(16 / patch)), 4096 // patch - 1) * patch
-            raise ValueError(
-                f"image_size: got {value!r}; expected multiples of the backbone's patch, {patch}: "
-                f"{below} or {below + patch}"
-            )
-    return int(size[0]), int(size[1])
 
 
 class NBVEnv(TaskEnv):
@@ -846,7 +807,7 @@ class NBVDiscreteEnv(NBVEnv):
     """
 
     def __init__(self, render_mode: str | None = None, action: str = "candidates", **arguments: Any) -> None:
-        _check_choice("action", action, ("candidates",))
+        check_choice("action", action, ("candidates",))
         super().__init__(render_mode, action=action, **arguments)
 
     def action_masks(self) -> np.ndarray:
@@ -865,7 +826,7 @@ class NBVDiscreteVectorEnv(NBVVectorEnv):
     """Many episodes of ``NBVDiscreteEnv`` at once."""
 
     def __init__(self, num_envs: int = 1, *, action: str = "candidates", **arguments: Any) -> None:
-        _check_choice("action", action, ("candidates",))
+        check_choice("action", action, ("candidates",))
         super().__init__(num_envs, action=action, **arguments)
 
     def action_masks(self) -> np.ndarray:

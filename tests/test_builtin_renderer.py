@@ -483,6 +483,14 @@ def test_minified_textures_use_the_level_of_their_footprint(minified):
     assert np.abs(picture.mean(axis=(0, 1)) - FRONT * image.mean(axis=(0, 1))).max() < 1
 
 
+def test_the_nearest_level_is_taken():
+    """A chessboard of single texels is sharp in the image itself and grey in every other level."""
+    image = np.repeat((np.indices((128, 128)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None], 3, axis=2)
+    mesh = quad(textures=(image,), face_texture=np.zeros(2, np.int32))
+    assert filling(mesh, round(128 / 1.3)).std() > 15
+    assert filling(mesh, round(128 / 1.6)).std() < 1
+
+
 def test_mip_levels_of_odd_sizes_keep_the_mean_colour():
     image = texture(2, 97, 61)
     mesh = quad(textures=(image,), face_texture=np.zeros(2, np.int32))

@@ -2,7 +2,9 @@
 
 import pytest
 
-ray = pytest.importorskip("ray", reason="needs ray[rllib], which pins gymnasium 1.2.2: the second environment")
+ray = pytest.importorskip(
+    "ray", reason="needs ray[rllib], which pins gymnasium 1.2.2: the second environment"
+)
 
 from ray.rllib.algorithms.ppo import PPOConfig  # noqa: E402 (only where ray is there)
 from ray.rllib.connectors.env_to_module import FlattenObservations  # noqa: E402
@@ -22,10 +24,12 @@ def test_ppo_trains_with_two_workers(cluster, mode):
         .environment(
             "spatial_envs:NBV-MapAnything-v0",
             env_config={
-                "num_objects": 2, "image_size": 56, "views": 3,
+                "num_objects": 2,
+                "image_size": 56,
+                "views": 3,
                 "observations": ["features", "poses", "view_mask", "anchor"],
             },
-        )  # fmt: skip
+        )
         .env_runners(
             num_env_runners=2,
             num_envs_per_env_runner=2,

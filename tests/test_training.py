@@ -20,8 +20,8 @@ import spatial_envs
 from agents.attention import ViewAttention, ViewFeatures
 from agents.baselines import BASELINES
 from agents.evaluation import ForeignFeatures, Scores, evaluate, interval, table
+from agents.runs import load, single_env
 from agents.sb3_vec_env import SB3VecEnv
-from agents.training import load, single_env
 from spatial_envs.nbv import NBVEnv
 
 gym.register_envs(spatial_envs)
@@ -50,7 +50,9 @@ def run(request, short_config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / request.param
     flags = ["--algo", request.param, "--config", short_config, "--out", folder, "--eval-every", "64"]
     config = yaml.safe_load(short_config.read_text())
-    config["NBV-MapAnything-v0"].update({"n_steps": 16} if request.param == "ppo" else {"learning_starts": 32})
+    config["NBV-MapAnything-v0"].update(
+        {"n_steps": 16} if request.param == "ppo" else {"learning_starts": 32}
+    )
     path = folder.with_suffix(".yml")
     path.write_text(yaml.safe_dump(config))
     flags[flags.index(short_config)] = path
@@ -60,7 +62,14 @@ def run(request, short_config, tmp_path_factory):
 
 def test_a_run_leaves_all_that_it_should(run):
     folder, printed = run
-    expected = {"model.zip", "vecnormalize.pkl", "config.yaml", "evaluations.csv", "curves.png", "episode.mp4"}
+    expected = {
+        "model.zip",
+        "vecnormalize.pkl",
+        "config.yaml",
+        "evaluations.csv",
+        "curves.png",
+        "episode.mp4",
+    }
     assert expected | {"table.md"} <= {path.name for path in folder.iterdir()}
     assert any(folder.glob("log_*/events.*")), "TensorBoard"
     config = yaml.safe_load((folder / "config.yaml").read_text())
@@ -70,7 +79,15 @@ def test_a_run_leaves_all_that_it_should(run):
     assert [row["policy"] for row in rows[:3]] == ["random", "farthest", "agent"]
     assert int(rows[-1]["timesteps"]) >= 64
     text = (folder / "table.md").read_text()
-    for name in ("random", "zero-action", "untrained", "farthest", "agent", "oracle", "another object's features"):
+    for name in (
+        "random",
+        "zero-action",
+        "untrained",
+        "farthest",
+        "agent",
+        "oracle",
+        "another object's features",
+    ):
         assert name in text
     if config["algo"] == "sac":
         assert "replay buffer" in printed
@@ -194,7 +211,7 @@ def test_the_adapter_equals_single_environments():
         actions = generator.uniform(-1, 1, (3, 3)).astype(np.float32)
         observations, rewards, dones, infos = envs.step(actions)
         for row, env in enumerate(singles):
-            expected[row], reward, terminated, truncated, info = env.step(actions[row])
+            expected[row], reward, terminated, _, info = env.step(actions[row])
             assert rewards[row] == np.float32(reward)
             assert dones[row] == terminated == (step % 2 == 1)
             assert infos[row]["TimeLimit.truncated"] is False if terminated else True

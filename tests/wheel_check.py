@@ -1,4 +1,4 @@
-"""Run by .ci/run with the installed wheel, outside the checkout: every id steps, and nothing else came along."""
+"""Run by .ci/run with the wheel, outside the checkout: every id steps, and nothing else came along."""
 
 from importlib.metadata import files
 

@@ -1,4 +1,4 @@
-"""Measure the statistics that standardise a backbone's features: ``python -m spatial_envs.backbones.statistics``.
+"""Measure what standardises a backbone's features: ``python -m spatial_envs.backbones.statistics``.
 
 Episodes of random views of the train split; one entry for each frame and pooling, written beside this file.
 """

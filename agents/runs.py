@@ -1,0 +1,129 @@
+"""What a run is made of: environments, model, and the folder that keeps them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+import yaml
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
+from rich.console import Console
+from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
+
+import spatial_envs
+from agents.attention import ViewFeatures
+from agents.sb3_vec_env import SB3VecEnv
+from spatial_envs.task import TaskEnv
+
+gym.register_envs(spatial_envs)
+
+ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC}
+BUFFER_LIMIT = 4 * 2**30  # bytes
+console = Console()
+
+
+def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
+    """``("views=2", "start=fixed")`` as a dict; values are read as YAML."""
+    parsed = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise ValueError(f"set: got {setting!r}; expected name=value")
+        parsed[name] = yaml.safe_load(value)
+    return parsed
+
+
+def env_type(env_id: str) -> type[TaskEnv]:
+    """The class of the single environment; ValueError for an id that is not registered."""
+    if env_id not in gym.registry:
+        ours = [
+            known for known in gym.registry if str(gym.spec(known).entry_point).startswith("spatial_envs.")
+        ]
+        raise ValueError(f"env: got {env_id!r}; expected one of {', '.join(ours)}")
+    module, _, name = str(gym.spec(env_id).entry_point).partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def single_env(run: dict[str, Any], render_mode: str | None = None, **changes: Any):
+    """The run's environment, one episode at a time, with some arguments changed."""
+    return env_type(run["env"])(render_mode=render_mode, **{**run["env_kwargs"], **changes})
+
+
+def training_envs(run: dict[str, Any]) -> VecNormalize:
+    """The run's environments, batched, monitored, with normalised rewards."""
+    envs = gym.make_vec(
+        run["env"], run["num_envs"], autoreset_mode=AutoresetMode.SAME_STEP, **run["env_kwargs"]
+    )
+    adapted = SB3VecEnv(envs)
+    adapted.seed(run["seed"])
+    gamma = run["hyperparameters"].get("gamma", 0.99)
+    return VecNormalize(VecMonitor(adapted), norm_obs=False, norm_reward=True, gamma=gamma)
+
+
+def save(model: BaseAlgorithm, folder: Path) -> None:
+    """Model, normalisation and replay buffer into the run folder; a kill meanwhile leaves the old ones."""
+    parts: dict[str, Callable[[Path], None]] = {"model.zip": model.save}
+    normalisation = model.get_vec_normalize_env()
+    assert normalisation is not None
+    parts["vecnormalize.pkl"] = lambda path: normalisation.save(str(path))
+    if isinstance(model, SAC):
+        parts["replay_buffer.pkl"] = model.save_replay_buffer
+    for name, write in parts.items():
+        unfinished = folder / f"unfinished_{name}"
+        write(unfinished)
+        unfinished.replace(folder / name)
+
+
+def load(folder: Path) -> tuple[dict[str, Any], BaseAlgorithm]:
+    """A run's configuration and its model, for playing."""
+    run = yaml.safe_load((folder / "config.yaml").read_text())
+    return run, ALGORITHMS[run["algo"]].load(folder / "model.zip", device=run["device"])
+
+
+def resumed(run: dict[str, Any], envs: VecNormalize, folder: Path) -> BaseAlgorithm:
+    """The saved model, its normalisation and its replay buffer, ready to go on."""
+    if not (folder / "model.zip").is_file():
+        raise FileNotFoundError(
+            f"resume: {folder} holds no model.zip; it was ended before its first checkpoint"
+        )
+    envs = VecNormalize.load(str(folder / "vecnormalize.pkl"), envs.venv)
+    model = ALGORITHMS[run["algo"]].load(
+        folder / "model.zip", envs, device=run["device"], tensorboard_log=str(folder)
+    )
+    if isinstance(model, SAC):
+        model.load_replay_buffer(folder / "replay_buffer.pkl")
+    return model
+
+
+def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> BaseAlgorithm:
+    """The run's model as it was before training."""
+    hyperparameters = dict(run["hyperparameters"])
+    policy = hyperparameters.pop("policy", "MultiInputPolicy")
+    policy_kwargs = {**hyperparameters.pop("policy_kwargs", {}), "features_extractor_class": ViewFeatures}
+    if isinstance(policy_kwargs.get("log_std_init"), list):  # one for each dimension of the action
+        policy_kwargs["log_std_init"] = torch.tensor(policy_kwargs["log_std_init"])
+    if run["algo"] == "sac":
+        hyperparameters["buffer_size"] = _buffer_size(hyperparameters.get("buffer_size", 1_000_000), envs)
+    return ALGORITHMS[run["algo"]](
+        policy, envs, policy_kwargs=policy_kwargs, seed=run["seed"], device=run["device"],
+        tensorboard_log=tensorboard_log, **hyperparameters,
+    )  # fmt: skip
+
+
+def _buffer_size(wanted: int, envs) -> int:
+    """How many transitions the replay buffer may hold; says how many bytes, capped at 4 GiB."""
+    assert isinstance(envs.observation_space, spaces.Dict)
+    observation = sum(space.sample().nbytes for space in envs.observation_space.spaces.values())
+    each = 2 * observation + 4 * int(np.prod(envs.action_space.shape)) + 12
+    allowed = min(wanted, BUFFER_LIMIT // each)
+    capped = f", capped from {wanted:,}" if allowed < wanted else ""
+    console.print(f"replay buffer: {allowed:,} x {each:,} bytes = {allowed * each / 2**20:.0f} MiB{capped}")
+    return allowed

@@ -1,0 +1,56 @@
+"""Checks of what comes from outside. ValueErrors say which argument, what was got and expected."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def check_choice(name: str, value: Any, valid: Sequence[str]) -> None:
+    """One of the valid words."""
+    if not isinstance(value, str) or value not in valid:
+        raise ValueError(f"{name}: got {value!r}; expected one of {', '.join(map(repr, valid))}")
+
+
+def check_range(name: str, value: Any, low: float, high: float, kind: type = float) -> None:
+    """A number, or with ``kind=int`` an integer, from low to high."""
+    number = isinstance(value, (int, np.integer) if kind is int else (int, float, np.number))
+    if isinstance(value, bool) or not number or not low <= value <= high:
+        raise ValueError(f"{name}: got {value!r}; expected {kind.__name__} from {low} to {high}")
+
+
+def check_device(device: Any) -> None:
+    """ "auto", or what torch takes for a device."""
+    try:
+        if device != "auto":
+            torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device: got {device!r}; expected 'auto', 'cpu', 'cuda' or 'cuda:1'") from None
+
+
+def floats(name: str, value: Any, expected: str) -> np.ndarray:
+    """The value as float64, whatever its shape; ``expected`` completes the error."""
+    try:
+        return np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: got {reprlib.repr(value)}; expected {expected}") from None
+
+
+def checked_image_size(value: Any, patch: int) -> tuple[int, int]:
+    """(H, W) from an integer or a pair, 16 to 4096 pixels and multiples of the patch."""
+    size = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
+    if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and 16 <= n <= 4096 for n in size):
+        raise ValueError(f"image_size: got {value!r}; expected an integer or (H, W), 16 to 4096 pixels")
+    for n in size:
+        if n % patch:
+            below = min(max(n // patch, math.ceil(16 / patch)), 4096 // patch - 1) * patch
+            raise ValueError(
+                f"image_size: got {value!r}; expected multiples of the backbone's patch, {patch}: "
+                f"{below} or {below + patch}"
+            )
+    return int(size[0]), int(size[1])
