@@ -17,25 +17,24 @@ from matplotlib import pyplot  # noqa: E402 (the backend has to be chosen first)
 
 
 def plot_curves(evaluations: Path, path: Path) -> None:
-    """Draw the validation gain over training, with its interval, beside the baselines."""
+    """Draw by how much the agent's gain exceeds the farthest baseline's on the same validation starts, over
+    training, with the 95 % interval of the paired difference."""
     with evaluations.open() as file:
         rows = list(csv.DictReader(file))
     agent = [row for row in rows if row["policy"] == "agent"]
     steps = [int(row["timesteps"]) for row in agent]
-    gain, low, high = ([float(row[key]) for row in agent] for key in ("gain", "low", "high"))
+    over, low, high = ([float(row[key]) for row in agent] for key in ("over_farthest", "low", "high"))
     figure, axes = pyplot.subplots(figsize=(7, 4.2), constrained_layout=True)
     axes.fill_between(steps, low, high, color="tab:blue", alpha=0.18, linewidth=0)
-    axes.plot(steps, gain, color="tab:blue", linewidth=2, marker="o", markersize=3)
-    axes.annotate("agent", (steps[-1], gain[-1]), xytext=(6, 0), textcoords="offset points", color="tab:blue")
-    for row, colour in zip((r for r in rows if r["policy"] != "agent"), ("0.55", "tab:orange"), strict=False):
-        level = float(row["gain"])
-        axes.axhline(level, color=colour, linewidth=1.2, linestyle="--")
+    axes.plot(steps, over, color="tab:blue", linewidth=2, marker="o", markersize=3)
+    levels = {"farthest": 0.0} | {r["policy"]: float(r["over_farthest"]) for r in rows if r not in agent}
+    for level in levels.values():
+        axes.axhline(level, color="0.55", linewidth=1.2, linestyle="--", zorder=0)
+    for name, level, colour in [("agent", over[-1], "tab:blue"), *((n, v, "0.4") for n, v in levels.items())]:
         place = (steps[-1], level)
-        axes.annotate(
-            row["policy"], place, xytext=(6, 0), textcoords="offset points", color=colour, va="center"
-        )
+        axes.annotate(name, place, (8, 0), textcoords="offset points", color=colour, va="center")
     axes.set_xlabel("environment steps")
-    axes.set_ylabel("log-Chamfer gain, validation")
+    axes.set_ylabel("log-Chamfer gain over the farthest baseline\n(same validation starts)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.02)
     figure.savefig(path, dpi=160)

@@ -32,7 +32,7 @@ from agents.runs import (
 from spatial_envs.task import check_arguments
 
 VALIDATION_STARTS = 32
-EVALUATION_COLUMNS = ["policy", "timesteps", "gain", "low", "high", "coverage", "chamfer"]
+EVALUATION_COLUMNS = ["policy", "timesteps", "gain", "over_farthest", "low", "high", "coverage"]
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
@@ -116,16 +116,16 @@ class Keeper(BaseCallback):
 
     def _on_training_start(self) -> None:
         path = self.folder / "evaluations.csv"
-        kept = []
+        kept: list[list[str]] = []
         if path.is_file():  # a resumed run: what came after its checkpoint is played again
             with path.open() as file:
                 kept = [row for row in csv.reader(file) if row[1].isdigit()]
             kept = [row for row in kept if int(row[1]) <= self.num_timesteps]
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([EVALUATION_COLUMNS, *kept])
+        self.farthest = evaluate(self.env, BASELINES["farthest"](self.env), VALIDATION_STARTS, progress=False)
         if not kept:
-            for name in ("random", "farthest"):
-                self._note(name, BASELINES[name](self.env))
+            self._note("random", BASELINES["random"](self.env))
             self._note("agent", self.model)
 
     def _on_step(self) -> bool:
@@ -136,12 +136,13 @@ class Keeper(BaseCallback):
 
     def _note(self, name: str, policy) -> None:
         scores = evaluate(self.env, policy, VALIDATION_STARTS, progress=False)
-        mean, low, high = interval(scores.gain, scores.objects)
-        row = [name, self.num_timesteps, mean, low, high, scores.coverage.mean(), scores.chamfer.mean()]
+        over, low, high = interval(scores.gain - self.farthest.gain, scores.objects)
+        row = [name, self.num_timesteps, scores.gain.mean(), over, low, high, scores.coverage.mean()]
         with (self.folder / "evaluations.csv").open("a", newline="") as file:
             csv.writer(file).writerow(row)
         if name == "agent":
-            self.logger.record("validation/log_chamfer_gain", mean)
+            self.logger.record("validation/log_chamfer_gain", scores.gain.mean())
+            self.logger.record("validation/over_farthest", over)
             self.logger.record("validation/coverage", scores.coverage.mean())
 
 
