@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from agents.baselines import BASELINES
-from agents.evaluation import Scores, page, play
+from agents.evaluation import UNTRAINED, Scores, page, play
 from agents.runs import load, parse_settings, single_env, untrained
 
 console = Console()
@@ -23,7 +25,7 @@ class Flags:
     """What the command line says."""
 
     run: tuple[Path, ...] = ()
-    """Run folders; those of one algorithm that differ by their seed alone become one row."""
+    """Run folders; those of one algorithm and one set of scenes, its seeds, become one row."""
     agent: str | None = None
     """An agent of your own, module:Class."""
     baselines: tuple[str, ...] = ("random", "zero-action", "farthest", "farthest-inner")
@@ -47,34 +49,45 @@ def compare(flags: Flags) -> dict[str, Scores]:
     if not flags.run and flags.agent is None:
         raise ValueError("run: got none, and no agent; expected --run <folder> or --agent module:Class")
     runs = [load(folder) for folder in flags.run]
-    changes: dict[str, Any] = {"num_objects": None, "split": flags.split, **parse_settings(flags.set)}
-    if flags.scenes is not None:
-        changes["scenes"] = flags.scenes
-    run = runs[0][0] if runs else {"env": flags.env, "env_kwargs": {}}
-    for other, _ in runs:
-        if (other["env"], other["env_kwargs"]) != (run["env"], run["env_kwargs"]):
-            raise ValueError("run: the runs differ in their environments; compare them one at a time")
-    env = single_env(run, **changes)
+    run = runs[0][0] if runs else {"env": flags.env, "scenes": "procedural", "env_kwargs": {}}
+    trained_on = {own["scenes"] for own, _ in runs}
+    if flags.scenes is None and len(trained_on) > 1:
+        raise ValueError(f"scenes: got none, and runs on {sorted(trained_on)}; expected --scenes")
+    for own, _ in runs:
+        if own["env"] != run["env"] or _task(own) != _task(run):
+            raise ValueError("run: the runs differ in more than their scenes; compare them one at a time")
+    changes: dict[str, Any] = {"num_objects": None, "split": flags.split}
+    changes["scenes"] = run["scenes"] if flags.scenes is None else flags.scenes
+    env = single_env(run, **{**changes, **parse_settings(flags.set)})
 
     rows: dict[str, list[Any]] = {}
     for name in BASELINES if flags.baselines == ("all",) else flags.baselines:
         if name not in BASELINES:
             raise ValueError(f"baselines: got {name!r}; expected some of {', '.join(BASELINES)}, or all")
         rows[name] = [BASELINES[name](env)]
+    learned = []
     for own, model in runs:
-        rows.setdefault(f"{own['algo']}, untrained", []).append(untrained(own, _spaces(env)))
-        rows.setdefault(own["algo"], []).append(model)
+        name = own["algo"] if len(trained_on) == 1 else f"{own['algo']} trained on {Path(own['scenes']).name}"
+        learned.append(name)
+        rows.setdefault(name + UNTRAINED, []).append(untrained(own, _spaces(env)))
+        rows.setdefault(name, []).append(model)
     if flags.agent is not None:
         rows[flags.agent] = [_agent(flags.agent)(env)]
-    learned = list(dict.fromkeys(own["algo"] for own, _ in runs))
+    learned = list(dict.fromkeys(learned))
     results = play(env, rows, learned, flags.episodes)
-    named = ("zero-action", "farthest-inner", *(f"{algo}, untrained" for algo in learned))
-    text = page(env, results, flags.episodes, [name for name in named if name in results])
+    text = page(env, results, flags.episodes, [n for n in ("zero-action", "farthest-inner") if n in rows])
     console.print(Markdown(text))
     if flags.out is not None:
         flags.out.parent.mkdir(parents=True, exist_ok=True)
-        flags.out.write_text(text)
+        command = shlex.join(["python", *sys.argv])
+        flags.out.write_text(f"`{command}`\n\n{text}")
     return results
+
+
+def _task(run: dict[str, Any]) -> dict[str, Any]:
+    """The environment's arguments, but for those that say which objects it shows."""
+    which = ("scenes", "split", "up", "num_objects", "cache_size", "cache_dir")
+    return {name: value for name, value in run["env_kwargs"].items() if name not in which}
 
 
 def _agent(name: str) -> type:

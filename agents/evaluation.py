@@ -19,6 +19,7 @@ from spatial_envs.nbv import NBVEnv
 
 FIRST_SEED = 7_000_000
 RESAMPLES = 2000
+UNTRAINED, FOREIGN = ", untrained", ", another object's features"  # rows beside a learned one
 FORMULAS = (
     "Gain: log C0 - log C1 from the first view to the budget, C = accuracy + completeness (m, sum of mean "
     "distances). Coverage: share of the reference within 2 % of the diameter. Differences are paired, with "
@@ -101,23 +102,30 @@ def interval(values: np.ndarray, objects: np.ndarray, seed: int = 0) -> tuple[fl
 
 
 def table(results: dict[str, Scores], against: Sequence[str]) -> str:
-    """A markdown table of the policies; the columns after the scores are paired differences of the gain."""
-    head = ["policy", "log-Chamfer gain", "coverage", "Chamfer (cm)", *(f"minus {name}" for name in against)]
+    """A markdown table of the policies. The last columns are paired differences of the gain: to each of the
+    baselines ``against``, of a learned row to its untrained twin, of one with another object's features to
+    itself."""
+    twins = [name for name in (UNTRAINED, FOREIGN) if any(row.endswith(name) for row in results)]
+    titles = {UNTRAINED: "minus untrained", FOREIGN: "minus own features"}
+    head = ["policy", "log-Chamfer gain", "coverage", "Chamfer (cm)"]
+    head += [*(f"minus {name}" for name in against), *(titles[name] for name in twins)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, scores in results.items():
-        cells = [
-            name,
-            f"{scores.gain.mean():.3f}",
-            f"{scores.coverage.mean():.1%}",
-            f"{100 * scores.chamfer.mean():.2f}",
-        ]
-        for other in against:
-            repeats = len(scores.gain) // len(results[other].gain)
-            difference = scores.gain - np.tile(results[other].gain, repeats)
-            mean, low, high = interval(difference, scores.objects)
-            cells.append("" if name == other else f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]")
+        others = [*against]
+        others += [name + twin if twin == UNTRAINED else name.removesuffix(twin) for twin in twins]
+        gain, coverage, chamfer = scores.gain.mean(), scores.coverage.mean(), scores.chamfer.mean()
+        cells = [name, f"{gain:.3f}", f"{coverage:.1%}", f"{100 * chamfer:.2f}"]
+        cells += ["" if other == name else _difference(scores, results.get(other)) for other in others]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _difference(scores: Scores, other: Scores | None) -> str:
+    if other is None:
+        return ""
+    repeats = len(scores.gain) // len(other.gain)  # of a baseline, which has no seeds
+    mean, low, high = interval(scores.gain - np.tile(other.gain, repeats), scores.objects)
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def play(env: NBVEnv, rows: dict[str, list], learned: Sequence[str], starts: int) -> dict[str, Scores]:
@@ -131,7 +139,7 @@ def play(env: NBVEnv, rows: dict[str, list], learned: Sequence[str], starts: int
     }
     if "features" in env.observation_space.spaces and len(env.task.objects) > 1:  # type: ignore[attr-defined]
         for name in learned:
-            played[f"{name}, another object's features"] = [
+            played[name + FOREIGN] = [
                 evaluate(env, ForeignFeatures(policy, scores), starts, f"{name}, foreign")
                 for policy, scores in zip(rows[name], played[name], strict=True)
             ]

@@ -16,7 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 
 from agents.attention import ViewFeatures
 from agents.baselines import BASELINES
-from agents.evaluation import evaluate, interval, page, play
+from agents.evaluation import UNTRAINED, evaluate, interval, page, play
 from agents.pictures import film, plot_curves
 from agents.runs import (
     ALGORITHMS,
@@ -31,7 +31,6 @@ from agents.runs import (
 )
 from spatial_envs.task import check_arguments
 
-VALIDATION_STARTS = 32
 EVALUATION_COLUMNS = ["policy", "timesteps", "gain", "over_farthest", "low", "high", "coverage"]
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -66,6 +65,8 @@ class Flags:
     """A run folder to go on with; all other flags but --timesteps are then read from it."""
     eval_every: int = 5000
     """Environment steps between evaluations on the validation split; the run is saved at each."""
+    validation_starts: int = 32
+    """Starts of each evaluation."""
     final_starts: int = 24
     """Starts of the final table on the test split; 0 leaves it out."""
 
@@ -83,7 +84,8 @@ def train(flags: Flags) -> Path:
         f"{left:,} steps into {folder}"
     )
     validation = single_env(run, split="validation", num_objects=None)
-    keeper = Keeper(validation, folder, max(run["eval_every"] // run["num_envs"], 1))
+    every = max(run["eval_every"] // run["num_envs"], 1)
+    keeper = Keeper(validation, folder, every, run["validation_starts"])
     try:
         model.learn(
             left, [ProgressBarCallback(), keeper], tb_log_name="log", reset_num_timesteps=not flags.resume
@@ -110,9 +112,9 @@ def train(flags: Flags) -> Path:
 class Keeper(BaseCallback):
     """Every so many calls: evaluate on the validation split, add a line to evaluations.csv, save the run."""
 
-    def __init__(self, env, folder: Path, every: int) -> None:
+    def __init__(self, env, folder: Path, every: int, starts: int) -> None:
         super().__init__()
-        self.env, self.folder, self.every = env, folder, every
+        self.env, self.folder, self.every, self.starts = env, folder, every, starts
 
     def _on_training_start(self) -> None:
         path = self.folder / "evaluations.csv"
@@ -123,7 +125,7 @@ class Keeper(BaseCallback):
             kept = [row for row in kept if int(row[1]) <= self.num_timesteps]
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([EVALUATION_COLUMNS, *kept])
-        self.farthest = evaluate(self.env, BASELINES["farthest"](self.env), VALIDATION_STARTS, progress=False)
+        self.farthest = evaluate(self.env, BASELINES["farthest"](self.env), self.starts, progress=False)
         if not kept:
             self._note("random", BASELINES["random"](self.env))
             self._note("agent", self.model)
@@ -135,7 +137,7 @@ class Keeper(BaseCallback):
         return True
 
     def _note(self, name: str, policy) -> None:
-        scores = evaluate(self.env, policy, VALIDATION_STARTS, progress=False)
+        scores = evaluate(self.env, policy, self.starts, progress=False)
         over, low, high = interval(scores.gain - self.farthest.gain, scores.objects)
         row = [name, self.num_timesteps, scores.gain.mean(), over, low, high, scores.coverage.mean()]
         with (self.folder / "evaluations.csv").open("a", newline="") as file:
@@ -155,9 +157,9 @@ def final_tables(run: dict[str, Any], model: BaseAlgorithm) -> str:
     pages = []
     for env in envs:
         rows: dict[str, list] = {name: [baseline(env)] for name, baseline in BASELINES.items()}
-        rows |= {"untrained": [untrained(run, model.get_env())], "agent": [model]}
+        rows |= {"agent" + UNTRAINED: [untrained(run, model.get_env())], "agent": [model]}
         results = play(env, rows, ["agent"], run["final_starts"])
-        pages.append(page(env, results, run["final_starts"], ["zero-action", "untrained", "farthest-inner"]))
+        pages.append(page(env, results, run["final_starts"], ["zero-action", "farthest-inner"]))
     return "\n".join(pages)
 
 
@@ -186,7 +188,6 @@ def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
 
 def resolve(flags: Flags) -> dict[str, Any]:
     """The flags, the hyperparameters and the environment's arguments, checked: what config.yaml holds."""
-    hyperparameters = _hyperparameters(flags)
     backbone = None if flags.backbone in ("none", "None") else flags.backbone
     env_kwargs: dict[str, Any] = {"scenes": flags.scenes, "backbone": backbone, "device": flags.device}
     env_kwargs |= parse_settings(flags.set)
@@ -196,6 +197,7 @@ def resolve(flags: Flags) -> dict[str, Any]:
     env = env_type(flags.env)(**env_kwargs)
     if flags.algo == "sac" and isinstance(env.action_space, spaces.Discrete):
         raise ValueError(f"algo: got sac for {flags.env}, whose actions are discrete; expected ppo")
+    hyperparameters = _hyperparameters(flags)
     keys = [key for key in ViewFeatures.KEYS if key in env.task.observation_space.spaces]
     env_kwargs.setdefault("observations", keys)
     timesteps = hyperparameters.pop("n_timesteps", 50_000)
@@ -204,7 +206,8 @@ def resolve(flags: Flags) -> dict[str, Any]:
         "algo": flags.algo, "env": flags.env, "scenes": env_kwargs["scenes"], "seed": flags.seed,
         "timesteps": timesteps if flags.timesteps is None else flags.timesteps,
         "num_envs": num_envs if flags.num_envs is None else flags.num_envs,
-        "device": flags.device, "eval_every": flags.eval_every, "final_starts": flags.final_starts,
+        "device": flags.device, "eval_every": flags.eval_every,
+        "validation_starts": flags.validation_starts, "final_starts": flags.final_starts,
         "resolved_backbone": "none" if env.task.backbone is None else env.task.backbone.name,
         "env_kwargs": env_kwargs, "hyperparameters": hyperparameters,
     }  # fmt: skip

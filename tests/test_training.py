@@ -27,6 +27,7 @@ from spatial_envs.nbv import NBVEnv
 gym.register_envs(spatial_envs)
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("num_objects=2", "image_size=56", "views=3")
+QUICK = ("--eval-every", "64", "--validation-starts", "2")
 
 
 def train(*flags, cwd=ROOT, check=True):
@@ -48,7 +49,7 @@ def short_config(tmp_path_factory):
 def run(request, short_config, tmp_path_factory):
     """A finished run of each algorithm: its folder and what it printed."""
     folder = tmp_path_factory.mktemp("runs") / request.param
-    flags = ["--algo", request.param, "--config", short_config, "--out", folder, "--eval-every", "64"]
+    flags = ["--algo", request.param, "--config", short_config, "--out", folder, *QUICK]
     config = yaml.safe_load(short_config.read_text())
     config["NBV-MapAnything-v0"].update(
         {"n_steps": 16} if request.param == "ppo" else {"learning_starts": 32}
@@ -123,7 +124,7 @@ def test_resume_goes_on_in_the_same_folder(run):
 def test_an_interrupted_run_can_go_on(short_config, tmp_path, end):
     folder = tmp_path / "run"
     command = [
-        sys.executable, "train_agent.py", "--algo", "ppo", "--timesteps", "100000", "--eval-every", "64",
+        sys.executable, "train_agent.py", "--algo", "ppo", "--timesteps", "100000", *QUICK,
         "--config", str(ROOT / "configs" / "ppo.yml"), "--out", str(folder), "--num-envs", "4",
         "--final-starts", "0", "--set", *SMALL,
     ]  # fmt: skip
