@@ -277,9 +277,8 @@ def _announce_gltf(data: bytes, folder: _Folder) -> _Announced:
     for mesh in header.get("meshes", []):
         if any(primitive.get("mode", 4) == 6 for primitive in mesh["primitives"]):
             raise _Fault("triangle fans cannot be read; export triangles")
-        mesh["primitives"] = [
-            p for p in mesh["primitives"] if p.get("mode", 4) in (4, 5)
-        ]  # no lines, no points
+        # triangles and strips; no lines, no points
+        mesh["primitives"] = [p for p in mesh["primitives"] if p.get("mode", 4) in (4, 5)]
     for primitive in (p for mesh in header.get("meshes", []) for p in mesh["primitives"]):
         attributes = primitive["attributes"]
         if "material" not in primitive:
@@ -293,10 +292,8 @@ def _announce_gltf(data: bytes, folder: _Folder) -> _Announced:
             accessor = header["accessors"][number]
             if "sparse" in accessor or not ("bufferView" in accessor or packed):
                 raise _Fault("sparse or compressed accessors cannot be read; export plain buffers")
-        if (
-            "TEXCOORD_0" in attributes
-            and header["accessors"][attributes["TEXCOORD_0"]]["componentType"] != 5126
-        ):
+        coordinates = attributes.get("TEXCOORD_0")
+        if coordinates is not None and header["accessors"][coordinates]["componentType"] != 5126:
             raise _Fault("texture coordinates that are not floats cannot be read")
     nodes = header.get("nodes", [])
     for node in nodes:
@@ -335,9 +332,7 @@ def _join(scene: trimesh.Scene, said: _Announced) -> Mesh:
             span = f"{faces.min()} to {faces.max()} with {len(vertices)} vertices"
             raise _Fault(f"a face index is out of range: {span}")
         colors, uv, texture = _appearance(geometry, said, decoded)
-        if len(colors) != len(
-            vertices
-        ):  # by face: a vertex has one colour, so every face gets its own corners
+        if len(colors) != len(vertices):  # colours by face: every face gets corners of its own
             vertices, faces = vertices[faces.reshape(-1)], np.arange(faces.size).reshape(-1, 3)
         number = -1
         if texture is not None:
