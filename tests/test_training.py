@@ -41,7 +41,8 @@ def short_config(tmp_path_factory):
     """Both algorithms, so short that a run takes seconds."""
     path = tmp_path_factory.mktemp("configs") / "short.yml"
     entry = {"n_timesteps": 128, "n_envs": 4, "batch_size": 32, "policy_kwargs": {"net_arch": [16]}}
-    path.write_text(yaml.safe_dump({"NBV-MapAnything-v0": entry, "NBV-MapAnything-Discrete-v0": entry}))
+    discrete = {**entry, "n_steps": 16}
+    path.write_text(yaml.safe_dump({"NBV-MapAnything-v0": entry, "NBV-MapAnything-Discrete-v0": discrete}))
     return path
 
 
@@ -92,6 +93,15 @@ def test_a_run_leaves_all_that_it_should(run):
         assert name in text
     if config["algo"] == "sac":
         assert "replay buffer" in printed
+
+
+def test_discrete_actions_train(short_config, tmp_path):
+    folder = tmp_path / "run"
+    train(
+        "--env", "NBV-MapAnything-Discrete-v0", "--config", short_config, "--out", folder, "--timesteps", 64,
+        "--final-starts", 2, *QUICK, "--set", *SMALL,
+    )  # fmt: skip
+    assert "| agent |" in (folder / "table.md").read_text()
 
 
 def test_a_saved_model_plays_again(run):
