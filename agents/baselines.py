@@ -114,3 +114,9 @@ BASELINES: dict[str, type[Baseline]] = {
     "farthest-inner": FarthestInner,
     "oracle": Oracle,
 }
+
+
+def baselines(env) -> dict[str, Baseline]:
+    """One of each that means something for the environment's actions: zero is no candidate in particular."""
+    discrete = env.unwrapped.task.action == "candidates"
+    return {name: kind(env) for name, kind in BASELINES.items() if not (discrete and kind is Zero)}

@@ -13,7 +13,7 @@ import gymnasium as gym
 from rich.console import Console
 from rich.markdown import Markdown
 
-from agents.baselines import BASELINES
+from agents.baselines import BASELINES, baselines
 from agents.evaluation import UNTRAINED, Scores, page, play
 from agents.runs import load, parse_settings, single_env, untrained
 
@@ -48,12 +48,21 @@ def compare(flags: Flags) -> dict[str, Scores]:
     """Play, print the table, and return the scores by policy."""
     if not flags.run and flags.agent is None:
         raise ValueError("run: got none, and no agent; expected --run <folder> or --agent module:Class")
+    if len({folder.resolve() for folder in flags.run}) < len(flags.run):
+        raise ValueError("run: got a folder twice; expected different runs")
     runs = [load(folder) for folder in flags.run]
-    run = runs[0][0] if runs else {"env": flags.env, "scenes": "procedural", "env_kwargs": {}}
+    nothing: dict[str, Any] = {"env": flags.env, "scenes": "procedural", "env_kwargs": {}}
+    run = runs[0][0] if runs else nothing
     trained_on = {own["scenes"] for own, _ in runs}
     if flags.scenes is None and len(trained_on) > 1:
         raise ValueError(f"scenes: got none, and runs on {sorted(trained_on)}; expected --scenes")
+    alike: dict[tuple, dict[str, Any]] = {}
     for own, _ in runs:
+        first = alike.setdefault((own["algo"], own["scenes"]), own)
+        if any(own[key] != first[key] for key in ("hyperparameters", "timesteps", "num_envs")):
+            raise ValueError(
+                "run: runs of one row must differ in their seed alone; compare them one at a time"
+            )
         if own["env"] != run["env"] or _task(own) != _task(run):
             raise ValueError("run: the runs differ in more than their scenes; compare them one at a time")
     changes: dict[str, Any] = {"num_objects": None, "split": flags.split}
@@ -61,13 +70,15 @@ def compare(flags: Flags) -> dict[str, Scores]:
     env = single_env(run, **{**changes, **parse_settings(flags.set)})
 
     rows: dict[str, list[Any]] = {}
-    for name in BASELINES if flags.baselines == ("all",) else flags.baselines:
+    offered = baselines(env)
+    for name in offered if flags.baselines == ("all",) else flags.baselines:
         if name not in BASELINES:
             raise ValueError(f"baselines: got {name!r}; expected some of {', '.join(BASELINES)}, or all")
-        rows[name] = [BASELINES[name](env)]
+        if name in offered:
+            rows[name] = [offered[name]]
     learned = []
     for own, model in runs:
-        name = own["algo"] if len(trained_on) == 1 else f"{own['algo']} trained on {Path(own['scenes']).name}"
+        name = _name(own, trained_on)
         learned.append(name)
         rows.setdefault(name + UNTRAINED, []).append(untrained(own, _spaces(env)))
         rows.setdefault(name, []).append(model)
@@ -75,13 +86,30 @@ def compare(flags: Flags) -> dict[str, Scores]:
         rows[flags.agent] = [_agent(flags.agent)(env)]
     learned = list(dict.fromkeys(learned))
     results = play(env, rows, learned, flags.episodes)
-    text = page(env, results, flags.episodes, [n for n in ("zero-action", "farthest-inner") if n in rows])
+    shown = _identity({**run["env_kwargs"], **changes})
+    seen_by = [
+        name
+        for name in learned
+        if any(_identity(own["env_kwargs"]) == shown for own, _ in runs if _name(own, trained_on) == name)
+        and (env.task.objects.leaky or flags.split == "train")
+    ]
+    text = page(env, results, [n for n in ("zero-action", "farthest-inner") if n in rows], seen_by)
     console.print(Markdown(text))
     if flags.out is not None:
         flags.out.parent.mkdir(parents=True, exist_ok=True)
         command = shlex.join(["python", *sys.argv])
         flags.out.write_text(f"`{command}`\n\n{text}")
     return results
+
+
+def _name(run: dict[str, Any], trained_on: set[str]) -> str:
+    return run["algo"] if len(trained_on) == 1 else f"{run['algo']} trained on {Path(run['scenes']).name}"
+
+
+def _identity(env_kwargs: dict[str, Any]) -> str:
+    """Scenes, as comparable between runs that were started in different folders."""
+    scenes = str(env_kwargs.get("scenes", "procedural"))
+    return scenes if scenes == "procedural" else str(Path(scenes).resolve())
 
 
 def _task(run: dict[str, Any]) -> dict[str, Any]:

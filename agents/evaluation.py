@@ -6,7 +6,9 @@ The score of an episode is the gain of log-Chamfer from the first view(s) to the
 
 from __future__ import annotations
 
+import copy
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -15,6 +17,7 @@ from operator import add
 import numpy as np
 from tqdm import tqdm
 
+from spatial_envs.mesh import MeshError
 from spatial_envs.nbv import NBVEnv
 
 FIRST_SEED = 7_000_000
@@ -23,82 +26,100 @@ UNTRAINED, FOREIGN = ", untrained", ", another object's features"  # rows beside
 FORMULAS = (
     "Gain: log C0 - log C1 from the first view to the budget, C = accuracy + completeness (m, sum of mean "
     "distances). Coverage: share of the reference within 2 % of the diameter. Differences are paired, with "
-    "95 % bootstrap intervals over objects, then starts."
+    "95 % bootstrap intervals over seeds, objects, then starts."
 )
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a policy scored on starts (S,): log-Chamfer gain, final coverage, final Chamfer (m), object."""
+    """What a policy scored: log-Chamfer gain, final coverage, final Chamfer (m) and views, each (seeds,
+    starts), one row for each seed that the policy was trained with; objects (starts,), their indices."""
 
     gain: np.ndarray
     coverage: np.ndarray
     chamfer: np.ndarray
-    objects: np.ndarray  # (S,) int64, index of the start's object
-    features: list[list[np.ndarray]]  # of each start, step by step, for ``ForeignFeatures``
+    views: np.ndarray
+    objects: np.ndarray
 
     def __add__(self, other: Scores) -> Scores:
-        """Both, one after the other: the same starts again, by a policy trained with another seed."""
+        """Both, as seeds of one policy on the same starts."""
         return Scores(
             np.concatenate([self.gain, other.gain]), np.concatenate([self.coverage, other.coverage]),
-            np.concatenate([self.chamfer, other.chamfer]), np.concatenate([self.objects, other.objects]),
-            self.features + other.features,
+            np.concatenate([self.chamfer, other.chamfer]), np.concatenate([self.views, other.views]),
+            self.objects,
         )  # fmt: skip
 
 
 def evaluate(env: NBVEnv, policy, starts: int, name: str = "", progress: bool = True) -> Scores:
     """Let ``policy`` (with SB3's ``predict``) play the starts in a single environment."""
-    rows, features = [], []
+    rows = []
     for start in tqdm(range(starts), desc=name, leave=False, disable=not progress):
-        index = start % len(env.task.objects)
-        observation, info = env.reset(seed=FIRST_SEED + start, options={"object": index})
-        if hasattr(policy, "begin"):
-            policy.begin(start)
-        first, seen, over = info["chamfer"], [], False
+        observation, info = _begin(env, start)
+        first, over = info["chamfer"], False
         while not over:
-            seen.append(observation.get("features", np.zeros(0)))
             action, _ = policy.predict(observation, deterministic=True)
             observation, _, terminated, truncated, info = env.step(action)
             over = terminated or truncated
-        rows.append((math.log(first / info["chamfer"]), info["coverage"], info["chamfer"], index))
-        features.append(seen)
-    gain, coverage, chamfer, objects = np.array(rows).T
-    return Scores(gain, coverage, chamfer, objects.astype(np.int64), features)
+        index = env.task.objects.index(info["object"])
+        won = math.log(first / info["chamfer"])
+        rows.append((won, info["coverage"], info["chamfer"], info["views"], index))
+    gain, coverage, chamfer, views, objects = np.array(rows).T
+    return Scores(gain[None], coverage[None], chamfer[None], views[None], objects.astype(np.int64))
+
+
+def _begin(env: NBVEnv, start: int):
+    """Reset to a start; a broken mesh is passed over, with a warning, for the next one that is whole."""
+    count = len(env.task.objects)
+    for shift in range(count):
+        try:
+            return env.reset(seed=FIRST_SEED + start, options={"object": (start + shift) % count})
+        except MeshError as error:
+            warnings.warn(f"evaluation passes over a broken mesh: {error}", stacklevel=2)
+    raise ValueError(f"scenes: all {count} files of {env.task.objects.label} are broken")
 
 
 class ForeignFeatures:
-    """A policy that is shown, in place of its own features, those of another object at the same view."""
+    """A policy that is shown, in place of its own features, those of another object from the same poses."""
 
-    def __init__(self, policy, scores: Scores) -> None:
-        self.policy = policy
-        self.scores = scores
-
-    def begin(self, start: int) -> None:
-        """Take the features of the next start that has another object."""
-        objects = self.scores.objects
-        others = [k for k in (*range(start + 1, len(objects)), *range(start)) if objects[k] != objects[start]]
-        if not others:
-            raise ValueError("scenes: got a single object; another object's features need a second one")
-        self.foreign = iter(self.scores.features[others[0]])
+    def __init__(self, policy, env: NBVEnv) -> None:
+        self.policy, self.env = policy, env
+        self.twin = copy.copy(env)  # with episodes of its own; objects are shared
+        self.twin.task = copy.copy(env.task)
+        self.twin.task.rows = [None]
 
     def predict(self, observation, state=None, episode_start=None, deterministic: bool = True):
         """The policy's action on the changed observation."""
-        return self.policy.predict(
-            {**observation, "features": next(self.foreign)}, deterministic=deterministic
+        here, objects = self.env.get_state(), self.env.task.objects
+        seen = here["task"]["views"]
+        other = (objects.index(here["task"]["object"]) + 1) % len(objects)
+        initial = seen.cam_to_world[: self.env.task.initial_views]
+        self.twin.reset(seed=0, options={"object": other, "views": initial})
+        views = self.twin.render_view(seen.cam_to_world)
+        self.twin.set_state(
+            {**here, "task": {**here["task"], "object": objects.names[other], "views": views}}
         )
+        features = self.twin.task.observe(0)["features"]
+        return self.policy.predict({**observation, "features": features}, deterministic=deterministic)
 
 
 def interval(values: np.ndarray, objects: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
-    """Mean, and a 95 % bootstrap interval: objects are drawn first, then starts within them."""
+    """The mean over objects of values (seeds, starts), and a 95 % bootstrap interval: seeds are drawn first,
+    the same for all objects, then objects (starts,), then starts within them."""
     generator = np.random.default_rng(seed)
-    groups = [values[objects == index] for index in np.unique(objects)]
+    groups = [np.flatnonzero(objects == index) for index in np.unique(objects)]
     means = np.empty(RESAMPLES)
     for k in range(RESAMPLES):
+        resampled = values[generator.integers(len(values), size=len(values))].mean(axis=0)
         drawn = [groups[g] for g in generator.integers(len(groups), size=len(groups))]
-        means[k] = np.mean([group[generator.integers(len(group), size=len(group))].mean() for group in drawn])
-    mean = float(np.mean([group.mean() for group in groups]))
+        starts = [group[generator.integers(len(group), size=len(group))] for group in drawn]
+        means[k] = np.mean([resampled[start].mean() for start in starts])
     low, high = np.percentile(means, [2.5, 97.5])
-    return mean, float(low), float(high)
+    return by_object(values, objects), float(low), float(high)
+
+
+def by_object(values: np.ndarray, objects: np.ndarray) -> float:
+    """The mean over objects of their mean over seeds and starts; values (seeds, starts)."""
+    return float(np.mean([values[:, objects == index].mean() for index in np.unique(objects)]))
 
 
 def table(results: dict[str, Scores], against: Sequence[str]) -> str:
@@ -107,14 +128,17 @@ def table(results: dict[str, Scores], against: Sequence[str]) -> str:
     itself."""
     twins = [name for name in (UNTRAINED, FOREIGN) if any(row.endswith(name) for row in results)]
     titles = {UNTRAINED: "minus untrained", FOREIGN: "minus own features"}
-    head = ["policy", "log-Chamfer gain", "coverage", "Chamfer (cm)"]
+    head = ["policy", "log-Chamfer gain", "coverage", "Chamfer (cm)", "views"]
     head += [*(f"minus {name}" for name in against), *(titles[name] for name in twins)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, scores in results.items():
         others = [*against]
         others += [name + twin if twin == UNTRAINED else name.removesuffix(twin) for twin in twins]
-        gain, coverage, chamfer = scores.gain.mean(), scores.coverage.mean(), scores.chamfer.mean()
-        cells = [name, f"{gain:.3f}", f"{coverage:.1%}", f"{100 * chamfer:.2f}"]
+        columns = (scores.gain, scores.coverage, scores.chamfer, scores.views)
+        gain, coverage, chamfer, views = (by_object(column, scores.objects) for column in columns)
+        seeds = [by_object(row[None], scores.objects) for row in scores.gain]
+        spread = f" ({min(seeds):.3f} to {max(seeds):.3f})" if len(seeds) > 1 else ""
+        cells = [name, f"{gain:.3f}{spread}", f"{coverage:.1%}", f"{100 * chamfer:.2f}", f"{views:.1f}"]
         cells += ["" if other == name else _difference(scores, results.get(other)) for other in others]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -123,8 +147,7 @@ def table(results: dict[str, Scores], against: Sequence[str]) -> str:
 def _difference(scores: Scores, other: Scores | None) -> str:
     if other is None:
         return ""
-    repeats = len(scores.gain) // len(other.gain)  # of a baseline, which has no seeds
-    mean, low, high = interval(scores.gain - np.tile(other.gain, repeats), scores.objects)
+    mean, low, high = interval(scores.gain - other.gain, scores.objects)
     return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
@@ -134,25 +157,30 @@ def play(env: NBVEnv, rows: dict[str, list], learned: Sequence[str], starts: int
     The rows ``learned`` are played once more with another object's features in place of their own, where
     the observation has features and the set a second object.
     """
-    played = {
-        name: [evaluate(env, policy, starts, name) for policy in policies] for name, policies in rows.items()
-    }
     if "features" in env.observation_space.spaces and len(env.task.objects) > 1:  # type: ignore[attr-defined]
-        for name in learned:
-            played[name + FOREIGN] = [
-                evaluate(env, ForeignFeatures(policy, scores), starts, f"{name}, foreign")
-                for policy, scores in zip(rows[name], played[name], strict=True)
-            ]
-    return {name: reduce(add, scores) for name, scores in played.items()}
+        rows = rows | {
+            name + FOREIGN: [ForeignFeatures(policy, env) for policy in rows[name]] for name in learned
+        }
+    return {
+        name: reduce(add, (evaluate(env, policy, starts, name) for policy in policies))
+        for name, policies in rows.items()
+    }
 
 
-def page(env: NBVEnv, results: dict[str, Scores], starts: int, against: Sequence[str]) -> str:
-    """The table with all that it takes to read it, markdown."""
-    objects, backbone = env.task.objects, env.task.backbone
-    seen = "the training objects, as these scenes have no splits" if objects.leaky else "unseen objects"
-    seeds = [f"{len(s.gain) // starts} of {name}" for name, s in results.items() if len(s.gain) > starts]
+def page(env: NBVEnv, results: dict[str, Scores], against: Sequence[str], seen_by: Sequence[str] = ()) -> str:
+    """The table with all that it takes to read it, markdown. ``seen_by`` are the rows whose training objects
+    these are."""
+    task, any_scores = env.task, next(iter(results.values()))
+    objects = np.unique(any_scores.objects)
+    floor = np.mean([task.reference_of(int(index)).floor() for index in objects])
+    novelty = (
+        f"training objects of {', '.join(seen_by)}, unseen by the others" if seen_by else "unseen objects"
+    )
+    seeds = max(len(scores.gain) for scores in results.values())
+    spread = f"; {seeds} seeds, their least and largest mean in parentheses" if seeds > 1 else ""
+    scores = table(results, against)
     return (
-        f"**{objects.label}, {seen}**: {starts} paired starts, budget {env.task.views}, backbone "
-        f"{backbone.name if backbone else 'none'}{'; seeds: ' if seeds else ''}{', '.join(seeds)}\n\n"
-        f"{table(results, against)}\n\n{FORMULAS}\n"
+        f"**{task.objects.label}, {novelty}**: {any_scores.gain.shape[1]} paired starts on {len(objects)} "
+        f"objects, budget {task.views}, backbone {task.backbone_name}{spread}\n\n{scores}\n\n"
+        f"{FORMULAS} The floor, what perfect and complete points score: {100 * floor:.2f} cm.\n"
     )

@@ -100,6 +100,7 @@ def resumed(run: dict[str, Any], envs: VecNormalize, folder: Path) -> BaseAlgori
     )
     if isinstance(model, SAC):
         model.load_replay_buffer(folder / "replay_buffer.pkl")
+    model.set_random_seed(run["seed"] + model.num_timesteps)  # not the same starts and noise again
     return model
 
 
@@ -108,8 +109,10 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
     hyperparameters = dict(run["hyperparameters"])
     policy = hyperparameters.pop("policy", "MultiInputPolicy")
     policy_kwargs = {**hyperparameters.pop("policy_kwargs", {}), "features_extractor_class": ViewFeatures}
-    if isinstance(policy_kwargs.get("log_std_init"), list):  # one for each dimension of the action
-        policy_kwargs["log_std_init"] = torch.tensor(policy_kwargs["log_std_init"])
+    spread = policy_kwargs.get("log_std_init")
+    if isinstance(spread, list):  # by dimension of the action; the last one serves for all that follow
+        dims = envs.action_space.shape[0]
+        policy_kwargs["log_std_init"] = torch.tensor((spread + dims * spread[-1:])[:dims])
     if run["algo"] == "sac":
         hyperparameters["buffer_size"] = _buffer_size(hyperparameters.get("buffer_size", 1_000_000), envs)
     return ALGORITHMS[run["algo"]](

@@ -15,7 +15,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 
 from agents.attention import ViewFeatures
-from agents.baselines import BASELINES
+from agents.baselines import BASELINES, baselines
 from agents.evaluation import UNTRAINED, evaluate, interval, page, play
 from agents.pictures import film, plot_curves
 from agents.runs import (
@@ -29,9 +29,10 @@ from agents.runs import (
     training_envs,
     untrained,
 )
+from spatial_envs.objects import open_objects
 from spatial_envs.task import check_arguments
 
-EVALUATION_COLUMNS = ["policy", "timesteps", "gain", "over_farthest", "low", "high", "coverage"]
+EVALUATION_COLUMNS = ["policy", "timesteps", "gain", "over_farthest", "low", "high", "coverage", "backbone"]
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
@@ -79,6 +80,8 @@ def train(flags: Flags) -> Path:
     left = run["timesteps"] - model.num_timesteps
     if left <= 0:
         raise ValueError(f"timesteps: got {run['timesteps']}; the run has {model.num_timesteps} already")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
     console.print(
         f"{run['algo']} on {run['env']}, scenes {run['scenes']}, backbone {run['resolved_backbone']}: "
         f"{left:,} steps into {folder}"
@@ -130,16 +133,30 @@ class Keeper(BaseCallback):
             self._note("random", BASELINES["random"](self.env))
             self._note("agent", self.model)
 
+    def _on_training_end(self) -> None:
+        self._note("agent", self.model)
+
     def _on_step(self) -> bool:
         if self.n_calls % self.every == 0:
             self._note("agent", self.model)
             save(self.model, self.folder)
+            self.model.save(self.folder / "checkpoints" / f"{self.num_timesteps}.zip")
         return True
 
     def _note(self, name: str, policy) -> None:
         scores = evaluate(self.env, policy, self.starts, progress=False)
         over, low, high = interval(scores.gain - self.farthest.gain, scores.objects)
-        row = [name, self.num_timesteps, scores.gain.mean(), over, low, high, scores.coverage.mean()]
+        backbone = self.env.task.backbone_name
+        row = [
+            name,
+            self.num_timesteps,
+            scores.gain.mean(),
+            over,
+            low,
+            high,
+            scores.coverage.mean(),
+            backbone,
+        ]
         with (self.folder / "evaluations.csv").open("a", newline="") as file:
             csv.writer(file).writerow(row)
         if name == "agent":
@@ -153,13 +170,14 @@ def final_tables(run: dict[str, Any], model: BaseAlgorithm) -> str:
     and on the procedural test split, which is unseen."""
     envs = [single_env(run, split="test", num_objects=None)]
     if envs[0].task.objects.leaky:
-        envs.append(single_env(run, scenes="procedural", split="test", num_objects=None))
+        envs.append(single_env(run, scenes="procedural", up="auto", split="test", num_objects=None))
     pages = []
     for env in envs:
-        rows: dict[str, list] = {name: [baseline(env)] for name, baseline in BASELINES.items()}
+        rows: dict[str, list] = {name: [baseline] for name, baseline in baselines(env).items()}
         rows |= {"agent" + UNTRAINED: [untrained(run, model.get_env())], "agent": [model]}
         results = play(env, rows, ["agent"], run["final_starts"])
-        pages.append(page(env, results, run["final_starts"], ["zero-action", "farthest-inner"]))
+        against = [name for name in ("zero-action", "farthest-inner") if name in rows]
+        pages.append(page(env, results, against, ["agent"] if env.task.objects.leaky else []))
     return "\n".join(pages)
 
 
@@ -167,7 +185,7 @@ def final_tables(run: dict[str, Any], model: BaseAlgorithm) -> str:
 
 
 def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
-    """The run folder and its resolved configuration, read from it or written into it."""
+    """The run folder and its resolved configuration, read from it or made of the flags."""
     if flags.resume is not None:
         path = flags.resume / "config.yaml"
         if not path.is_file():
@@ -181,8 +199,6 @@ def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
         if (folder / "config.yaml").exists():
             raise ValueError(f"out: {folder} already holds a run; choose another, or use --resume {folder}")
         run = resolve(flags)
-        folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
     return folder, run
 
 
@@ -191,12 +207,17 @@ def resolve(flags: Flags) -> dict[str, Any]:
     backbone = None if flags.backbone in ("none", "None") else flags.backbone
     env_kwargs: dict[str, Any] = {"scenes": flags.scenes, "backbone": backbone, "device": flags.device}
     env_kwargs |= parse_settings(flags.set)
+    if "split" in env_kwargs:
+        raise ValueError("set: got split; training is on train, evaluation on validation and test")
     if env_kwargs["scenes"] == "procedural":
         env_kwargs.setdefault("num_objects", 128)  # each is built once, in about half a second
     check_arguments(env_type(flags.env).task_type, env_kwargs)
     env = env_type(flags.env)(**env_kwargs)
     if flags.algo == "sac" and isinstance(env.action_space, spaces.Discrete):
         raise ValueError(f"algo: got sac for {flags.env}, whose actions are discrete; expected ppo")
+    for split in ("validation", "test") if flags.final_starts else ("validation",):
+        open_objects(env_kwargs["scenes"], split, env_kwargs.get("up", "auto"))  # not only after training
+    env_kwargs["backbone"] = None if env.task.backbone is None else env.task.backbone_name
     hyperparameters = _hyperparameters(flags)
     keys = [key for key in ViewFeatures.KEYS if key in env.task.observation_space.spaces]
     env_kwargs.setdefault("observations", keys)
@@ -208,7 +229,7 @@ def resolve(flags: Flags) -> dict[str, Any]:
         "num_envs": num_envs if flags.num_envs is None else flags.num_envs,
         "device": flags.device, "eval_every": flags.eval_every,
         "validation_starts": flags.validation_starts, "final_starts": flags.final_starts,
-        "resolved_backbone": "none" if env.task.backbone is None else env.task.backbone.name,
+        "resolved_backbone": env.task.backbone_name,
         "env_kwargs": env_kwargs, "hyperparameters": hyperparameters,
     }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """How fast is it here: ``python -m spatial_envs.benchmark [--mesh file] [--seconds 3]``.
 
-Medians, one process; steps per second as a user gets them, resets included unless the row says otherwise.
+One process. Milliseconds are medians; steps per second are totals as a user gets them, resets included
+unless the row says otherwise.
 Where PyTorch3D is installed, the research plan's own stack (its renderer, its Chamfer distance) runs beside
 ours on the same object and views.
 """
@@ -18,6 +19,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.utils.performance import benchmark_step
+from gymnasium.vector import AutoresetMode
 
 import spatial_envs
 from spatial_envs.camera import unproject
@@ -90,18 +92,19 @@ def measure(scenes: str, seconds: float) -> list[tuple[str, float, str]]:
     )
     rows.append(("steps, 8 at once (make_vec)", _vector_rate(scenes, count, seconds), "per s"))
     if importlib.util.find_spec("stable_baselines3"):
-        rows.append(("training, Stable-Baselines3 PPO", _training_rate(env), "steps per s"))
+        rows.append(("training, Stable-Baselines3 PPO with its own CNN", _training_rate(env), "steps per s"))
     return rows
 
 
 def _grow(episode, points: np.ndarray) -> dict[str, float]:
-    cloud = episode.cloud.copy()
+    cloud = episode.reference.empty_cloud()
     cloud.add(points)
     return cloud.metrics()
 
 
 def _vector_rate(scenes: str, count: int, seconds: float) -> float:
-    envs = gym.make_vec("NBV-MapAnything-v0", 8, scenes=scenes, num_objects=count)
+    mode = AutoresetMode.SAME_STEP  # every step of every row is one of an episode
+    envs = gym.make_vec("NBV-MapAnything-v0", 8, autoreset_mode=mode, scenes=scenes, num_objects=count)
     for index in range(count):
         envs.reset(seed=0, options={"object": index})
     envs.action_space.seed(0)

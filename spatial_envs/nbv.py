@@ -72,8 +72,11 @@ def pose_from_action(
         east, north = tangents(anchor)
         a, b = action[:, :1], action[:, 1:2]
         length = (a * a + b * b).clamp_min(1e-24).sqrt()
-        angle = math.pi * torch.maximum(a.abs(), b.abs())  # sin(angle) / length is finite at 0
-        heading = torch.cos(angle) * anchor + torch.sin(angle) / length * (a * east + b * north)
+        s = torch.maximum(a.abs(), b.abs())
+        # sin(pi s) / length, put so that a zero action has a gradient in every direction
+        share = torch.where(length < 1e-11, torch.ones_like(s), s / length)
+        aside = math.pi * torch.sinc(s) * share * (a * east + b * north)
+        heading = torch.cos(math.pi * s) * anchor + aside
         half = (region.radius[1] - region.radius[0]) / 2
         radius = region.middle + (0 * a if kind == "sphere" else half * action[:, 2:3])
         position = (rotation @ (radius * heading).unsqueeze(-1)).squeeze(-1)
@@ -227,6 +230,7 @@ class NBV:
             raise ValueError(f"cache_dir: got {cache_dir!r}; expected None or a folder")
 
         self.backbone = make_backbone(backbone, backbone_kwargs, device)
+        self.backbone_name = "none" if self.backbone is None else self.backbone.name
         if reconstruction is None:
             reconstruction = "depth" if self.backbone is None else "backbone"
         check_choice("reconstruction", reconstruction, ("backbone", "depth"))
@@ -439,7 +443,7 @@ class NBV:
             "invalid": episode.invalid,
             "is_success": episode.metrics["coverage"] >= SUCCESS_SHARE * episode.reference.attainable,
             "object": self.objects.names[episode.index],
-            "backbone": "none" if self.backbone is None else self.backbone.name,
+            "backbone": self.backbone_name,
         }
         if self.action == "candidates":
             info["action_mask"] = self.action_mask(episode).astype(np.int8)
@@ -509,6 +513,10 @@ class NBV:
                 self.cache.popitem(last=False)
         return self.cache[index]
 
+    def reference_of(self, index: int) -> Reference:
+        """The true surface of an object of the set."""
+        return self._build(index)[1]
+
     def _initial_poses(self, generator: np.random.Generator) -> np.ndarray:
         """(n, 4, 4) float32: the first view by ``start``, each further one farthest from those before."""
         centres = [self._start(generator)]
@@ -540,7 +548,7 @@ class NBV:
         episode = self.episode(row)
         return draw_next_best_view(
             self.renderer, episode.mesh, episode.views, episode.reference.points,
-            np.sqrt(episode.cloud.tracker.squared_to_cloud), episode.metrics,
+            np.sqrt(episode.cloud.tracker.squared_to_cloud), episode.metrics, self.backbone_name,
         )  # fmt: skip
 
     def render_view(self, row: int, cam_to_world: np.ndarray) -> View:
@@ -692,6 +700,7 @@ class NBVEnv(TaskEnv):
     - ``"pose"`` (5): as shell, and two offsets of the look-at direction, yaw and pitch, within +-20 degrees.
     - ``"position"`` (3): the camera's centre in the frame, in units of the outer radius. The anchor counts
       only where that is the object's centre itself.
+    - ``"candidates"``: ``Discrete(64)``, what ``NBVDiscreteEnv`` has; see there.
 
     The camera looks at the object's centre, +Y upwards. Poses outside the region (radius, elevation within
     +-80 degrees) are projected to the nearest one inside; for pose and position that is penalised as invalid,

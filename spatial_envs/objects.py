@@ -229,7 +229,7 @@ def _scene_set(path: Path, split: str, up: str) -> dict[str, _File]:
             raise ValueError(f"{where}: got {entries!r}, expected a list of paths")
         objects[key] = {}
         for entry in entries:
-            place = Path(os.path.abspath(path.parent / Path(entry).expanduser()))
+            place = Path(os.path.realpath(path.parent / Path(entry).expanduser()))
             if not place.exists():
                 raise ValueError(f"{where}: {entry!r} does not exist (looked for at {place})")
             for name, file in _listed(place, axis if up == "auto" else up, where).items():

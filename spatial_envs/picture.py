@@ -32,6 +32,7 @@ def draw_next_best_view(
     reference: np.ndarray,
     distances: np.ndarray,
     metrics: Metrics,
+    backbone: str,
 ) -> np.ndarray:
     """(480, 720, 3) uint8: the object, coloured by the distances (N,), m, of its reference points (N, 3)
     to the reconstruction, the cameras and their path; beside it the latest view and its depth."""
@@ -52,7 +53,7 @@ def draw_next_best_view(
     latest = views[-1]
     canvas.paste(_framed(latest.rgb), (MAIN, 0))
     canvas.paste(_framed(depth_picture(latest.depth)), (MAIN, SIDE))
-    _captions(ImageDraw.Draw(canvas), len(views), metrics)
+    _captions(ImageDraw.Draw(canvas), len(views), metrics, backbone)
     return np.asarray(canvas)
 
 
@@ -152,7 +153,7 @@ def _arc(here: np.ndarray, there: np.ndarray) -> np.ndarray:
     return way / math.sin(angle) * (radius + part * (goal - radius))
 
 
-def _captions(draw: ImageDraw.ImageDraw, count: int, metrics: Metrics) -> None:
+def _captions(draw: ImageDraw.ImageDraw, count: int, metrics: Metrics, backbone: str) -> None:
     line = f"view {count}    Chamfer {100 * metrics['chamfer']:.2f} cm    coverage {metrics['coverage']:.1%}"
     _text(draw, (14, 12), line, INK, 16)
     left, top, width = 14, MAIN - 30, 150
@@ -163,6 +164,7 @@ def _captions(draw: ImageDraw.ImageDraw, count: int, metrics: Metrics) -> None:
     _text(draw, (left, top + 10), "0", DIM_INK, 11)
     _text(draw, (left + width - 30, top + 10), f"{400 * COVERAGE_SHARE:.0f} cm", DIM_INK, 11)
     _text(draw, (MAIN - 118, top + 10), "cameras drawn nearer", DIM_INK, 11)
+    _text(draw, (MAIN - 118, top - 6), f"backbone {backbone}", DIM_INK, 11)
     _text(draw, (MAIN + 8, 6), "latest view", DIM_INK, 12)
     _text(draw, (MAIN + 8, SIDE + 6), "depth", DIM_INK, 12)
 

@@ -38,6 +38,12 @@ class Reference:
     diameter: float
     attainable: float
 
+    def floor(self) -> float:
+        """The Chamfer distance, metres, that perfect and complete points of the surface score."""
+        cloud = self.empty_cloud()
+        cloud.add(self.dense.points)
+        return cloud.metrics()["chamfer"]
+
     def empty_cloud(self) -> Cloud:
         """A reconstruction without points, to be compared with this surface."""
         return Cloud(ChamferTracker(self.points, self.dense, self.diameter))

@@ -345,8 +345,10 @@ def test_a_zero_action_has_a_useful_gradient(kind):
     pose, _ = pose_from_action(
         kind, leaf, torch.tensor([[0.0, 0, 1]]).double(), torch.eye(4)[None].double(), REGION
     )
-    pose[0, :3, 2].sum().backward()
+    pose[0, :2, 3].sum().backward()
     assert torch.isfinite(leaf.grad).all()
+    if kind != "position":  # whose zero is the object's centre, outside the region
+        assert (leaf.grad[0, :2].abs() > 1).all()  # pi times the radius of 1.6 m
 
 
 @pytest.mark.parametrize("anchor", ["farthest", "antipode", "origin", "first_view"])

@@ -40,7 +40,7 @@ def episode(mesh: Mesh, positions):
 
 
 def drawn(mesh: Mesh, positions) -> np.ndarray:
-    return draw_next_best_view(RENDERER, mesh, *episode(mesh, positions))
+    return draw_next_best_view(RENDERER, mesh, *episode(mesh, positions), "unproject")
 
 
 def shares(picture: np.ndarray) -> dict[str, float]:
@@ -95,7 +95,7 @@ def test_pictures_of_any_size_fit(mesh, size):
     views, *rest = episode(mesh, [FRONT])
     pose = views[0].cam_to_world.astype(np.float64)
     view = RENDERER.render(mesh, pose, intrinsics(50, size), size)
-    assert draw_next_best_view(RENDERER, mesh, [view], *rest).shape == (480, 720, 3)
+    assert draw_next_best_view(RENDERER, mesh, [view], *rest, "unproject").shape == (480, 720, 3)
 
 
 def test_ramp():

@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+import trimesh
 import yaml
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecMonitor
@@ -95,6 +96,15 @@ def test_a_run_leaves_all_that_it_should(run):
         assert "replay buffer" in printed
 
 
+def test_other_action_spaces_train(tmp_path):
+    for action in ("sphere", "pose"):  # fewer and more dimensions than the configured exploration names
+        train(
+            "--timesteps", 8, "--num-envs", 2, "--out", tmp_path / action, "--final-starts", 0, *QUICK,
+            "--set", *SMALL, f"action={action}",
+        )  # fmt: skip
+        assert (tmp_path / action / "model.zip").exists()
+
+
 def test_discrete_actions_train(short_config, tmp_path):
     folder = tmp_path / "run"
     train(
@@ -159,6 +169,7 @@ BAD_FLAGS = {
     "unknown argument": (["--set", "veiws=3"], "did you mean 'views'"),
     "no value": (["--set", "views"], "expected name=value"),
     "bad value": (["--set", "views=1"], "views: got 1"),
+    "a split to train on": (["--set", "split=test"], "got split"),
     "scenes typo": (["--scenes", "procedral"], "procedral"),
     "no such config": (["--config", "no.yml"], "no.yml"),
     "resume nowhere": (["--resume", "nowhere"], "expected a run folder"),
@@ -290,9 +301,12 @@ def test_the_extractor_sees_poses_in_the_anchor_axes():
 # ---- baselines and evaluation
 
 
+SETTINGS = {"num_objects": 3, "image_size": 56, "views": 3}
+
+
 @pytest.fixture(scope="module")
-def env(tmp_path_factory):
-    return NBVEnv(num_objects=3, image_size=56, views=3, cache_dir=tmp_path_factory.mktemp("cache"))
+def env():
+    return NBVEnv(**SETTINGS)
 
 
 def test_baselines_mean_what_they_say(env):
@@ -317,46 +331,74 @@ def test_evaluation_is_paired_and_repeatable(env):
     again = evaluate(env, BASELINES["zero-action"](env), 5, progress=False)
     np.testing.assert_array_equal(first.gain, again.gain)
     np.testing.assert_array_equal(first.objects, [0, 1, 2, 0, 1])
-    assert first.gain[0] != first.gain[3], "another seed, another first view"
+    assert first.gain[0, 0] != first.gain[0, 3], "another seed, another first view"
     random = evaluate(env, BASELINES["random"](env), 5, progress=False)
-    text = table({"zero": first, "random": random}, ["zero"])
-    assert f"{random.gain.mean():.3f}" in text
-    assert f"{(random.gain - first.gain)[[0, 3]].mean():+.3f}" not in text.split("random")[0]
+    rows = table({"zero": first, "random": random}, ["zero"]).splitlines()
+    difference = (random.gain - first.gain)[0]
+    by_object = np.mean([difference[[0, 3]].mean(), difference[[1, 4]].mean(), difference[2]])
+    assert f"| {by_object:+.3f} [" in rows[3]
+    assert rows[2].endswith("|  |"), "nothing minus itself"
 
 
-def test_foreign_features_are_those_of_another_object(env):
-    seen = []
+def test_foreign_features_are_another_objects_from_the_same_poses(env):
+    asked = []
 
     class Spy:
         def predict(self, observation, **_):
-            seen.append(observation["features"])
-            return np.zeros(3, np.float32), None
+            asked.append(observation)
+            return np.full(3, 0.1, np.float32), None
 
-    own = evaluate(env, Spy(), 3, progress=False)
-    seen.clear()
-    evaluate(env, ForeignFeatures(Spy(), own), 3, progress=False)
-    steps = len(own.features[0])
-    np.testing.assert_array_equal(np.stack(seen[:steps]), np.stack(own.features[1]))
-    np.testing.assert_array_equal(np.stack(seen[2 * steps :]), np.stack(own.features[0]))
+    own = evaluate(env, Spy(), 1, progress=False)
+    mine = asked.copy()
+    asked.clear()
+    foreign = evaluate(env, ForeignFeatures(Spy(), env), 1, progress=False)
+    np.testing.assert_array_equal(own.gain, foreign.gain)  # the same actions, on the same object
+    poses = env.get_state()["task"]["views"].cam_to_world
+    other = NBVEnv(**{**SETTINGS, "num_objects": 3})
+    observation, _ = other.reset(seed=0, options={"object": 1, "views": poses[:1]})
+    for step, seen in enumerate(asked):
+        np.testing.assert_array_equal(seen["poses"], mine[step]["poses"])
+        np.testing.assert_allclose(seen["features"], observation["features"], atol=1e-4)
+        assert np.abs(seen["features"] - mine[step]["features"]).max() > 0.1
+        observation, *_ = other.step(np.full(3, 0.1, np.float32))
 
 
-def test_intervals_cover_the_mean():
+def test_a_broken_mesh_is_passed_over(tmp_path):
+    for name in ("a", "c"):
+        trimesh.creation.icosphere(2, 0.4).export(tmp_path / f"{name}.obj")
+    (tmp_path / "b.obj").write_text("not a mesh")
+    env = NBVEnv(**{**SETTINGS, "num_objects": None}, scenes=str(tmp_path))
+    with pytest.warns(UserWarning, match=r"b\.obj"):
+        scores = evaluate(env, BASELINES["zero-action"](env), 3, progress=False)
+    np.testing.assert_array_equal(scores.objects, [0, 2, 2])
+
+
+def test_intervals_cover_the_mean(monkeypatch):
+    monkeypatch.setattr("agents.evaluation.RESAMPLES", 300)
     generator = np.random.default_rng(0)
-    objects = np.repeat(np.arange(30), 4)
+    objects = np.repeat(np.arange(30), 3)
     hits = 0
-    for trial in range(40):
-        values = generator.normal(size=30)[objects] + generator.normal(size=120)
+    for trial in range(60):
+        shared = 0.5 * generator.normal(size=(5, 1))  # what a training seed does to all starts alike
+        values = shared + generator.normal(size=30)[objects] + generator.normal(size=(5, 90))
         _, low, high = interval(values, objects, seed=trial)
         hits += low <= 0 <= high
-    assert 32 <= hits <= 40
-    mean, low, high = interval(np.ones(6), np.arange(6))
+    assert 49 <= hits <= 60
+    mean, low, high = interval(np.ones((1, 6)), np.arange(6))
     assert (mean, low, high) == (1, 1, 1)
 
 
-def test_the_table_repeats_a_baseline_for_several_seeds():
-    def scores(gain):
-        gain = np.array(gain, float)
-        return Scores(gain, gain, gain, np.arange(len(gain)) % 2, [[] for _ in gain])
+def test_the_table_pairs_seeds_twins_and_baselines():
+    def scores(*seeds):
+        gain = np.array(seeds, float)
+        return Scores(gain, gain, gain, gain, np.arange(gain.shape[1]) % 2)
 
-    text = table({"base": scores([1, 2]), "agent": scores([2, 3]) + scores([2, 3])}, ["base"])
-    assert "+1.000 [+1.000, +1.000]" in text
+    results = {
+        "base": scores([1, 2]), "agent, untrained": scores([1, 2]), "agent": scores([2, 3]) + scores([4, 5]),
+        "agent, another object's features": scores([2, 2]) + scores([4, 4]),
+    }  # fmt: skip
+    lines = table(results, ["base"]).splitlines()
+    assert "| 3.500 (2.500 to 4.500) |" in lines[4]
+    assert lines[4].split("|")[6].startswith(" +2.000 [+1.0")
+    assert lines[4].split("|")[7].startswith(" +2.000 [+1.0")
+    assert lines[5].split("|")[8].startswith(" -0.500 [-1.0")

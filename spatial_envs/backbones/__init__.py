@@ -29,7 +29,7 @@ class Encoding:
     tokens           (B, N, P, D) float32: the last multi-view layer, one per patch
     points           (B, N, H, W, 3) float32, metres
     confidence       (B, N, H, W) float32
-    mask             (B, N, H, W) bool: where there is a point
+    mask             (B, N, H, W) bool: where there is a point that the backbone is confident of
     and what the model factored, where it does:
     ray_directions   (B, N, H, W, 3); depth_along_ray (B, N, H, W), metres
     cam_to_world     (B, N, 4, 4), predicted; scale (B,)

@@ -1,0 +1,1 @@
+"""Making, converting and inspecting scenes; runs from the checkout."""
