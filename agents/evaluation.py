@@ -172,7 +172,7 @@ def page(env: NBVEnv, results: dict[str, Scores], against: Sequence[str], seen_b
     these are."""
     task, any_scores = env.task, next(iter(results.values()))
     objects = np.unique(any_scores.objects)
-    floor = np.mean([task.reference_of(int(index)).floor() for index in objects])
+    floor = np.mean([task.floor(int(index)) for index in objects])
     novelty = (
         f"training objects of {', '.join(seen_by)}, unseen by the others" if seen_by else "unseen objects"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import inspect
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -89,15 +90,17 @@ def train(flags: Flags) -> Path:
     validation = single_env(run, split="validation", num_objects=None)
     every = max(run["eval_every"] // run["num_envs"], 1)
     keeper = Keeper(validation, folder, every, run["validation_starts"])
+    before = signal.signal(signal.SIGINT, keeper.interrupt)
     try:
         model.learn(
             left, [ProgressBarCallback(), keeper], tb_log_name="log", reset_num_timesteps=not flags.resume
         )
-    except KeyboardInterrupt:
-        save(model, folder)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    save(model, folder)
+    if keeper.interrupted:
         console.print(f"interrupted and saved; go on with: python train_agent.py --resume {folder}")
         return folder
-    save(model, folder)
     plot_curves(folder / "evaluations.csv", folder / "curves.png")
     film(
         single_env(run, split="validation", render_mode="rgb_array", num_objects=None),
@@ -118,8 +121,16 @@ class Keeper(BaseCallback):
     def __init__(self, env, folder: Path, every: int, starts: int) -> None:
         super().__init__()
         self.env, self.folder, self.every, self.starts = env, folder, every, starts
+        self.interrupted = False
+
+    def interrupt(self, *_) -> None:
+        """End the training after this step, as Ctrl-C asks; a second Ctrl-C ends it at once."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
 
     def _on_training_start(self) -> None:
+        (self.folder / "checkpoints").mkdir(exist_ok=True)
         path = self.folder / "evaluations.csv"
         kept: list[list[str]] = []
         if path.is_file():  # a resumed run: what came after its checkpoint is played again
@@ -141,7 +152,7 @@ class Keeper(BaseCallback):
             self._note("agent", self.model)
             save(self.model, self.folder)
             self.model.save(self.folder / "checkpoints" / f"{self.num_timesteps}.zip")
-        return True
+        return not self.interrupted
 
     def _note(self, name: str, policy) -> None:
         scores = evaluate(self.env, policy, self.starts, progress=False)

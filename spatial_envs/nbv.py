@@ -513,9 +513,10 @@ class NBV:
                 self.cache.popitem(last=False)
         return self.cache[index]
 
-    def reference_of(self, index: int) -> Reference:
-        """The true surface of an object of the set."""
-        return self._build(index)[1]
+    def floor(self, index: int) -> float:
+        """The Chamfer distance, metres, that perfect points of an object of the set score."""
+        mesh, reference = self._build(index)
+        return reference.floor(mesh)
 
     def _initial_poses(self, generator: np.random.Generator) -> np.ndarray:
         """(n, 4, 4) float32: the first view by ``start``, each further one farthest from those before."""

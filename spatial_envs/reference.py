@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from spatial_envs.camera import Region, intrinsics, unproject
-from spatial_envs.chamfer import ChamferTracker, Cloud
+from spatial_envs.chamfer import VOXEL_SHARE, ChamferTracker, Cloud
 from spatial_envs.kdtree import KDTree
 from spatial_envs.mesh import Mesh, MeshError
 from spatial_envs.rendering.builtin import rasterise
@@ -38,10 +38,13 @@ class Reference:
     diameter: float
     attainable: float
 
-    def floor(self) -> float:
-        """The Chamfer distance, metres, that perfect and complete points of the surface score."""
+    def floor(self, mesh: Mesh) -> float:
+        """The Chamfer distance, metres, that perfect and complete points of this surface score: new samples
+        of the mesh, those where the reference is."""
+        points, _ = _surface_samples(mesh, DENSE_POINTS, np.random.default_rng(1))
+        there = self.dense.squared_distances(points) <= (VOXEL_SHARE * self.diameter) ** 2
         cloud = self.empty_cloud()
-        cloud.add(self.dense.points)
+        cloud.add(points[there])
         return cloud.metrics()["chamfer"]
 
     def empty_cloud(self) -> Cloud:

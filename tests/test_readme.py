@@ -54,6 +54,7 @@ def test_links_and_pictures_are_there():
 def test_the_own_agent_is_compared(tmp_path, monkeypatch):
     pytest.importorskip("tyro", reason="needs the [train] extra")
     from agents.comparison import Flags, compare
+    from agents.evaluation import by_object
 
     (tmp_path / "my_module.py").write_text(next(block for block in PYTHON if "# my_module.py" in block))
     monkeypatch.syspath_prepend(tmp_path)
@@ -64,9 +65,9 @@ def test_the_own_agent_is_compared(tmp_path, monkeypatch):
             set=("num_objects=2", "image_size=56", "views=3"),
         )
     )  # fmt: skip
-    own = results["my_module:MyAgent"].gain
-    assert own.mean() > results["random"].gain.mean()
-    assert f"| my_module:MyAgent | {own.mean():.3f} |" in out.read_text()
+    gains = {name: by_object(scores.gain, scores.objects) for name, scores in results.items()}
+    assert gains["my_module:MyAgent"] > gains["random"]
+    assert f"| my_module:MyAgent | {gains['my_module:MyAgent']:.3f} |" in out.read_text()
     assert "unseen objects" in out.read_text()
     for bad, message in [("my_module", "module:Class"), (None, "expected --run")]:
         with pytest.raises(ValueError, match=message):

@@ -149,11 +149,11 @@ def test_an_interrupted_run_can_go_on(short_config, tmp_path, end):
         "--final-starts", "0", "--set", *SMALL,
     ]  # fmt: skip
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (folder / "vecnormalize.pkl").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
     process.send_signal(end)
-    printed, _ = process.communicate(timeout=60)
+    printed, _ = process.communicate(timeout=180)
     if end == signal.SIGINT:
         assert process.returncode == 0, printed
         assert "interrupted and saved" in printed
