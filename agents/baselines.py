@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
+from abc import ABC, abstractmethod
 
-from spatial_envs.camera import fibonacci_directions, look_at
+import numpy as np
+
+from spatial_envs.camera import facing_origin, fibonacci_directions
 from spatial_envs.nbv import NBVEnv, farthest_direction
 
 ORACLE_CANDIDATES = 256
 REFINEMENTS = ((24, 0.06), (24, 0.02))  # rounds of local search: how many tries, how far in action units
 
 
-class Baseline:
+class Baseline(ABC):
     """A policy that looks at the environment itself; ``env`` may be wrapped."""
 
     def __init__(self, env, seed: int = 0) -> None:
@@ -23,9 +24,9 @@ class Baseline:
         """The action for the environment as it stands, and no state."""
         return self.act(), None
 
+    @abstractmethod
     def act(self) -> np.ndarray | np.integer:
         """The action."""
-        raise NotImplementedError
 
 
 class Random(Baseline):
@@ -40,7 +41,7 @@ class Random(Baseline):
         azimuth = self.generator.uniform(-np.pi, np.pi)
         across = np.sqrt(1 - height**2)
         centre = np.array([across * np.sin(azimuth), height, across * np.cos(azimuth)])
-        return self.env.action_from_pose(_looking(centre * self.generator.uniform(*task.region.radius)))
+        return self.env.action_from_pose(facing_origin(centre * self.generator.uniform(*task.region.radius)))
 
 
 class Zero(Baseline):
@@ -64,7 +65,7 @@ class Farthest(Baseline):
         episode = task.episode(0)
         rotation = episode.frame_to_world[:3, :3]
         heading = farthest_direction(episode.directions(), rotation, task.region)
-        return self.env.action_from_pose(_looking(self.radius() * rotation @ heading))
+        return self.env.action_from_pose(facing_origin(self.radius() * rotation @ heading))
 
 
 class FarthestInner(Farthest):
@@ -89,7 +90,7 @@ class Oracle(Baseline):
             (np.arange(ORACLE_CANDIDATES) * 0.6180339887) % 1
         )
         centres = fibonacci_directions(ORACLE_CANDIDATES, task.region.max_elevation) * radii[:, None]
-        actions = np.stack([self.env.action_from_pose(_looking(centre)) for centre in centres])
+        actions = np.stack([self.env.action_from_pose(facing_origin(centre)) for centre in centres])
         best, gain = self._best(actions)
         for count, spread in REFINEMENTS:
             tries = best + spread * self.generator.normal(size=(count, len(best)))
@@ -101,10 +102,6 @@ class Oracle(Baseline):
     def _best(self, actions: np.ndarray) -> tuple[np.ndarray, float]:
         gains = self.env.evaluate(self.env.poses_from_actions(actions))
         return actions[np.nanargmax(gains)], float(np.nanmax(gains))
-
-
-def _looking(centre: np.ndarray) -> np.ndarray:
-    return look_at(torch.as_tensor(centre)[None])[0].numpy()
 
 
 BASELINES: dict[str, type[Baseline]] = {

@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-from rich.console import Console
 from rich.markdown import Markdown
 
 from agents.baselines import BASELINES, baselines
 from agents.evaluation import UNTRAINED, Scores, page, play
-from agents.runs import load, parse_settings, single_env, untrained
-
-console = Console()
+from agents.runs import console, load, parse_settings, single_env, untrained
 
 
 @dataclass(frozen=True)
@@ -86,13 +83,12 @@ def compare(flags: Flags) -> dict[str, Scores]:
         rows[flags.agent] = [_agent(flags.agent)(env)]
     learned = list(dict.fromkeys(learned))
     results = play(env, rows, learned, flags.episodes)
-    shown = _identity({**run["env_kwargs"], **changes})
-    seen_by = [
-        name
-        for name in learned
-        if any(_identity(own["env_kwargs"]) == shown for own, _ in runs if _name(own, trained_on) == name)
-        and (env.task.objects.leaky or flags.split == "train")
-    ]
+    seen_by: list[str] = []
+    if env.task.objects.leaky or flags.split == "train":
+        shown = _place(changes["scenes"])
+        seen_by = list(
+            dict.fromkeys(_name(own, trained_on) for own, _ in runs if _place(own["scenes"]) == shown)
+        )
     text = page(env, results, [n for n in ("zero-action", "farthest-inner") if n in rows], seen_by)
     console.print(Markdown(text))
     if flags.out is not None:
@@ -106,9 +102,8 @@ def _name(run: dict[str, Any], trained_on: set[str]) -> str:
     return run["algo"] if len(trained_on) == 1 else f"{run['algo']} trained on {Path(run['scenes']).name}"
 
 
-def _identity(env_kwargs: dict[str, Any]) -> str:
-    """Scenes, as comparable between runs that were started in different folders."""
-    scenes = str(env_kwargs.get("scenes", "procedural"))
+def _place(scenes: str) -> str:
+    """Scenes as comparable, however their path was written."""
     return scenes if scenes == "procedural" else str(Path(scenes).resolve())
 
 

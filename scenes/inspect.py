@@ -11,10 +11,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from spatial_envs.camera import direction, intrinsics, look_at
+from spatial_envs.camera import direction, facing_origin, intrinsics
 from spatial_envs.mesh import MeshError
 from spatial_envs.objects import SPLITS, ObjectSet, open_objects
 from spatial_envs.rendering.builtin import BuiltinRenderer
@@ -25,7 +24,7 @@ VIEWPOINT = 1.35 * direction(np.radians(35), np.radians(25))
 
 def contact_sheet(objects: ObjectSet, count: int) -> tuple[Image.Image, list[str]]:
     """A picture of the first ``count`` objects, and what is wrong with those that are broken."""
-    pose = look_at(torch.as_tensor(VIEWPOINT)[None])[0].numpy()
+    pose = facing_origin(VIEWPOINT)
     lens, renderer = intrinsics(50, (TILE, TILE)), BuiltinRenderer()
     count = min(count, len(objects))
     sheet = Image.new("RGB", (TILE * min(count, COLUMNS), (TILE + 16) * -(-count // COLUMNS)), (24, 26, 32))

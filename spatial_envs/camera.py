@@ -60,6 +60,11 @@ def look_at(position: torch.Tensor) -> torch.Tensor:
     return torch.cat([pose, bottom.expand(*pose.shape[:-2], 1, 4)], dim=-2)
 
 
+def facing_origin(position: np.ndarray) -> np.ndarray:
+    """``look_at`` for arrays: (..., 3), metres -> (..., 4, 4) float64 cam_to_world."""
+    return look_at(torch.as_tensor(position, dtype=torch.float64)).numpy()
+
+
 @dataclass(frozen=True)
 class Region:
     """Where a camera may be: radius (inner, outer), metres, and elevation within +-max_elevation degrees,
@@ -85,8 +90,7 @@ class Region:
 
     def fibonacci_poses(self, count: int) -> np.ndarray:
         """(count, 4, 4) float64 cam_to_world, spread over the region at the middle radius."""
-        positions = fibonacci_directions(count, self.max_elevation) * self.middle
-        return look_at(torch.as_tensor(positions)).numpy()
+        return facing_origin(fibonacci_directions(count, self.max_elevation) * self.middle)
 
 
 def inverse_pose(pose: np.ndarray) -> np.ndarray:

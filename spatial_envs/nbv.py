@@ -25,6 +25,7 @@ from spatial_envs.backbones import Backbone, Encoding, make_backbone
 from spatial_envs.camera import (
     Region,
     direction,
+    facing_origin,
     fibonacci_directions,
     intrinsics,
     inverse_pose,
@@ -524,7 +525,7 @@ class NBV:
         while len(centres) < self.initial_views:
             taken = np.array(centres) / np.linalg.norm(centres, axis=1, keepdims=True)
             centres.append(self.region.middle * farthest_direction(taken, np.eye(3), self.region))
-        return look_at(torch.as_tensor(np.array(centres))).numpy().astype(np.float32)
+        return facing_origin(np.array(centres)).astype(np.float32)
 
     def _start(self, generator: np.random.Generator) -> np.ndarray:
         """(3,): the first camera's centre. A cone of 0 degrees is "fixed", one of 180 is "random"."""
@@ -603,7 +604,7 @@ class NBV:
         half = (self.region.radius[1] - self.region.radius[0]) / 2
         action = [*(angle / math.pi * aside), (radius - self.region.middle) / max(half, 1e-9)]
         if self.action == "pose":
-            x, y, z = look_at(torch.as_tensor(centre)[None])[0, :3, :3].numpy().T @ pose[:3, 2]
+            x, y, z = facing_origin(centre)[:3, :3].T @ pose[:3, 2]
             action.extend(np.degrees([math.atan2(x, z), -math.asin(np.clip(y, -1, 1))]) / LOOK_AT_LIMIT)
         return np.clip(action[: self.action_space.shape[0]], -1, 1).astype(np.float32)  # type: ignore[index]
 

@@ -8,11 +8,10 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from scipy.spatial import cKDTree
 
-from spatial_envs.camera import direction, intrinsics, inverse_pose, look_at, unproject
+from spatial_envs.camera import direction, facing_origin, intrinsics, inverse_pose, unproject
 from spatial_envs.chamfer import COVERAGE_SHARE, Metrics
 from spatial_envs.mesh import Mesh
 from spatial_envs.rendering import Renderer
@@ -83,7 +82,7 @@ def _spectator(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
     azimuth = math.atan2(first[0], first[2]) + math.radians(55)
     reach = max(0.95, *(float(np.linalg.norm(_drawn_at(view.cam_to_world[:3, 3]))) for view in views))
     centre = 3.9 * reach * direction(azimuth, math.radians(24))
-    return look_at(torch.as_tensor(centre)[None])[0].numpy(), intrinsics(35, (MAIN, MAIN))
+    return facing_origin(centre), intrinsics(35, (MAIN, MAIN))
 
 
 def _drawn_at(centre: np.ndarray) -> np.ndarray:
