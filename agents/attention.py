@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gymnasium as gym
+import numpy as np
 import torch
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, NatureCNN
 from torch import nn
 
 from spatial_envs.nbv import tangents
@@ -47,7 +48,8 @@ class ViewFeatures(BaseFeaturesExtractor):
 
     A view's token is its features (where the environment has them), its pose in the frame, and its pose in
     the anchor's axes (anchor, east, north), in which actions are meant. The pooled vector, the anchor and
-    the share of the budget left go on to the policy.
+    the share of the budget left go on to the policy, and so does, where the environment shows it, what a
+    small convolutional network (Mnih et al. 2015) makes of the latest image at half its size.
     """
 
     KEYS = ("features", "poses", "view_mask", "anchor", "remaining")
@@ -64,7 +66,8 @@ class ViewFeatures(BaseFeaturesExtractor):
                 raise ValueError(
                     f"observations: got {sorted(observation_space.spaces)}; this extractor also needs {key!r}"
                 )
-        super().__init__(observation_space, hidden_dim + 4)
+        self.has_rgb = "rgb" in observation_space.spaces
+        super().__init__(observation_space, hidden_dim + 4 + (hidden_dim if self.has_rgb else 0))
         width = observation_space["poses"].shape[1] * 2  # type: ignore[index]
         self.has_features = "features" in observation_space.spaces
         if self.has_features:
@@ -75,9 +78,14 @@ class ViewFeatures(BaseFeaturesExtractor):
                 )
             width += shape[1]  # type: ignore[index]
         self.attention = ViewAttention(width, hidden_dim, num_heads, num_layers)
+        if self.has_rgb:
+            channels, height, width = observation_space["rgb"].shape  # type: ignore[misc]
+            half = gym.spaces.Box(0.0, 1.0, (channels, height // 2, width // 2), np.float32)
+            self.image = nn.Sequential(nn.AvgPool2d(2), NatureCNN(half, hidden_dim, normalized_image=True))
 
     def forward(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The observation's tensors, batched -> (B, hidden_dim + 4)."""
+        """The observation's tensors, batched -> (B, hidden_dim + 4), or (B, 2 hidden_dim + 4) with
+        an image."""
         poses, anchor = observations["poses"], observations["anchor"]
         axes = torch.stack([anchor, *tangents(anchor)], dim=-1)  # (B, 3, 3), columns anchor, east, north
         vectors = poses.unflatten(-1, (3, 3))  # position, camera X, camera Y
@@ -85,4 +93,5 @@ class ViewFeatures(BaseFeaturesExtractor):
         if self.has_features:
             tokens.append(observations["features"])
         pooled = self.attention(torch.cat(tokens, dim=-1), observations["view_mask"])
-        return torch.cat([pooled, anchor, observations["remaining"]], dim=-1)
+        seen = [self.image(observations["rgb"])] if self.has_rgb else []
+        return torch.cat([pooled, anchor, observations["remaining"], *seen], dim=-1)

@@ -14,8 +14,9 @@ import yaml
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from rich.console import Console
-from stable_baselines3 import PPO, SAC
+from stable_baselines3 import DQN, PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 import spatial_envs
@@ -25,7 +26,7 @@ from spatial_envs.task import TaskEnv
 
 gym.register_envs(spatial_envs)
 
-ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC}
+ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC, "dqn": DQN}
 BUFFER_LIMIT = 4 * 2**30  # bytes
 console = Console()
 
@@ -74,7 +75,7 @@ def save(model: BaseAlgorithm, folder: Path) -> None:
     normalisation = model.get_vec_normalize_env()
     assert normalisation is not None
     parts["vecnormalize.pkl"] = lambda path: normalisation.save(str(path))
-    if isinstance(model, SAC):
+    if isinstance(model, OffPolicyAlgorithm):
         parts["replay_buffer.pkl"] = model.save_replay_buffer
     for name, write in parts.items():
         unfinished = folder / f"unfinished_{name}"
@@ -98,7 +99,7 @@ def resumed(run: dict[str, Any], envs: VecNormalize, folder: Path) -> BaseAlgori
     model = ALGORITHMS[run["algo"]].load(
         folder / "model.zip", envs, device=run["device"], tensorboard_log=str(folder)
     )
-    if isinstance(model, SAC):
+    if isinstance(model, OffPolicyAlgorithm):
         model.load_replay_buffer(folder / "replay_buffer.pkl")
     model.set_random_seed(run["seed"] + model.num_timesteps)  # not the same starts and noise again
     return model
@@ -113,7 +114,7 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
     if isinstance(spread, list):  # by dimension of the action; the last one serves for all that follow
         dims = envs.action_space.shape[0]
         policy_kwargs["log_std_init"] = torch.tensor((spread + dims * spread[-1:])[:dims])
-    if run["algo"] == "sac":
+    if issubclass(ALGORITHMS[run["algo"]], OffPolicyAlgorithm):
         hyperparameters["buffer_size"] = _buffer_size(hyperparameters.get("buffer_size", 1_000_000), envs)
     return ALGORITHMS[run["algo"]](
         policy, envs, policy_kwargs=policy_kwargs, seed=run["seed"], device=run["device"],

@@ -41,7 +41,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 class Flags:
     """What the command line says."""
 
-    algo: Literal["ppo", "sac"] = "ppo"
+    algo: Literal["ppo", "sac", "dqn"] = "ppo"
     """Which algorithm of Stable-Baselines3."""
     env: str = "NBV-MapAnything-v0"
     """Environment id."""
@@ -54,7 +54,7 @@ class Flags:
     seed: int = 0
     """Of the policy, the environments and the exploration."""
     backbone: str = "auto"
-    """"auto", "unproject", or "none" for no features."""
+    """"auto", "compact", "mapanything", "unproject", or "none" for no features."""
     device: str = "auto"
     """Torch device of the policy and the backbone."""
     config: Path | None = None
@@ -224,8 +224,10 @@ def resolve(flags: Flags) -> dict[str, Any]:
         env_kwargs.setdefault("num_objects", 128)  # each is built once, in about half a second
     check_arguments(env_type(flags.env).task_type, env_kwargs)
     env = env_type(flags.env)(**env_kwargs)
-    if flags.algo == "sac" and isinstance(env.action_space, spaces.Discrete):
-        raise ValueError(f"algo: got sac for {flags.env}, whose actions are discrete; expected ppo")
+    discrete = isinstance(env.action_space, spaces.Discrete)
+    if flags.algo == ("sac" if discrete else "dqn"):
+        kind = "discrete; expected ppo or dqn" if discrete else "continuous; expected ppo or sac"
+        raise ValueError(f"algo: got {flags.algo} for {flags.env}, whose actions are {kind}")
     for split in ("validation", "test") if flags.final_starts else ("validation",):
         open_objects(env_kwargs["scenes"], split, env_kwargs.get("up", "auto"))  # not only after training
     env_kwargs["backbone"] = None if env.task.backbone is None else env.task.backbone_name

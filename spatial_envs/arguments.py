@@ -24,6 +24,13 @@ def check_range(name: str, value: Any, low: float, high: float, kind: type = flo
         raise ValueError(f"{name}: got {value!r}; expected {kind.__name__} from {low} to {high}")
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """True or False, nothing that only counts as one of them."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name}: got {value!r}; expected True or False")
+    return bool(value)
+
+
 def check_device(device: Any) -> None:
     """ "auto", or what torch takes for a device."""
     try:

@@ -22,6 +22,7 @@ from gymnasium.utils.performance import benchmark_step
 from gymnasium.vector import AutoresetMode
 
 import spatial_envs
+from spatial_envs.backbones import mapanything
 from spatial_envs.camera import unproject
 from spatial_envs.nbv import NBVEnv
 from spatial_envs.rendering import make_renderer
@@ -44,9 +45,9 @@ def milliseconds(call: Callable[[int], object], seconds: float) -> float:
 
 def measure(scenes: str, seconds: float) -> list[tuple[str, float, str]]:
     """(what, figure, unit) for one set of objects, the first 16 of it, all built beforehand."""
-    probe = NBVEnv(scenes=scenes)
+    probe = NBVEnv(scenes=scenes, backbone="unproject")
     count = min(WARM_OBJECTS, len(probe.task.objects))
-    env = NBVEnv(scenes=scenes, num_objects=count)
+    env = NBVEnv(scenes=scenes, backbone="unproject", num_objects=count)
     begin = time.perf_counter()
     for index in range(count):
         env.reset(seed=0, options={"object": index})
@@ -68,7 +69,7 @@ def measure(scenes: str, seconds: float) -> list[tuple[str, float, str]]:
         ("render a view", milliseconds(render, seconds), "ms"),
         (
             "encode a view",
-            milliseconds(lambda k: task._encode([episodes[k % count]], [[views[k % 64]]]), seconds),
+            milliseconds(lambda k: task._encode([episodes[k % count]], [[views[k % 64]]], [None]), seconds),
             "ms",
         ),
         (
@@ -96,6 +97,56 @@ def measure(scenes: str, seconds: float) -> list[tuple[str, float, str]]:
     return rows
 
 
+def backbones(scenes: str, seconds: float) -> list[str]:
+    """Markdown, a row for each backbone that is here: the milliseconds of a step to n views, the new view
+    alone looked at and all of them; what the weights take, and what is kept of a view; steps per second."""
+    head = ["backbone, px", *(f"{n} views, ms: cached / not" for n in range(1, 6))]
+    head += ["weights, MB", "kept per view, MB", "steps per s, resets included"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    here = ["unproject", "compact"]
+    if mapanything.is_installed() and mapanything.local_files(mapanything.V1):
+        here.append("mapanything")
+    return lines + [_backbone(name, scenes, seconds) for name in here]
+
+
+def _backbone(name: str, scenes: str, seconds: float) -> str:
+    env = NBVEnv(scenes=scenes, backbone=name, num_objects=1)
+    env.reset(seed=0)
+    task, episode = env.task, env.task.episode(0)
+    poses = task.region.fibonacci_poses(5)
+    views = [task.renderer.render(episode.mesh, pose, task.lens, task.image_size) for pose in poses]
+
+    def step(seen: list, known: list | None):
+        return task._encode([episode], [seen], [known])
+
+    cells: list[str] = []
+    kept: list = []
+    for count in range(1, 6):
+        alone = views[count - 1 : count] if task.backbone is not None and task.backbone.independent else None
+        new, known = alone or views[:count], kept or None
+        cached = milliseconds(lambda k, new=new, known=known: step(new, known), seconds / 3)  # type: ignore[misc]
+        whole = milliseconds(lambda k, seen=views[:count]: step(seen, None), seconds / 3)  # type: ignore[misc]
+        kept = (step(new, known).per_view or [[]])[0]
+        cells.append(f"{cached:.1f} / {whole:.1f}")
+    net = getattr(task.backbone, "net", None) or getattr(task.backbone, "model", None)
+    weights = 0 if net is None else sum(p.numel() * p.element_size() for p in net.parameters()) / 1e6
+    size = sum(_bytes(view) for view in kept) / max(len(kept), 1) / 1e6
+    rate = benchmark_step(env, target_duration=int(max(seconds, 1)), seed=0)
+    cells += [f"{weights:.1f}", f"{size:.2f}", f"{rate:.0f}"]
+    return f"| {name}, {task.image_size[0]} | " + " | ".join(cells) + " |"
+
+
+def _bytes(kept) -> int:
+    """Of the tensors in what a backbone keeps of a view."""
+    if isinstance(kept, torch.Tensor):
+        return kept.numel() * kept.element_size()
+    return sum(
+        _bytes(part)
+        for part in (kept if isinstance(kept, tuple) else vars(kept).values())
+        if part is not None
+    )
+
+
 def _grow(episode, points: np.ndarray) -> dict[str, float]:
     cloud = episode.reference.empty_cloud()
     cloud.add(points)
@@ -104,7 +155,9 @@ def _grow(episode, points: np.ndarray) -> dict[str, float]:
 
 def _vector_rate(scenes: str, count: int, seconds: float) -> float:
     mode = AutoresetMode.SAME_STEP  # every step of every row is one of an episode
-    envs = gym.make_vec("NBV-MapAnything-v0", 8, autoreset_mode=mode, scenes=scenes, num_objects=count)
+    envs = gym.make_vec(
+        "NBV-MapAnything-v0", 8, autoreset_mode=mode, backbone="unproject", scenes=scenes, num_objects=count
+    )
     for index in range(count):
         envs.reset(seed=0, options={"object": index})
     envs.action_space.seed(0)
@@ -130,7 +183,7 @@ def against_pytorch3d(scenes: str, seconds: float) -> list[tuple[str, float, str
     """A view and its Chamfer distance by PyTorch3D, and by us, one after the other on the same object."""
     from pytorch3d.loss import chamfer_distance
 
-    env = NBVEnv(scenes=scenes, num_objects=1)
+    env = NBVEnv(scenes=scenes, backbone="unproject", num_objects=1)
     env.reset(seed=0)
     task, episode = env.task, env.task.episode(0)
     poses = task.region.fibonacci_poses(64)
@@ -190,6 +243,8 @@ def main() -> None:
                 if figure < 100
                 else f"| {what} | {figure:,.0f} | {unit} |"
             )
+    print("\nbackbones, one object")
+    print("\n".join(backbones(options.mesh or "procedural", options.seconds)))
 
 
 if __name__ == "__main__":

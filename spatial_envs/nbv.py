@@ -20,7 +20,14 @@ import torch
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
-from spatial_envs.arguments import check_choice, check_device, check_range, checked_image_size, floats
+from spatial_envs.arguments import (
+    check_choice,
+    check_device,
+    check_flag,
+    check_range,
+    checked_image_size,
+    floats,
+)
 from spatial_envs.backbones import Backbone, Encoding, make_backbone
 from spatial_envs.camera import (
     Region,
@@ -156,6 +163,8 @@ class Episode:
     metrics: Metrics  # the figures now
     first: Metrics  # and those of the initial views
     features: np.ndarray | None = None  # (n, ...) float32, pooled, not yet standardised
+    per_view: list[Any] | None = None  # (n) what the backbone keeps of each view
+    twin: Cloud | None = None  # with audit=True: the measured depth of the same views, unprojected
     gain: float = 0.0  # of the last step
     invalid: bool = False
 
@@ -180,7 +189,7 @@ class NBV:
         initial_views: int = 1,
         radius: tuple[float, float] = (1.2, 2.0),
         fov: float = 50.0,
-        image_size: int | tuple[int, int] = 112,
+        image_size: int | tuple[int, int] | None = None,
         start: str | float = "random",
         frame: str = "gravity",
         anchor: str = "farthest",
@@ -195,6 +204,7 @@ class NBV:
         pooling: str = "mean",
         renderer: str | Renderer = "builtin",
         observations: Sequence[str] | None = None,
+        audit: bool = False,
         device: str = "auto",
         cache_size: int = 128,
         cache_dir: str | Path | None = None,
@@ -237,6 +247,8 @@ class NBV:
         check_choice("reconstruction", reconstruction, ("backbone", "depth"))
         if reconstruction == "backbone" and self.backbone is None:
             raise ValueError("reconstruction: got 'backbone' with backbone=None; expected 'depth'")
+        if image_size is None:
+            image_size = getattr(self.backbone, "image_size", 112)
         self.image_size = checked_image_size(image_size, 1 if self.backbone is None else self.backbone.patch)
 
         self.objects = open_objects(scenes, split=split, up=up)
@@ -250,6 +262,7 @@ class NBV:
         self.start, self.frame, self.anchor, self.action = start, frame, anchor, action
         self.reward, self.invalid_penalty, self.stop_at = reward, invalid_penalty, stop_at
         self.reference, self.reconstruction, self.pooling = reference, reconstruction, pooling
+        self.audit = check_flag("audit", audit)
         self.cache_size = cache_size
         self.cache_dir = None if cache_dir is None else Path(cache_dir)
         self.cache: OrderedDict[int, tuple[Mesh, Reference]] = OrderedDict()
@@ -367,18 +380,23 @@ class NBV:
         if self.backbone is not None:
             # what does not depend on the other views is encoded once, and its points stay where they are
             sets = [_unstack(views) for views in new] if once else seen
-            encoding = self._encode(episodes, sets)
+            encoding = self._encode(
+                episodes, sets, [None if once else episode.per_view for episode in episodes]
+            )
             tokens = encoding.tokens.mean(dim=2) if self.pooling == "mean" else encoding.tokens
             for k, (episode, views) in enumerate(zip(episodes, sets, strict=True)):
                 rows = tokens[k, : len(views)].float().cpu().numpy()
                 old = episode.features if once else None
                 features[k] = rows if old is None else np.concatenate([old, rows])
+                if encoding.per_view is not None:
+                    episode.per_view = encoding.per_view[k][: len(views)]
         for k, episode in enumerate(episodes):
-            if self.reconstruction == "depth":
+            measured = [episode.cloud] if self.reconstruction == "depth" else []
+            for cloud in measured if episode.twin is None else [*measured, episode.twin]:
                 for view in _unstack(new[k]):
                     points = unproject(view.depth, view.intrinsics, view.cam_to_world)
-                    episode.cloud.add(points[view.depth > 0])
-            else:
+                    cloud.add(points[view.depth > 0])
+            if self.reconstruction == "backbone":
                 if not once:
                     episode.cloud = episode.reference.empty_cloud()
                 for n in range(len(sets[k])):
@@ -391,14 +409,21 @@ class NBV:
             episode.features = features[k]
             episode.metrics = episode.cloud.metrics()
 
-    def _encode(self, episodes: Sequence[Episode], sets: Sequence[Sequence[View]]) -> Encoding:
-        """One backbone call for all: the sets of views, in their episodes' frames, padded to the longest."""
+    def _encode(
+        self, episodes: Sequence[Episode], sets: Sequence[Sequence[View]], kept: Sequence[list[Any] | None]
+    ) -> Encoding:
+        """One backbone call for all: the sets of views, in their episodes' frames, padded to the longest, and
+        what the backbone kept of the first of them."""
         assert self.backbone is not None
         longest = max(len(views) for views in sets)
         padded = stack_views([stack_views([*views, *[views[-1]] * (longest - len(views))]) for views in sets])
         to_frame = np.stack([inverse_pose(episode.frame_to_world) for episode in episodes])
         view_mask = np.array([[k < len(views) for k in range(longest)] for views in sets])
-        return self.backbone.encode(padded.moved(to_frame[:, None]), view_mask)
+        padded = padded.moved(to_frame[:, None])
+        if not any(kept):
+            return self.backbone.encode(padded, view_mask)
+        known = [[*(row or []), *[None] * longest][:longest] for row in kept]
+        return self.backbone.encode(padded, view_mask, known)
 
     # ---- what the agent is told
 
@@ -446,6 +471,8 @@ class NBV:
             "object": self.objects.names[episode.index],
             "backbone": self.backbone_name,
         }
+        if episode.twin is not None:
+            info |= {f"unproject_{name}": value for name, value in episode.twin.metrics().items()}
         if self.action == "candidates":
             info["action_mask"] = self.action_mask(episode).astype(np.int8)
         return info
@@ -498,7 +525,9 @@ class NBV:
         elif self.frame == "first_view":
             frame_to_world = first_pose.astype(np.float64)
         cloud = reference.empty_cloud()
-        return Episode(index, mesh, reference, frame_to_world, [], cloud, cloud.metrics(), cloud.metrics())
+        twin = reference.empty_cloud() if self.audit else None
+        begun = Episode(index, mesh, reference, frame_to_world, [], cloud, cloud.metrics(), cloud.metrics())
+        return replace(begun, twin=twin)
 
     def _build(self, index: int) -> tuple[Mesh, Reference]:
         """The object and its reference, from the cache where they are there."""
@@ -569,7 +598,7 @@ class NBV:
         gains = np.full(len(poses), np.nan)
         inside = np.flatnonzero(self.region.contains(poses[:, :3, 3].astype(np.float64)))
         for chunk in np.array_split(inside, max(1, math.ceil(len(inside) / 32))):
-            twins = [replace(episode, cloud=episode.cloud.copy()) for _ in chunk]
+            twins = [replace(episode, cloud=episode.cloud.copy(), twin=None) for _ in chunk]
             if twins:
                 self._take(twins, poses[chunk][:, None])
             for k, twin in zip(chunk, twins, strict=True):
@@ -752,7 +781,8 @@ class NBVEnv(TaskEnv):
 
     ``chamfer``, ``accuracy``, ``completeness`` (m), ``chamfer_squared``, ``chamfer_sum`` (m^2), ``coverage``,
     ``f_score``, ``gain``, ``views``, ``path_length`` (m, straight lines between the cameras), ``invalid``,
-    ``is_success``, ``object``, ``backbone``.
+    ``is_success``, ``object``, ``backbone``. With ``audit=True`` also ``unproject_chamfer`` and so on: the
+    figures of the measured depth of the same views, unprojected, whatever the reconstruction is.
 
     ## Arguments
 
@@ -764,7 +794,7 @@ class NBVEnv(TaskEnv):
     | num_objects | only the first so many objects of the split | None, all |
     | views, initial_views | the budget in all, 2 to 100; those given at the start | 5, 1 |
     | radius, fov | (inner, outer), metres; degrees, across the shorter side | (1.2, 2.0), 50 |
-    | image_size | pixels, n or (H, W), at least 16 | 112 |
+    | image_size | pixels, n or (H, W), at least 16 | None: 112, and 518 for MapAnything |
     | start, frame, anchor, action | see above | |
     | reward, invalid_penalty, stop_at | see above | "log", 0.05, None |
     | reference | "visible" (what 256 cameras of the region see), "surface" | "visible" |
@@ -773,6 +803,7 @@ class NBVEnv(TaskEnv):
     | pooling | "mean" over patches, "none" | "mean" |
     | renderer | "builtin", "pytorch3d", an object | "builtin" |
     | observations | the keys wanted | all |
+    | audit | True: the measured depth's figures in info, too | False |
     | device | for the backbone and PyTorch3D | "auto" |
     | cache_size, cache_dir | objects kept in memory (about 5 MB each); a folder that keeps references on disk | 128, None |
 

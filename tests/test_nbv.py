@@ -33,7 +33,10 @@ def make(tmp_path_factory):
     box.export(root / "objects" / "box.obj")
 
     def made(kind=NBVEnv, *rest, **arguments):
-        small = {"scenes": str(root / "objects"), "image_size": 56, "cache_dir": root / "cache"}
+        small = {
+            "scenes": str(root / "objects"), "image_size": 56, "cache_dir": root / "cache",
+            "backbone": "unproject",
+        }  # fmt: skip
         return kind(*rest, **{**small, **arguments})
 
     return made

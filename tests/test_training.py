@@ -32,7 +32,7 @@ QUICK = ("--eval-every", "64", "--validation-starts", "2")
 
 
 def train(*flags, cwd=ROOT, check=True):
-    command = [sys.executable, str(ROOT / "train_agent.py"), *map(str, flags)]
+    command = [sys.executable, str(ROOT / "train_agent.py"), "--backbone", "unproject", *map(str, flags)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=check)
 
@@ -112,6 +112,44 @@ def test_discrete_actions_train(short_config, tmp_path):
         "--final-starts", 2, *QUICK, "--set", *SMALL,
     )  # fmt: skip
     assert "| agent |" in (folder / "table.md").read_text()
+
+
+def test_dqn_trains_on_images_and_is_compared(tmp_path):
+    """From images, and from features; and the study that compares them."""
+    from agents.feature_study import Flags, study
+
+    config = tmp_path / "dqn.yml"
+    entry = {"n_envs": 4, "batch_size": 16, "learning_starts": 16, "policy_kwargs": {"net_arch": [16]}}
+    config.write_text(yaml.safe_dump({"NBV-MapAnything-Discrete-v0": entry}))
+    shown = "observations=[poses, view_mask, anchor, remaining, rgb]"
+    for name, extra in (("images", [shown]), ("features", [])):
+        train(
+            "--algo", "dqn", "--env", "NBV-MapAnything-Discrete-v0", "--config", config, "--timesteps", 32,
+            "--out", tmp_path / name, "--final-starts", 0, *QUICK,
+            "--set", *SMALL, "reconstruction=depth", *extra,
+        )  # fmt: skip
+    text = study(Flags(run=(tmp_path / "images", tmp_path / "features"), episodes=2))
+    for row in ("random", "farthest", "raw RGB", "unproject features", "another object's features"):
+        assert f"{row} |" in text, row
+    wrong = train("--algo", "dqn", "--timesteps", 8, check=False)
+    assert "dqn for NBV-MapAnything-v0, whose actions are continuous; expected ppo or sac" in wrong.stderr
+    own = ["--timesteps", 8, "--num-envs", 2, "--out", tmp_path / "own", "--final-starts", 0]
+    train(*own, *QUICK, "--set", *SMALL)
+    with pytest.raises(ValueError, match="reconstruction=depth"):
+        study(Flags(run=(tmp_path / "own",)))
+
+
+def test_audit_finds_no_fault_with_perfect_points():
+    """With the measured depth as the backbone the reconstructor has no regret; and a greedy planner none."""
+    from agents.audit import Flags, audit
+
+    rows = [line.split(" | ") for line in audit(Flags(backbone="unproject", episodes=1)).splitlines()[4:]]
+    assert len(rows) == 4
+    for _, best, reconstructor, planner, spread, noise, _ in rows:
+        assert abs(float(reconstructor)) < 0.005
+        assert float(noise) < 0.005
+        assert 0 <= float(planner) <= float(best)
+        assert float(spread) > 0
 
 
 def test_a_saved_model_plays_again(run):

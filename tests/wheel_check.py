@@ -11,7 +11,8 @@ packed = [str(file) for file in files("spatial-envs") or []]
 tops = {name.split("/")[0] for name in packed if ".dist-info" not in name}
 assert tops == {"spatial_envs"}, tops
 assert "spatial_envs/py.typed" in packed
-assert "spatial_envs/backbones/unproject.json" in packed
+for name in ("unproject.json", "compact.json", "compact.safetensors", "compact.md"):
+    assert f"spatial_envs/backbones/{name}" in packed, name
 
 ours = [name for name, spec in gym.registry.items() if str(spec.entry_point).startswith("spatial_envs.")]
 assert ours

@@ -1,10 +1,11 @@
-"""Measure what standardises a backbone's features: ``python -m spatial_envs.backbones.statistics``.
+"""Measure what standardises a backbone's features: ``python -m spatial_envs.backbones.statistics compact``.
 
 Episodes of random views of the train split; one entry for each frame and pooling, written beside this file.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import tempfile
@@ -38,15 +39,23 @@ def _played(env: NBVEnv, episodes: int) -> np.ndarray:
     rows = []
     for seed in range(episodes):
         env.reset(seed=seed)
-        while not env.step(env.action_space.sample())[2]:
-            pass
-        features = env.task.episode(0).features
-        assert features is not None
-        rows.append(features.reshape(-1, features.shape[-1]))
+        over = False
+        while not over:
+            over = env.step(env.action_space.sample())[2]
+            features = env.task.episode(0).features
+            assert features is not None
+            assert env.task.backbone is not None
+            if over or not env.task.backbone.independent:  # else the last ones are all there were
+                rows.append(features.reshape(-1, features.shape[-1]))
     return np.concatenate(rows).astype(np.float64)
 
 
 if __name__ == "__main__":
-    path = Path(__file__).with_name("unproject.json")
-    path.write_text(json.dumps(measure("unproject"), indent=1) + "\n")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("backbone", choices=("unproject", "compact"), help="whose features")
+    name = parser.parse_args().backbone
+    path = Path(__file__).with_name(f"{name}.json")
+    path.write_text(json.dumps(measure(name), indent=1) + "\n")
     print(f"wrote {path}")

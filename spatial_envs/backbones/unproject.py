@@ -16,14 +16,13 @@ Positions, normals and directions are in the frame of the views' poses; metres.
 
 from __future__ import annotations
 
-import json
-from importlib import resources
+from typing import Any
 
 import numba
 import numpy as np
 import torch
 
-from spatial_envs.backbones import Encoding
+from spatial_envs.backbones import Encoding, measured_statistics
 from spatial_envs.camera import unproject
 from spatial_envs.view import View
 
@@ -39,7 +38,7 @@ class Unproject:
     patch = PATCH
     independent = True
 
-    def encode(self, views: View, view_mask: np.ndarray) -> Encoding:
+    def encode(self, views: View, view_mask: np.ndarray, known: Any = None) -> Encoding:
         """Encode views (B, N); H and W multiples of 14."""
         sets, count = view_mask.shape
         height, width = views.image_size
@@ -60,9 +59,7 @@ class Unproject:
 
     def statistics(self, frame: str, pooling: str) -> tuple[np.ndarray, np.ndarray]:
         """Measured on the train split; ``python -m spatial_envs.backbones.statistics`` makes them."""
-        text = resources.files("spatial_envs.backbones").joinpath("unproject.json").read_text()
-        entry = json.loads(text)[frame][pooling]
-        return np.array(entry["mean"], np.float32), np.array(entry["std"], np.float32)
+        return measured_statistics("unproject", frame, pooling)
 
 
 @numba.njit(cache=True, nogil=True)
