@@ -196,7 +196,8 @@ def train(flags: Flags) -> Path:
             raise FloatingPointError(f"step {step}: the gradient is not finite; the last good state is kept")
         optimiser.step()
         for name, term in terms.items():
-            running[name] = running.get(name, float(term)) * 0.99 + 0.01 * float(term)
+            value = float(term.detach())
+            running[name] = 0.99 * running.get(name, value) + 0.01 * value
         if (step + 1) % config["log_every"] == 0:
             _log(folder / "losses.csv", step + 1, running)
             bar.set_postfix({name: f"{value:.3f}" for name, value in running.items()})
