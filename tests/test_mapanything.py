@@ -87,8 +87,8 @@ def config(encoder: str = "small", width: int = 96, depth: int = 4, **encoder_ar
 
 @pytest.fixture(scope="module", params=["v1", "v1.1"])
 def folder(request, tmp_path_factory):
-    """A checkpoint folder of a small network with random weights, built as v1 or as v1.1, which also hands the
-    encoder's class tokens on."""
+    """A checkpoint folder of a small network with random weights, built as v1 or as v1.1, which hands on the
+    encoder's class tokens."""
     from safetensors.torch import save_file
 
     path = tmp_path_factory.mktemp("checkpoint")
