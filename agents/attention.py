@@ -11,6 +11,7 @@ from torch import nn
 from spatial_envs.nbv import tangents
 
 MAX_VIEWS = 100
+LEAST_IMAGE = 36  # pixels that the convolutional network needs
 
 
 class ViewAttention(nn.Module):
@@ -49,7 +50,8 @@ class ViewFeatures(BaseFeaturesExtractor):
     A view's token is its features (where the environment has them), its pose in the frame, and its pose in
     the anchor's axes (anchor, east, north), in which actions are meant. The pooled vector, the anchor and
     the share of the budget left go on to the policy, and so does, where the environment shows it, what a
-    small convolutional network (Mnih et al. 2015) makes of the latest image at half its size.
+    small convolutional network (Mnih et al. 2015) makes of the latest image, at half its size from 72 pixels
+    on.
     """
 
     KEYS = ("features", "poses", "view_mask", "anchor", "remaining")
@@ -80,8 +82,10 @@ class ViewFeatures(BaseFeaturesExtractor):
         self.attention = ViewAttention(width, hidden_dim, num_heads, num_layers)
         if self.has_rgb:
             channels, height, width = observation_space["rgb"].shape  # type: ignore[misc]
-            half = gym.spaces.Box(0.0, 1.0, (channels, height // 2, width // 2), np.float32)
-            self.image = nn.Sequential(nn.AvgPool2d(2), NatureCNN(half, hidden_dim, normalized_image=True))
+            pool = 2 if min(height, width) >= 2 * LEAST_IMAGE else 1
+            smaller = gym.spaces.Box(0.0, 1.0, (channels, height // pool, width // pool), np.float32)
+            image = NatureCNN(smaller, hidden_dim, normalized_image=True)
+            self.image = nn.Sequential(nn.AvgPool2d(pool), image)
 
     def forward(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
         """The observation's tensors, batched -> (B, hidden_dim + 4), or (B, 2 hidden_dim + 4) with

@@ -17,7 +17,7 @@ from rich.console import Console
 from stable_baselines3 import DQN, PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize, VecTransposeImage
 
 import spatial_envs
 from agents.attention import ViewFeatures
@@ -66,7 +66,11 @@ def training_envs(run: dict[str, Any]) -> VecNormalize:
     adapted = SB3VecEnv(envs)
     adapted.seed(run["seed"])
     gamma = run["hyperparameters"].get("gamma", 0.99)
-    return VecNormalize(VecMonitor(adapted), norm_obs=False, norm_reward=True, gamma=gamma)
+    monitored: VecEnv = VecMonitor(adapted)
+    assert isinstance(adapted.observation_space, spaces.Dict)
+    if "rgb" in adapted.observation_space.spaces:  # channels first in what VecNormalize hands to the replay
+        monitored = VecTransposeImage(monitored)
+    return VecNormalize(monitored, norm_obs=False, norm_reward=True, gamma=gamma)
 
 
 def save(model: BaseAlgorithm, folder: Path) -> None:

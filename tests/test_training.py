@@ -256,14 +256,14 @@ def test_an_existing_run_is_not_overwritten(run):
 def batched(**arguments):
     return gym.make_vec(
         "NBV-MapAnything-v0", 3, autoreset_mode=AutoresetMode.SAME_STEP,
-        **{"num_objects": 2, "image_size": 56, "views": 3, **arguments},
+        **{"num_objects": 2, "image_size": 56, "views": 3, "backbone": "unproject", **arguments},
     )  # fmt: skip
 
 
 def test_the_adapter_equals_single_environments():
     envs = SB3VecEnv(batched())
     envs.seed(5)
-    singles = [NBVEnv(num_objects=2, image_size=56, views=3) for _ in range(3)]
+    singles = [NBVEnv(num_objects=2, image_size=56, views=3, backbone="unproject") for _ in range(3)]
     observations = envs.reset()
     expected = [env.reset(seed=5 + row)[0] for row, env in enumerate(singles)]
     generator = np.random.default_rng(0)
@@ -325,7 +325,7 @@ def test_attention_ignores_views_that_are_not_there():
 
 
 def test_the_extractor_sees_poses_in_the_anchor_axes():
-    env = NBVEnv(num_objects=1, image_size=56)
+    env = NBVEnv(num_objects=1, image_size=56, observations=ViewFeatures.KEYS)
     observation, _ = env.reset(seed=0)
     extractor = ViewFeatures(env.observation_space)
     batch = {key: torch.as_tensor(value)[None].float() for key, value in observation.items()}
