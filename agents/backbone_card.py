@@ -27,9 +27,9 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from agents.backbone_data import NOISY, REGION, Noise, given
+from agents.backbone_data import NOISY, Noise, given, random_camera
 from spatial_envs.backbones.compact import Compact
-from spatial_envs.camera import facing_origin, intrinsics, inverse_pose, turn_about_y, unproject
+from spatial_envs.camera import intrinsics, inverse_pose, turn_about_y, unproject
 from spatial_envs.objects import ObjectSet, open_objects
 from spatial_envs.rendering.builtin import BuiltinRenderer
 from spatial_envs.view import View
@@ -99,12 +99,7 @@ def _beyond_centre(views: View) -> np.ndarray:
 def shoot(objects: ObjectSet, index: int, count: int, rng: np.random.Generator) -> View:
     """``count`` views of the object from cameras drawn from the region, in the gravity frame."""
     mesh = objects.load(index % len(objects))
-    poses: list[np.ndarray] = []
-    while len(poses) < count:
-        heading = rng.normal(size=3)
-        centre = heading / np.linalg.norm(heading) * rng.uniform(*REGION.radius)
-        if REGION.contains(centre):
-            poses.append(facing_origin(centre))
+    poses = [random_camera(rng) for _ in range(count)]
     views = BuiltinRenderer().render(mesh, np.stack(poses), intrinsics(50, (112, 112)), (112, 112))
     x, _, z = views.cam_to_world[0, :3, 3]
     return views.moved(turn_about_y(-np.arctan2(x, z)))

@@ -277,17 +277,10 @@ class Studio:
 
     def _camera(self, as_in_nbv: bool) -> np.ndarray:
         """(4, 4): of the region and centred, or nearer or farther and looking aside."""
-        rng = self.rng
-        while True:
-            heading = rng.normal(size=3)
-            heading /= np.linalg.norm(heading)
-            centre = heading * (rng.uniform(*REGION.radius) if as_in_nbv else rng.uniform(1.0, 2.4))
-            if abs(heading[1]) < math.sin(math.radians(REGION.max_elevation)):
-                break
-        pose = facing_origin(centre)
-        if not as_in_nbv:
-            pose = pose @ rotation_about(rng.normal(size=3), rng.normal(0, 6))
-        return pose
+        if as_in_nbv:
+            return random_camera(self.rng)
+        pose = random_camera(self.rng, (1.0, 2.4))
+        return pose @ rotation_about(self.rng.normal(size=3), self.rng.normal(0, 6))
 
     def _of_room(self, count: int) -> tuple[View, np.ndarray]:
         rng = self.rng
@@ -309,6 +302,16 @@ class Studio:
             frame[:3, 3] = -(frame[:3, :3] @ target)
             views = views.moved(frame)
         return views, np.full(CANDIDATES, np.nan, np.float32)
+
+
+def random_camera(rng: np.random.Generator, radius: tuple[float, float] = REGION.radius) -> np.ndarray:
+    """(4, 4) cam_to_world: looks at the origin from a direction uniform within the elevations allowed, at a
+    radius uniform in ``radius``, metres."""
+    while True:
+        heading = rng.normal(size=3)
+        heading /= np.linalg.norm(heading)
+        if abs(heading[1]) < math.sin(math.radians(REGION.max_elevation)):
+            return facing_origin(heading * rng.uniform(*radius))
 
 
 def resized(views: View, factor: float) -> View:

@@ -21,10 +21,11 @@ import tyro
 from torch import nn
 from tqdm import tqdm
 
+from agents.backbone_data import random_camera
 from spatial_envs.backbones import Backbone
 from spatial_envs.backbones.compact import Compact, CompactNet
 from spatial_envs.backbones.unproject import Unproject
-from spatial_envs.camera import facing_origin, turn_about_y, unproject
+from spatial_envs.camera import turn_about_y, unproject
 from spatial_envs.nbv import NBVDiscreteEnv
 from spatial_envs.view import View
 
@@ -57,45 +58,34 @@ class States:
 
 
 def gather(split: str, objects: int, states: int, seed: int, keep: Path | None) -> States:
-    """Random states of the split's first objects; kept on disk as poses and gains."""
+    """Random states of the split's first objects; their gains, which take the time, may be kept on disk."""
     env = NBVDiscreteEnv(split=split, num_objects=objects, backbone=None, views=6)
     rng = np.random.default_rng([seed, len(split)])
-    path = None if keep is None else keep / f"probe-{split}-{objects}-{states}-{seed}.npz"
-    kept = dict(np.load(path)) if path is not None and path.is_file() else None
-    views, gains, names, poses_kept = [], [], [], []
-    for k in tqdm(range(objects * states), f"states of {split}"):
-        count = int(rng.integers(1, 5))
-        poses = np.stack([_camera(env, rng) for _ in range(count)]).astype(np.float32)
-        if kept is not None:
-            mesh = env.task.cache.get(k // states, (None,))[0] or env.task.objects.load(k // states)
-            env.task.cache[k // states] = (mesh, None)  # type: ignore[assignment]
-            seen = env.task.renderer.render(mesh, poses, env.task.lens, env.task.image_size)
-            gain = kept["gains"][k]
-        else:
-            env.reset(seed=0, options={"object": k // states, "views": poses[:1]})
-            state = env.get_state()
-            seen = env.render_view(poses)
-            env.set_state({**state, "task": {**state["task"], "views": seen}})
-            episode = env.task.episode(0)
-            gain = env.evaluate(env.task.candidate_poses(episode))
-        azimuth = np.arctan2(poses[0, 0, 3], poses[0, 2, 3])
-        views.append(seen.moved(turn_about_y(-azimuth)))
-        gains.append(gain)
-        names.append(k // states)
-        poses_kept.append(np.pad(poses, ((0, 4 - count), (0, 0), (0, 0))))
-    if path is not None and kept is None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, gains=np.array(gains), poses=np.array(poses_kept))
-    return States(views, np.array(gains), np.array(names))
+    names = np.repeat(np.arange(objects), states)
+    cameras = [np.stack([random_camera(rng) for _ in range(rng.integers(1, 5))]) for _ in names]
+    path = None if keep is None else keep / f"probe-{split}-{objects}-{states}-{seed}.npy"
+    if path is not None and path.is_file():
+        gains = np.load(path)
+    else:
+        each = zip(names, cameras, strict=True)
+        gains = np.array([_gains(env, k, poses) for k, poses in tqdm(each, f"gains, {split}", len(names))])
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, gains)
+    meshes = [env.task.objects.load(k) for k in range(objects)]
+    views = []
+    for k, poses in zip(names, cameras, strict=True):
+        seen = env.task.renderer.render(meshes[k], poses, env.task.lens, env.task.image_size)
+        views.append(seen.moved(turn_about_y(-np.arctan2(poses[0, 0, 3], poses[0, 2, 3]))))
+    return States(views, gains, names)
 
 
-def _camera(env: NBVDiscreteEnv, rng: np.random.Generator) -> np.ndarray:
-    region = env.task.region
-    while True:
-        heading = rng.normal(size=3)
-        centre = heading / np.linalg.norm(heading) * rng.uniform(*region.radius)
-        if region.contains(centre, slack=0):
-            return facing_origin(centre)
+def _gains(env: NBVDiscreteEnv, index: int, poses: np.ndarray) -> np.ndarray:
+    """(64,): of the candidates, after views from these poses (n, 4, 4)."""
+    env.reset(seed=0, options={"object": int(index), "views": poses[:1]})
+    state = env.get_state()
+    env.set_state({**state, "task": {**state["task"], "views": env.render_view(poses)}})
+    return env.evaluate(env.task.candidate_poses(env.task.episode(0)))
 
 
 # ---- features: from a set of views to a vector

@@ -152,8 +152,8 @@ def test_shapes_and_no_network(backbone, monkeypatch):
     assert encoding.scale.shape == (2,)
     assert encoding.mask.dtype == torch.bool
     confidence = encoding.confidence.flatten(2)
-    least = confidence.quantile(0.1, dim=2, keepdim=True)  # drop_share's default
-    assert not encoding.mask.flatten(2)[confidence < least].any()
+    least = confidence.kthvalue(56 * 56 // 10, dim=2, keepdim=True).values  # within drop_share's tenth
+    assert not encoding.mask.flatten(2)[confidence <= least].any()
     assert all(value.isfinite().all() for value in (encoding.tokens, encoding.points, encoding.scale))
 
 

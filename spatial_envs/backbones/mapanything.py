@@ -196,11 +196,11 @@ class MapAnythingBackbone:
         out = caught[0][0] if isinstance(caught[0], tuple) else caught[0]
         joined = {name: torch.stack([a[name].float() for a in answers], dim=1) for name in answers[0]}
         confidence = joined["conf"]
-        confident = (
-            confidence > torch.quantile(confidence.flatten(2), self.drop_share, dim=2)[..., None, None]
-        )
-        if self.drop_share == 0:
-            confident = torch.ones_like(confident)
+        pixels = confidence.flatten(2)
+        dropped = int(self.drop_share * pixels.shape[2])
+        confident = torch.ones_like(confidence, dtype=torch.bool)
+        if dropped:
+            confident = confidence > pixels.kthvalue(dropped, dim=2).values[..., None, None]
         local = _pose_matrices(joined["cam_quats"], joined["cam_trans"])
         points = (
             joined["pts3d"] @ first[:, None, None, :3, :3].transpose(-1, -2)
