@@ -12,7 +12,8 @@ import numba
 import numpy as np
 import torch
 
-from spatial_envs.backbones.compact import Inputs
+from spatial_envs.backbones import INPUTS
+from spatial_envs.backbones.compact import Inputs, as_inputs
 from spatial_envs.camera import (
     Region,
     facing_origin,
@@ -25,6 +26,7 @@ from spatial_envs.mesh import Mesh
 from spatial_envs.nbv import CANDIDATES
 from spatial_envs.objects import ObjectSet
 from spatial_envs.procedural.paint import waves
+from spatial_envs.reference import surface_samples
 from spatial_envs.rendering.builtin import BuiltinRenderer, rasterise
 from spatial_envs.view import View, stack_views
 
@@ -70,7 +72,8 @@ class Thing:
 
     def __init__(self, mesh: Mesh, rng: np.random.Generator) -> None:
         self.mesh = mesh
-        points, self.normals = _surface(mesh, 3 * SURFACE, rng)
+        points, faces = surface_samples(mesh, 3 * SURFACE, rng)
+        self.normals = mesh.face_normals[faces]
         lens = intrinsics(50, (64, 64))
         poses = REGION.fibonacci_poses(LOOKOUTS)
         sees = np.stack([visible(points, self.normals, mesh, pose, lens, 64) for pose in poses])
@@ -87,15 +90,6 @@ class Thing:
         now = nearest_seen(self.apart, seen)
         after = np.minimum(self.from_lookouts[rows], now).mean(axis=1)
         return (np.log(now.mean() + GAIN_FLOOR) - np.log(after + GAIN_FLOOR)).astype(np.float32)
-
-
-def _surface(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Points uniform over the area (count, 3) and their normals (count, 3), float32."""
-    cumulative = np.cumsum(mesh.areas)
-    faces = np.searchsorted(cumulative, rng.random(count) * cumulative[-1]).clip(0, len(cumulative) - 1)
-    weights = rng.dirichlet(np.ones(3), count)[..., None]
-    points = (mesh.vertices[mesh.faces[faces]] * weights).sum(axis=1)
-    return points.astype(np.float32), mesh.face_normals[faces]
 
 
 def visible(points, normals, mesh: Mesh, pose: np.ndarray, lens: np.ndarray, size: int) -> np.ndarray:
@@ -352,24 +346,10 @@ def given(
 
 def collate(samples: Sequence[Sample]) -> tuple[Inputs, Inputs, torch.Tensor]:
     """Measured and true twins (B, N) and gains (B, 64) of samples with as many views each."""
-    flags = {
-        name: torch.from_numpy(np.stack([getattr(sample, name) for sample in samples]))
-        for name in ("has_intrinsics", "has_depth", "has_pose")
-    }
-    twins = [
-        as_inputs(stack_views([getattr(sample, which) for sample in samples]), flags)
+    flags = {name: np.stack([getattr(s, f"has_{name}") for s in samples]) for name in INPUTS}
+    every = np.ones_like(flags["pose"])
+    measured, truth = (
+        as_inputs(stack_views([getattr(s, which) for s in samples]), every, flags, torch.zeros(()))
         for which in ("measured", "truth")
-    ]
-    return twins[0], twins[1], torch.from_numpy(np.stack([sample.gains for sample in samples]))
-
-
-def as_inputs(views: View, flags: dict[str, torch.Tensor]) -> Inputs:
-    """Torch twin of views (B, N), all of which are there."""
-    return Inputs(
-        torch.from_numpy(views.rgb).permute(0, 1, 4, 2, 3).float() / 255,
-        torch.from_numpy(views.depth),
-        torch.from_numpy(np.ascontiguousarray(views.intrinsics)),
-        torch.from_numpy(views.cam_to_world),
-        torch.ones(views.depth.shape[:2], dtype=torch.bool),
-        **flags,
     )
+    return measured, truth, torch.from_numpy(np.stack([sample.gains for sample in samples]))

@@ -1,5 +1,5 @@
-"""Train the compact backbone: ``python -m agents.backbone_training --out runs/compact``; ``--resume`` goes
-on.
+"""Train the compact backbone: ``python -m agents.backbone_training --out runs/compact``; ``--resume``
+goes on.
 
 Factored supervision as MapAnything's, with a Laplace likelihood of the log depth that makes confidence mean
 something, and an auxiliary pair of heads that must tell from the pooled tokens alone how much each of the 64
@@ -26,8 +26,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
 from agents.backbone_data import Studio, collate
-from spatial_envs.backbones import resolve_device
-from spatial_envs.backbones.compact import CompactNet, Inputs, Sizes, pixel_rays
+from spatial_envs.arguments import resolve_device
+from spatial_envs.backbones.compact import CompactNet, Inputs, Sizes, by_view, pixel_rays, points_at
 from spatial_envs.nbv import CANDIDATES
 from spatial_envs.objects import open_objects
 
@@ -102,14 +102,15 @@ def _factors(measured, truth, pose, lens, depth, hit, error) -> dict[str, torch.
     there = real > 0
     residual = (depth.clamp_min(1e-6).log() - real.clamp_min(1e-6).log()).abs()
     image_only = ~(measured.has_depth | measured.has_pose).any(dim=1)
-    weight = torch.where(image_only, 0.3, 1.0)[:, None].expand_as(mask)[mask][:, None, None]
+    weight = by_view(torch.where(image_only, 0.3, 1.0), mask)[:, None, None]
     known = (measured.depth[mask] > 0) & measured.has_depth[mask][:, None, None]
     likelihood = residual.detach() / error.exp() + error
     # everything in units of the set's true mean depth
     sizes = (truth.depth.flatten(1).sum(1) / (truth.depth > 0).flatten(1).sum(1).clamp_min(1)).clamp_min(0.1)
-    size = sizes[:, None].expand_as(mask)[mask]
-    points = _points(depth, lens, pose)
-    real_points = _points(real, truth.intrinsics[mask], truth.cam_to_world[mask])
+    size = by_view(sizes, mask)
+    image = (real.shape[1], real.shape[2])
+    points = points_at(pixel_rays(lens, image), depth, pose)
+    real_points = points_at(pixel_rays(truth.intrinsics[mask], image), real, truth.cam_to_world[mask])
     apart = (points - real_points).norm(dim=-1) / size[:, None, None]
     fov = (lens[:, 0, 0].log() - truth.intrinsics[mask][:, 0, 0].log()).abs()
     correcting = torch.where(measured.has_pose[mask], 10.0, 1.0)  # small errors, and what the env asks for
@@ -131,13 +132,6 @@ WEIGHTS = {
     "depth": 10.0, "kept": 20.0, "likelihood": 0.05, "hit": 0.5, "points": 3.0, "lens": 0.2, "turn": 1.0,
     "shift": 0.5,
 }  # fmt: skip
-
-
-def _points(depth: torch.Tensor, lens: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
-    local = pixel_rays(lens, (depth.shape[1], depth.shape[2])) * depth[..., None]
-    return (local.flatten(1, 2) @ pose[:, :3, :3].transpose(1, 2) + pose[:, None, :3, 3]).unflatten(
-        1, depth.shape[1:]
-    )
 
 
 def _mean_by_view(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:

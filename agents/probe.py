@@ -26,7 +26,7 @@ from spatial_envs.backbones import Backbone
 from spatial_envs.backbones.compact import Compact, CompactNet
 from spatial_envs.backbones.unproject import Unproject
 from spatial_envs.camera import turn_about_y, unproject
-from spatial_envs.nbv import NBVDiscreteEnv
+from spatial_envs.nbv import CANDIDATES, NBVDiscreteEnv
 from spatial_envs.view import View
 
 
@@ -43,7 +43,7 @@ class Flags:
     weights: Path | None = None
     """Of the compact backbone; by default those that ship."""
     keep: Path | None = None
-    """A folder that keeps the states and their gains, which take the time."""
+    """A folder that keeps the gains, which take the time."""
     seed: int = 0
     """Of cameras and fits."""
 
@@ -175,8 +175,7 @@ def fit_network(
         if error < best:
             best, kept = error, {name: value.clone() for name, value in net.state_dict().items()}
     net.load_state_dict(kept)
-    with torch.no_grad():
-        return lambda new: net(torch.as_tensor(new).float()).detach().numpy()
+    return lambda new: net(torch.as_tensor(new).float()).detach().numpy()
 
 
 def probe(flags: Flags) -> str:
@@ -195,7 +194,7 @@ def probe(flags: Flags) -> str:
         "voxel grid of the cloud": voxels,
     }
     env = NBVDiscreteEnv(num_objects=1, backbone=None)
-    candidates = env.task.region.fibonacci_poses(64)[:, :3, 3] / env.task.region.middle
+    candidates = env.task.region.fibonacci_poses(CANDIDATES)[:, :3, 3] / env.task.region.middle
     held = train.objects >= 0.8 * flags.objects
     lines = [
         f"{len(train.views)} states of {flags.objects} objects to fit, {len(test.views)} of "

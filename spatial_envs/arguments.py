@@ -40,6 +40,13 @@ def check_device(device: Any) -> None:
         raise ValueError(f"device: got {device!r}; expected 'auto', 'cpu', 'cuda' or 'cuda:1'") from None
 
 
+def resolve_device(device: str) -> torch.device:
+    """ "auto" is the GPU where torch sees one, else the CPU."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
 def floats(name: str, value: Any, expected: str) -> np.ndarray:
     """The value as float64, whatever its shape; ``expected`` completes the error."""
     try:

@@ -41,7 +41,7 @@ class Reference:
     def floor(self, mesh: Mesh) -> float:
         """The Chamfer distance, metres, that perfect and complete points of this surface score: new samples
         of the mesh, those where the reference is."""
-        points, _ = _surface_samples(mesh, DENSE_POINTS, np.random.default_rng(1))
+        points, _ = surface_samples(mesh, DENSE_POINTS, np.random.default_rng(1))
         there = self.dense.squared_distances(points) <= (VOXEL_SHARE * self.diameter) ** 2
         cloud = self.empty_cloud()
         cloud.add(points[there])
@@ -104,11 +104,11 @@ def _samples(
         size = (2 * image_size[0], 2 * image_size[1])
         dense = _visible_samples(mesh, region.fibonacci_poses(CAMERAS), intrinsics(fov, size), size, rng)
     else:
-        dense = _surface_samples(mesh, DENSE_POINTS, rng)[0]
+        dense = surface_samples(mesh, DENSE_POINTS, rng)[0]
     return KDTree(blue_noise(dense, POINTS)).points, dense  # a tree's order is a spatial one
 
 
-def _surface_samples(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def surface_samples(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """``count`` points (count, 3) float32, uniform over the area, stratified, in random order, and
     the faces (count,) that they lie on."""
     cumulative = np.cumsum(mesh.areas)
@@ -127,7 +127,7 @@ def _visible_samples(mesh: Mesh, poses, lens, image_size, rng) -> np.ndarray:
     pictures = [rasterise(mesh, pose, lens, image_size)[0].astype(np.float32) for pose in poses]
     found: list[np.ndarray] = []
     while sum(len(points) for points in found) < DENSE_POINTS:
-        points, faces = _surface_samples(mesh, DENSE_POINTS + DENSE_POINTS // 5, rng)
+        points, faces = surface_samples(mesh, DENSE_POINTS + DENSE_POINTS // 5, rng)
         normals = mesh.face_normals[faces]
         seen = np.zeros(len(points), np.bool_)
         for picture, pose in zip(pictures, poses, strict=True):

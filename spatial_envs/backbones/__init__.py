@@ -116,13 +116,14 @@ def make_backbone(
             f"backbone: got {backbone!r}; expected 'auto', 'compact', 'mapanything', 'unproject', None, or "
             "an object with the members of spatial_envs.backbones.Backbone"
         )
-    valid = [name for name in inspect.signature(made).parameters if name != "device"]
+    parameters = inspect.signature(made).parameters
+    valid = [name for name in parameters if name != "device"]
     for key in kwargs:
         if key not in valid:
             raise ValueError(
                 f"backbone_kwargs: got {key!r}; {backbone!r} takes {', '.join(valid) if valid else 'none'}"
             )
-    return made(**kwargs) if backbone == "unproject" else made(**kwargs, device=device)
+    return made(**kwargs, device=device) if "device" in parameters else made(**kwargs)
 
 
 def _best(kwargs: dict[str, Any]) -> str:
@@ -149,6 +150,25 @@ def _best(kwargs: dict[str, Any]) -> str:
 # ---- what the networks share
 
 
+class NetworkBackbone(Backbone, Protocol):
+    """What "compact" and "mapanything" offer beyond ``Backbone``: arguments of ``encode``.
+
+    given  (B, N) bool for "intrinsics", "depth", "pose": which views come with them; else the constructor's
+    grad   whether gradients reach the views' ``cam_to_world``, which may then be a tensor
+    """
+
+    def encode(
+        self,
+        views: View,
+        view_mask: np.ndarray,
+        known: Sequence[Sequence[Any]] | None = None,
+        given: Mapping[str, np.ndarray] | None = None,
+        grad: bool = False,
+    ) -> Encoding:
+        """See the class."""
+        ...
+
+
 def checked_inputs(inputs: Sequence[str]) -> tuple[str, ...]:
     """The inputs of a network, in the order of INPUTS; ValueError for what is none, or depth without a
     lens."""
@@ -167,9 +187,7 @@ def checked_batch(
     given: Mapping[str, np.ndarray] | None,
 ) -> dict[str, np.ndarray]:
     """Which views (B, N) come with which inputs, by name; ValueError for what a network cannot take."""
-    height, width = views.image_size
-    if height % patch or width % patch:
-        raise ValueError(f"views: got images of {height} x {width} pixels; expected multiples of {patch}")
+    check_patches(views, patch)
     if not view_mask[:, 0].all() or (np.diff(view_mask.astype(np.int8), axis=1) > 0).any():
         raise ValueError("view_mask: got padding before a view; expected it after at least one")
     flags = {name: view_mask & (name in inputs) for name in INPUTS}
@@ -187,11 +205,19 @@ def checked_batch(
     return flags
 
 
-def resolve_device(device: str) -> torch.device:
-    """ "auto" is the GPU where torch sees one, else the CPU."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
+def check_patches(views: View, patch: int) -> None:
+    """ValueError for images that are no whole number of patches."""
+    height, width = views.image_size
+    if height % patch or width % patch:
+        raise ValueError(f"views: got images of {height} x {width} pixels; expected multiples of {patch}")
+
+
+def split_known(
+    view_mask: np.ndarray, known: Sequence[Sequence[Any]] | None
+) -> tuple[list[list[Any]], list[tuple[int, int]]]:
+    """A ``per_view`` to fill, with what is known of the views (B, N), and where (b, n) views are new."""
+    per_view = [list(row) for row in known] if known else [[None] * view_mask.shape[1] for _ in view_mask]
+    return per_view, [(b, n) for b, n in zip(*np.nonzero(view_mask), strict=True) if per_view[b][n] is None]
 
 
 def as_tensor(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -26,6 +26,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
+from spatial_envs.arguments import resolve_device
 from spatial_envs.backbones import (
     INPUTS,
     Encoding,
@@ -33,7 +34,7 @@ from spatial_envs.backbones import (
     checked_batch,
     checked_inputs,
     measured_statistics,
-    resolve_device,
+    split_known,
 )
 from spatial_envs.view import View
 
@@ -84,6 +85,16 @@ class Inputs:
     has_intrinsics: torch.Tensor
     has_depth: torch.Tensor
     has_pose: torch.Tensor
+
+
+def as_inputs(
+    views: View, view_mask: np.ndarray, flags: Mapping[str, np.ndarray], like: torch.Tensor
+) -> Inputs:
+    """Torch twin of views (B, N), on the device and of the type of ``like``; flags as ``checked_batch``'s."""
+    arrays = (views.rgb, views.depth, views.intrinsics, views.cam_to_world)
+    rgb, depth, lens, pose = (as_tensor(array, like.device).to(like.dtype) for array in arrays)
+    there, *has = (as_tensor(m, like.device) for m in (view_mask, *(flags[name] for name in INPUTS)))
+    return Inputs(rgb.permute(0, 1, 4, 2, 3) / 255, depth, lens, pose, there, *has)
 
 
 class Compact:
@@ -143,32 +154,20 @@ class Compact:
         given: Mapping[str, np.ndarray] | None = None,
         grad: bool = False,
     ) -> Encoding:
-        """Encode B sets of N views; H and W multiples of 14.
-
-        known  what an earlier ``Encoding.per_view`` held for the same view, None where a view is new
-        given  (B, N) bool for "intrinsics", "depth", "pose": which views come with them; else ``inputs``
-        grad   whether gradients reach the views' ``cam_to_world``, which may then be a tensor
-        """
+        """Encode B sets of N views; H and W multiples of 14. See ``NetworkBackbone``."""
         flags = checked_batch(views, view_mask, PATCH, self.inputs, given)
         net = self.net
-        device, dtype = net.scale_token.device, net.scale_token.dtype
         with torch.set_grad_enabled(grad):
-            arrays = (views.rgb, views.depth, views.intrinsics, views.cam_to_world)
-            tensors = [as_tensor(array, device) for array in arrays]
-            rgb, depth, lens, pose = (tensor.to(dtype) for tensor in tensors)
-            there, *has = (torch.as_tensor(m).to(device) for m in (view_mask, *(flags[n] for n in INPUTS)))
-            batch = Inputs(rgb.permute(0, 1, 4, 2, 3) / 255, depth, lens, pose, there, *has)
+            batch = as_inputs(views, view_mask, flags, net.scale_token)
             seen, per_view = self._see(net, batch, view_mask, known)
             tokens, scale_token, unit = net.fuse(batch, seen)
             pose, lens, scale = net.poses_and_lenses(batch, tokens, scale_token, unit)
             depth, hit, error = net.decode(batch, seen, tokens, scale)
             rays = pixel_rays(lens, views.image_size)
-            local = (rays * depth[..., None]).flatten(1, 2)
-            points = local @ pose[:, :3, :3].transpose(1, 2) + pose[:, None, :3, 3]
             length = rays.norm(dim=-1)
             mask = (hit > 0) & (error < math.log(self.max_error))
             rows = {
-                "tokens": tokens, "points": points.unflatten(1, views.image_size),
+                "tokens": tokens, "points": points_at(rays, depth, pose),
                 "confidence": torch.exp(-error), "mask": mask, "cam_to_world": pose,
                 "ray_directions": rays / length[..., None], "depth_along_ray": depth * length,
             }  # fmt: skip
@@ -187,9 +186,8 @@ class Compact:
         net: CompactNet, batch: Inputs, view_mask: np.ndarray, known: Sequence[Sequence[Any]] | None
     ) -> tuple[Seen, list[list[Any]]]:
         """Of all the views that are there (M,), and [B][N] of each."""
-        per_view = [list(row) for row in known] if known else [[None] * view_mask.shape[1] for _ in view_mask]
+        per_view, new = split_known(view_mask, known)
         places = list(zip(*np.nonzero(view_mask), strict=True))
-        new = [(b, n) for b, n in places if per_view[b][n] is None]
         if new:
             flat = torch.tensor([b * view_mask.shape[1] + n for b, n in new], device=batch.depth.device)
             made = net.see(batch, flat)
@@ -284,8 +282,7 @@ class CompactNet(nn.Module):
         """Tokens (M, P, D) of the M views that are there, those of the scale (B, D), and the unit (B,)."""
         mask = given.view_mask
         unit = set_unit(given)
-        rank = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)[mask]
-        tokens = seen.tokens + self.reference[(rank > 0).long()][:, None]
+        tokens = seen.tokens + self.reference[later(mask).long()][:, None]
         with torch.autocast(tokens.device.type, enabled=False):  # positions need more than 8 bits
             described = self._geometry(given, seen, unit)
         tokens = tokens + self.geometry(described)
@@ -309,7 +306,7 @@ class CompactNet(nn.Module):
     def _geometry(self, given: Inputs, seen: Seen, unit: torch.Tensor) -> torch.Tensor:
         """(M, P, 31): what is known of every patch in the set's frame, lengths in the set's unit."""
         mask, size = given.view_mask, given.depth.shape[-2:]
-        lengths = unit[:, None].expand_as(mask)[mask]
+        lengths = by_view(unit, mask)
         pose = given.cam_to_world[mask]
         posed = given.has_pose[mask]
         grid = (size[0] // PATCH, size[1] // PATCH)
@@ -329,11 +326,10 @@ class CompactNet(nn.Module):
         in_frame = torch.where(posed[:, None, None], in_frame, torch.zeros_like(in_frame))
         ones = torch.ones_like(seen.patches[..., :1])
         distance = (pose[:, :3, 3].norm(dim=1) / lengths).clamp_min(0.1) * posed + (~posed)
-        near = torch.linalg.vector_norm(local, dim=-1, keepdim=True)
-        how_far = torch.cat([distance.log()[:, None, None] * ones, near], dim=-1)
         alone = [
             local, seen.patches[..., 3:5], known * ones, posed.to(ones.dtype)[:, None, None] * ones,
-            torch.log(lengths)[:, None, None] * ones, *(how_far * ones).split(1, dim=-1),
+            torch.log(lengths)[:, None, None] * ones, distance.log()[:, None, None] * ones,
+            torch.linalg.vector_norm(local, dim=-1, keepdim=True),
         ]  # fmt: skip
         return torch.cat([in_frame, *alone], dim=-1)
 
@@ -349,8 +345,7 @@ class CompactNet(nn.Module):
         posed = given.has_pose[mask][:, None]
         raw = self.pose_head(torch.cat([pooled, torch.where(posed, aim, torch.zeros_like(aim))], dim=1))
         raw = raw * torch.where(posed, 0.05, 1.0)  # a correction, or a pose
-        rank = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)[mask]
-        raw = torch.where((rank > 0)[:, None], raw, torch.zeros_like(raw))
+        raw = torch.where(later(mask)[:, None], raw, torch.zeros_like(raw))
         measured = (given.has_depth | given.has_pose).any(dim=1)
         predicted = self.scale_head(scale)[:, 0].clamp(-4, 4).exp()
         metres = unit * torch.where(measured, torch.ones_like(unit), predicted)
@@ -358,7 +353,7 @@ class CompactNet(nn.Module):
         base = torch.where(
             given.has_pose[..., None, None], given.cam_to_world, first.expand_as(given.cam_to_world)
         )
-        shift = raw[:, 6:] * metres[:, None].expand_as(mask)[mask][:, None]
+        shift = raw[:, 6:] * by_view(metres, mask)[:, None]
         pose = base[mask] @ rigid(raw[:, :6], shift)
         height, width = given.depth.shape[-2:]
         focal = 1.1 * self.lens_head(pooled).clamp(-3, 3).exp() * min(height, width)
@@ -387,7 +382,7 @@ class CompactNet(nn.Module):
         there = measured > 0
         logs = torch.where(there, measured.clamp_min(1e-6).log(), torch.zeros_like(measured))
         kept = logs + torch.sigmoid(share) * (seen.smooth - logs) + (0.03 * change).clamp(-0.5, 0.5)
-        units = metres[:, None].expand_as(mask)[mask]
+        units = by_view(metres, mask)
         away = torch.where(given.has_pose[mask], given.cam_to_world[mask][:, :3, 3].norm(dim=1), units)
         base = torch.where(
             given.has_depth[mask], mean_depth(measured), torch.maximum(away, 0.3 * units)
@@ -429,6 +424,23 @@ def pixel_rays(intrinsics: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     x = x[..., None, :].expand(*lead, height, width)
     y = y[..., :, None].expand(*lead, height, width)
     return torch.stack([x, y, torch.ones_like(x)], dim=-1)
+
+
+def points_at(rays: torch.Tensor, depth: torch.Tensor, cam_to_world: torch.Tensor) -> torch.Tensor:
+    """(M, H, W, 3): at these depths (M, H, W) on the ``pixel_rays`` (M, H, W, 3) of cameras (M, 4, 4)."""
+    local = (rays * depth[..., None]).flatten(1, 2)
+    points = local @ cam_to_world[:, :3, :3].transpose(1, 2) + cam_to_world[:, None, :3, 3]
+    return points.unflatten(1, depth.shape[1:])
+
+
+def by_view(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """(M,): the set's value (B,) for each of its views that are there, mask (B, N)."""
+    return values[:, None].expand_as(mask)[mask]
+
+
+def later(mask: torch.Tensor) -> torch.Tensor:
+    """(M,) bool: which of the views that are there, mask (B, N), are not their set's first."""
+    return (torch.arange(mask.shape[1], device=mask.device) > 0).expand_as(mask)[mask]
 
 
 def smoothed(values: torch.Tensor, there: torch.Tensor) -> torch.Tensor:

@@ -22,13 +22,14 @@ from unittest import mock
 import numpy as np
 import torch
 
+from spatial_envs.arguments import resolve_device
 from spatial_envs.backbones import (
     INPUTS,
     Encoding,
     as_tensor,
     checked_batch,
     checked_inputs,
-    resolve_device,
+    split_known,
 )
 from spatial_envs.view import View
 
@@ -119,12 +120,7 @@ class MapAnythingBackbone:
         given: Mapping[str, np.ndarray] | None = None,
         grad: bool = False,
     ) -> Encoding:
-        """Encode B sets of N views; H and W multiples of 14.
-
-        known  what an earlier ``Encoding.per_view`` held for the same view, None where a view is new
-        given  (B, N) bool for "intrinsics", "depth", "pose": which views come with them; else ``inputs``
-        grad   whether gradients reach the views' ``cam_to_world``, which may then be a tensor
-        """
+        """Encode B sets of N views; H and W multiples of 14. See ``NetworkBackbone``."""
         flags = checked_batch(views, view_mask, PATCH, self.inputs, given)
         model = self.model
         device = self.device
@@ -166,8 +162,7 @@ class MapAnythingBackbone:
         kind = model.encoder.data_norm_type
         norm = IMAGE_NORMALIZATION_DICT[kind]
         mean, std = norm.mean.to(device).view(3, 1, 1), norm.std.to(device).view(3, 1, 1)
-        per_view = [list(row) for row in known] if known else [[None] * view_mask.shape[1] for _ in view_mask]
-        new = [(b, n) for b, n in zip(*np.nonzero(view_mask), strict=True) if per_view[b][n] is None]
+        per_view, new = split_known(view_mask, known)
         for start in range(0, len(new), self.max_batch_views):
             chunk = new[start : start + self.max_batch_views]
             rgb = torch.as_tensor(np.stack([views.rgb[index] for index in chunk])).to(device)

@@ -22,7 +22,7 @@ import numba
 import numpy as np
 import torch
 
-from spatial_envs.backbones import Encoding, measured_statistics
+from spatial_envs.backbones import Encoding, check_patches, measured_statistics
 from spatial_envs.camera import unproject
 from spatial_envs.view import View
 
@@ -42,8 +42,7 @@ class Unproject:
         """Encode views (B, N); H and W multiples of 14."""
         sets, count = view_mask.shape
         height, width = views.image_size
-        if height % PATCH or width % PATCH:
-            raise ValueError(f"views: got images of {height} x {width} pixels; expected multiples of {PATCH}")
+        check_patches(views, PATCH)
         patches = (height // PATCH) * (width // PATCH)
         tokens = np.zeros((sets, count, patches, DIM), np.float32)
         points = np.zeros((sets, count, height, width, 3), np.float32)

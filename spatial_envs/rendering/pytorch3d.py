@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
+from spatial_envs.arguments import resolve_device
 from spatial_envs.mesh import Mesh
 from spatial_envs.rendering import AMBIENT, SKY, SUN, SUN_DIRECTION
 from spatial_envs.view import View
@@ -121,7 +122,7 @@ class PyTorch3DRenderer:
         self, mesh: Mesh, cam_to_world: torch.Tensor, intrinsics: torch.Tensor | np.ndarray, size: tuple
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """rgb (N, H, W, 3) in [0, 1], depth and segment (N, H, W) for poses (N, 4, 4)."""
-        device = _device(self.device)
+        device = resolve_device(self.device)
         poses = cam_to_world.to(device, torch.float32)
         tensors = self._tensors.get(mesh)
         if tensors is None:
@@ -150,12 +151,6 @@ def cameras_from_poses(cam_to_world: torch.Tensor, intrinsics: torch.Tensor, ima
     translation = -(rotation @ cam_to_world[:, :3, 3:])[..., 0]
     size = torch.tensor(image_size, device=cam_to_world.device).expand(count, 2)
     return cameras_from_opencv_projection(rotation, translation, intrinsics.expand(count, 3, 3), size)
-
-
-def _device(device: str) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
 
 
 def _to_device(mesh: Mesh, device: torch.device) -> _Tensors:
