@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import gymnasium as gym
 import numpy as np
 import torch
@@ -44,14 +46,46 @@ class ViewAttention(nn.Module):
         return pooled.squeeze(1)
 
 
+class LatestImage(nn.Module):
+    """What a small convolutional network (Mnih et al. 2015) makes of an image, at half its size from 72
+    pixels on."""
+
+    def __init__(self, space: gym.spaces.Box, hidden_dim: int) -> None:
+        super().__init__()
+        channels, height, width = space.shape
+        pool = 2 if min(height, width) >= 2 * LEAST_IMAGE else 1
+        smaller = gym.spaces.Box(0.0, 1.0, (channels, height // pool, width // pool), np.float32)
+        image = NatureCNN(smaller, hidden_dim, normalized_image=True)
+        self.image = nn.Sequential(nn.AvgPool2d(pool), image)
+
+    def forward(self, rgb: torch.Tensor) -> torch.Tensor:
+        """rgb (B, 3, H, W) in [0, 1] -> (B, hidden_dim)."""
+        return self.image(rgb)
+
+
+def pooled_width(observation_space: gym.spaces.Dict, needed: Sequence[str]) -> int:
+    """How many features a view has, 0 where the environment has none; ValueError where a key is not there or
+    features are not pooled."""
+    for key in needed:
+        if key not in observation_space.spaces:
+            raise ValueError(
+                f"observations: got {sorted(observation_space.spaces)}; this extractor also needs {key!r}"
+            )
+    if "features" not in observation_space.spaces:
+        return 0
+    shape = observation_space["features"].shape
+    if shape is None or len(shape) != 2:
+        raise ValueError(f"pooling: got features of shape {shape}; this extractor needs pooling='mean'")
+    return shape[1]
+
+
 class ViewFeatures(BaseFeaturesExtractor):
     """``ViewAttention`` for next-best-view observations; dropout 0, as exploration is noise enough.
 
     A view's token is its features (where the environment has them), its pose in the frame, and its pose in
     the anchor's axes (anchor, east, north), in which actions are meant. The pooled vector, the anchor and
-    the share of the budget left go on to the policy, and so does, where the environment shows it, what a
-    small convolutional network (Mnih et al. 2015) makes of the latest image, at half its size from 72 pixels
-    on.
+    the share of the budget left go on to the policy, and so does, where the environment shows it, the latest
+    image's vector.
     """
 
     KEYS = ("features", "poses", "view_mask", "anchor", "remaining")
@@ -63,29 +97,13 @@ class ViewFeatures(BaseFeaturesExtractor):
         num_heads: int = 4,
         num_layers: int = 2,
     ) -> None:
-        for key in self.KEYS[1:]:
-            if key not in observation_space.spaces:
-                raise ValueError(
-                    f"observations: got {sorted(observation_space.spaces)}; this extractor also needs {key!r}"
-                )
-        self.has_rgb = "rgb" in observation_space.spaces
-        super().__init__(observation_space, hidden_dim + 4 + (hidden_dim if self.has_rgb else 0))
-        width = observation_space["poses"].shape[1] * 2  # type: ignore[index]
-        self.has_features = "features" in observation_space.spaces
-        if self.has_features:
-            shape = observation_space["features"].shape
-            if len(shape) != 2:  # type: ignore[arg-type]
-                raise ValueError(
-                    f"pooling: got features of shape {shape}; this extractor needs pooling='mean'"
-                )
-            width += shape[1]  # type: ignore[index]
+        features = pooled_width(observation_space, self.KEYS[1:])
+        rgb = observation_space.spaces.get("rgb")
+        super().__init__(observation_space, hidden_dim + 4 + (0 if rgb is None else hidden_dim))
+        self.has_features = features > 0
+        width = observation_space["poses"].shape[1] * 2 + features  # type: ignore[index]
         self.attention = ViewAttention(width, hidden_dim, num_heads, num_layers)
-        if self.has_rgb:
-            channels, height, width = observation_space["rgb"].shape  # type: ignore[misc]
-            pool = 2 if min(height, width) >= 2 * LEAST_IMAGE else 1
-            smaller = gym.spaces.Box(0.0, 1.0, (channels, height // pool, width // pool), np.float32)
-            image = NatureCNN(smaller, hidden_dim, normalized_image=True)
-            self.image = nn.Sequential(nn.AvgPool2d(pool), image)
+        self.image = LatestImage(rgb, hidden_dim) if isinstance(rgb, gym.spaces.Box) else None
 
     def forward(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
         """The observation's tensors, batched -> (B, hidden_dim + 4), or (B, 2 hidden_dim + 4) with
@@ -97,5 +115,5 @@ class ViewFeatures(BaseFeaturesExtractor):
         if self.has_features:
             tokens.append(observations["features"])
         pooled = self.attention(torch.cat(tokens, dim=-1), observations["view_mask"])
-        seen = [self.image(observations["rgb"])] if self.has_rgb else []
+        seen = [] if self.image is None else [self.image(observations["rgb"])]
         return torch.cat([pooled, anchor, observations["remaining"], *seen], dim=-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pydoc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rich.console import Console
 from stable_baselines3 import DQN, PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize, VecTransposeImage
 
 import spatial_envs
@@ -27,6 +29,7 @@ from spatial_envs.task import TaskEnv
 gym.register_envs(spatial_envs)
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC, "dqn": DQN}
+SCHEDULED = ("learning_rate", "clip_range")  # as in rl-baselines3-zoo, "lin_0.001" falls linearly to 0
 BUFFER_LIMIT = 4 * 2**30  # bytes
 console = Console()
 
@@ -112,8 +115,13 @@ def resumed(run: dict[str, Any], envs: VecNormalize, folder: Path) -> BaseAlgori
 def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> BaseAlgorithm:
     """The run's model as it was before training."""
     hyperparameters = dict(run["hyperparameters"])
-    policy = hyperparameters.pop("policy", "MultiInputPolicy")
-    policy_kwargs = {**hyperparameters.pop("policy_kwargs", {}), "features_extractor_class": ViewFeatures}
+    policy = policy_type(hyperparameters.pop("policy", "MultiInputPolicy"))
+    policy_kwargs = dict(hyperparameters.pop("policy_kwargs", {}))
+    if isinstance(policy, str):  # one of Stable-Baselines3's own
+        policy_kwargs["features_extractor_class"] = ViewFeatures
+    for name in SCHEDULED:
+        if str(value := hyperparameters.get(name, "")).startswith("lin_"):
+            hyperparameters[name] = falling(name, value)
     spread = policy_kwargs.get("log_std_init")
     if isinstance(spread, list):  # by dimension of the action; the last one serves for all that follow
         dims = envs.action_space.shape[0]
@@ -124,6 +132,25 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
         policy, envs, policy_kwargs=policy_kwargs, seed=run["seed"], device=run["device"],
         tensorboard_log=tensorboard_log, **hyperparameters,
     )  # fmt: skip
+
+
+def falling(name: str, value: str) -> Callable[[float], float]:
+    """The schedule ``lin_<start>``: from the start to 0 over the training."""
+    try:
+        start = float(value.removeprefix("lin_"))
+    except ValueError:
+        raise ValueError(f"{name}: got {value!r}; expected a number, or lin_ and a number") from None
+    return lambda left: left * start
+
+
+def policy_type(name: str) -> str | type[BasePolicy]:
+    """Stable-Baselines3's name of a policy, or the class that a dotted path names."""
+    if "." not in name:
+        return name
+    found = pydoc.locate(name)
+    if not (isinstance(found, type) and issubclass(found, BasePolicy)):
+        raise ValueError(f"policy: got {name}; expected a policy of Stable-Baselines3's, or the path of one")
+    return found
 
 
 def _buffer_size(wanted: int, envs) -> int:

@@ -24,6 +24,7 @@ from agents.runs import (
     console,
     env_type,
     parse_settings,
+    policy_type,
     resumed,
     save,
     single_env,
@@ -232,7 +233,9 @@ def resolve(flags: Flags) -> dict[str, Any]:
         open_objects(env_kwargs["scenes"], split, env_kwargs.get("up", "auto"))  # not only after training
     env_kwargs["backbone"] = None if env.task.backbone is None else env.task.backbone_name
     hyperparameters = _hyperparameters(flags)
-    keys = [key for key in ViewFeatures.KEYS if key in env.task.observation_space.spaces]
+    policy = policy_type(hyperparameters.get("policy", "MultiInputPolicy"))
+    needed = getattr(policy, "KEYS", ViewFeatures.KEYS)
+    keys = [key for key in needed if key in env.task.observation_space.spaces]
     env_kwargs.setdefault("observations", keys)
     timesteps = hyperparameters.pop("n_timesteps", 50_000)
     num_envs = hyperparameters.pop("n_envs", 8)

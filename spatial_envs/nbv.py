@@ -298,6 +298,8 @@ class NBV:
             "rgb": spaces.Box(0, 255, (height, width, 3), np.uint8),
             "depth": spaces.Box(0.0, outer + 0.5, (height, width, 1), np.float32),
         }
+        if self.action == "candidates":
+            available["candidates"] = spaces.Box(-1.0, 1.0, (CANDIDATES, 4), np.float32)
         if self.backbone is not None:
             patches = (height // self.backbone.patch) * (width // self.backbone.patch)
             token = (self.backbone.dim,) if self.pooling == "mean" else (patches, self.backbone.dim)
@@ -366,18 +368,19 @@ class NBV:
         valid = inside.numpy() if self.action in PENALISED else np.ones(len(episodes), np.bool_)
         return poses.numpy().astype(np.float32), valid
 
-    def _take(self, episodes: Sequence[Episode], poses: np.ndarray) -> None:
+    def _take(self, episodes: Sequence[Episode], poses: np.ndarray, observed: bool = True) -> None:
         """Let each episode take n more views: poses (B, n, 4, 4). One backbone call for all."""
         render = self.renderer.render
         new = [render(e.mesh, poses[k], self.lens, self.image_size) for k, e in enumerate(episodes)]
-        self._absorb(episodes, new)
+        self._absorb(episodes, new, observed)
 
-    def _absorb(self, episodes: Sequence[Episode], new: Sequence[View]) -> None:
-        """Let each episode take in its views (n, ...), n the same for all: features, cloud, figures."""
+    def _absorb(self, episodes: Sequence[Episode], new: Sequence[View], observed: bool = True) -> None:
+        """Let each episode take in its views (n, ...), n the same for all: features, cloud, figures. One that
+        nobody observes has no features where its figures do without them."""
         seen = [[*episode.views, *_unstack(views)] for episode, views in zip(episodes, new, strict=True)]
         features: list[np.ndarray | None] = [None] * len(episodes)
         once = self.backbone is None or self.backbone.independent
-        if self.backbone is not None:
+        if self.backbone is not None and (observed or self.reconstruction == "backbone"):
             # what does not depend on the other views is encoded once, and its points stay where they are
             sets = [_unstack(views) for views in new] if once else seen
             encoding = self._encode(
@@ -441,8 +444,14 @@ class NBV:
             "remaining": lambda: np.array([(self.views - count) / self.views], np.float32),
             "rgb": lambda: latest.rgb.copy(),
             "depth": lambda: latest.depth[..., None].copy(),
+            "candidates": lambda: self._candidate_rows(episode),
         }
         return {key: made[key]() for key in self.observation_space.spaces}
+
+    def _candidate_rows(self, episode: Episode) -> np.ndarray:
+        directions = self.candidate_poses(episode)[:, :3, 3] / self.region.middle
+        in_frame = (directions @ episode.frame_to_world[:3, :3]).clip(-1, 1)
+        return np.column_stack([in_frame, self.action_mask(episode)]).astype(np.float32)
 
     def _padded(self, rows: np.ndarray) -> np.ndarray:
         out = np.zeros((self.views, *rows.shape[1:]), np.float32)
@@ -600,7 +609,7 @@ class NBV:
         for chunk in np.array_split(inside, max(1, math.ceil(len(inside) / 32))):
             twins = [replace(episode, cloud=episode.cloud.copy(), twin=None) for _ in chunk]
             if twins:
-                self._take(twins, poses[chunk][:, None])
+                self._take(twins, poses[chunk][:, None], observed=False)
             for k, twin in zip(chunk, twins, strict=True):
                 gains[k] = self._gain(episode.metrics, twin.metrics, episode.first)
         return gains
@@ -754,6 +763,7 @@ class NBVEnv(TaskEnv):
     | remaining | (1,) | share of the budget left |
     | rgb | (H, W, 3) uint8 | the latest view |
     | depth | (H, W, 1) | of the latest view, metres, 0 = nothing hit |
+    | candidates | (64, 4) | with Discrete actions: direction from the object's centre, in the frame's axes; 1 for those left |
 
     The frame, ``frame=``: ``"gravity"`` (default: origin at the object's centre, Y up, first camera at azimuth
     0), ``"first_view"`` (origin and axes of the first camera), ``"world"``.

@@ -606,6 +606,7 @@ def test_all_keys_by_default_and_a_choice(make):
     for chosen in (["depth", "rgb"], ["poses"]):
         assert set(make(observations=chosen).reset(seed=0)[0]) == set(chosen)
     assert set(make(backbone=None).reset(seed=0)[0]) == keys - {"features"}
+    assert set(make(NBVDiscreteEnv).reset(seed=0)[0]) == keys | {"candidates"}
 
 
 def test_pictures_are_of_the_latest_view_and_hold_the_whole_object(make):
@@ -963,6 +964,19 @@ def test_candidates_and_masks(make, frame):
         }:
             assert abs(info["gain"]) < 0.05
     assert masked_choices > 3
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_candidates_are_observed_in_the_frame(make, frame):
+    env = make(NBVDiscreteEnv, frame=frame, observations=["candidates"])
+    observation, info = env.reset(seed=3)
+    for chosen in (5, 40):
+        rows = observation["candidates"]
+        assert rows.shape == (64, 4)
+        np.testing.assert_array_equal(rows[:, 3], info["action_mask"])
+        world = rows[:, :3] @ frame_of(frame, poses_of(env)[0])[:3, :3].T
+        observation, _, _, _, info = env.step(chosen)
+        np.testing.assert_allclose(1.6 * world[chosen], poses_of(env)[-1][:3, 3], atol=1e-5)
 
 
 def test_candidates_near_a_view_are_masked_at_5_degrees(make):

@@ -15,15 +15,17 @@ import torch
 import trimesh
 import yaml
 from gymnasium.vector import AutoresetMode
+from scipy.special import sph_harm_y
 from stable_baselines3.common.vec_env import VecMonitor
 
 import spatial_envs
 from agents.attention import ViewAttention, ViewFeatures
 from agents.baselines import BASELINES
+from agents.candidates import CandidateScores, smooth
 from agents.evaluation import ForeignFeatures, Scores, evaluate, interval, table
-from agents.runs import load, single_env
+from agents.runs import load, policy_type, single_env
 from agents.sb3_vec_env import SB3VecEnv
-from spatial_envs.nbv import NBVEnv
+from spatial_envs.nbv import NBVDiscreteEnv, NBVEnv
 
 gym.register_envs(spatial_envs)
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,9 +121,10 @@ def test_dqn_trains_on_images_and_is_compared(tmp_path):
     from agents.feature_study import Flags, study
 
     config = tmp_path / "dqn.yml"
-    entry = {"n_envs": 4, "batch_size": 16, "learning_starts": 16, "policy_kwargs": {"net_arch": [16]}}
+    entry = {"n_envs": 4, "batch_size": 16, "learning_starts": 16}
+    entry["policy"] = "agents.candidates.CandidateDQNPolicy"
     config.write_text(yaml.safe_dump({"NBV-MapAnything-Discrete-v0": entry}))
-    shown = "observations=[poses, view_mask, anchor, remaining, rgb]"
+    shown = "observations=[poses, view_mask, candidates, remaining, rgb]"
     for name, extra in (("images", [shown]), ("features", [])):
         train(
             "--algo", "dqn", "--env", "NBV-MapAnything-Discrete-v0", "--config", config, "--timesteps", 32,
@@ -310,6 +313,62 @@ def test_the_adapter_passes_masks_on_and_wants_same_step():
 
 
 # ---- the extractor
+
+
+@pytest.mark.parametrize("image", [False, True])
+def test_candidates_are_scored_by_where_they_lie(image):
+    """The same candidates in another order have the same scores; views that are not there count for nothing,
+    their order neither; what is spent has the one score for that; features and image matter."""
+    keys = [*CandidateScores.KEYS, *(["rgb"] if image else [])]
+    env = NBVDiscreteEnv(num_objects=2, image_size=56, backbone="unproject", observations=keys)
+    observations = []
+    for seed in range(2):
+        env.reset(seed=seed)
+        observations.append(env.step(10)[0])
+    batch = {key: torch.as_tensor(np.stack([o[key] for o in observations])).float() for key in keys}
+    space = env.observation_space
+    if image:
+        batch["rgb"] = batch["rgb"].permute(0, 3, 1, 2) / 255
+        space = gym.spaces.Dict({**space.spaces, "rgb": gym.spaces.Box(0, 255, (3, 56, 56), np.uint8)})
+    torch.manual_seed(0)
+    extractor = CandidateScores(space)
+    scores = extractor(batch)
+    assert scores.shape == (2, 64) == (2, extractor.features_dim)
+    spent = batch["candidates"][..., 3] == 0
+    assert spent.any(dim=1).all()
+    assert (scores[spent] == extractor.spent).all()
+    order = torch.randperm(64)
+    torch.testing.assert_close(
+        extractor({**batch, "candidates": batch["candidates"][:, order]}), scores[:, order]
+    )
+    changed = {key: value.clone() for key, value in batch.items()}
+    for key in ("poses", "features"):
+        changed[key][:, 2:] = 7.0
+        changed[key][:, :2] = changed[key][:, :2].flip(1)
+    torch.testing.assert_close(extractor(changed), scores)
+    for key in ("features", "rgb") if image else ("features",):
+        assert not torch.allclose(extractor({**batch, key: batch[key] + 1}), scores)
+
+
+def test_what_is_smooth_over_directions():
+    """A linear map onto the monomials up to degree 3 reaches every spherical harmonic up to degree 3, and no
+    more than those."""
+    normal = torch.randn(200, 3, generator=torch.manual_seed(0), dtype=torch.float64)
+    directions = torch.nn.functional.normalize(normal, dim=1)
+    basis = smooth(directions)
+    assert torch.linalg.matrix_rank(basis) == 16
+    x, y, z = directions.numpy().T
+    for degree, order, reached in ((3, 2, True), (2, -1, True), (4, 1, False)):
+        harmonic = torch.as_tensor(sph_harm_y(degree, order, np.arccos(y), np.arctan2(x, z)).real)
+        left = harmonic - basis @ torch.linalg.lstsq(basis, harmonic, driver="gelsd").solution
+        assert (left.abs().max() < 1e-5) == reached
+
+
+def test_a_policy_is_named_by_its_path():
+    assert policy_type("MlpPolicy") == "MlpPolicy"
+    for wrong in ("agents.candidates.Nothing", "agents.candidates.CandidateScores", "no.such.module"):
+        with pytest.raises(ValueError, match=f"policy: got {wrong}; expected"):
+            policy_type(wrong)
 
 
 def test_attention_ignores_views_that_are_not_there():
