@@ -15,6 +15,7 @@ from functools import reduce
 from operator import add
 
 import numpy as np
+from sb3_contrib import MaskablePPO, RecurrentPPO
 from tqdm import tqdm
 
 from spatial_envs.mesh import MeshError
@@ -55,9 +56,9 @@ def evaluate(env: NBVEnv, policy, starts: int, name: str = "", progress: bool = 
     rows = []
     for start in tqdm(range(starts), desc=name, leave=False, disable=not progress):
         observation, info = _begin(env, start)
-        first, over = info["chamfer"], False
+        first, over, memory = info["chamfer"], False, None
         while not over:
-            action, _ = policy.predict(observation, deterministic=True)
+            action, memory = choose(policy, env, observation, memory)
             observation, _, terminated, truncated, info = env.step(action)
             over = terminated or truncated
         index = env.task.objects.index(info["object"])
@@ -65,6 +66,17 @@ def evaluate(env: NBVEnv, policy, starts: int, name: str = "", progress: bool = 
         rows.append((won, info["coverage"], info["chamfer"], info["views"], index))
     gain, coverage, chamfer, views, objects = np.array(rows).T
     return Scores(gain[None], coverage[None], chamfer[None], views[None], objects.astype(np.int64))
+
+
+def choose(policy, env, observation, memory=None):
+    """A policy's action and what it remembers for the next one; ``memory`` is None when an episode begins.
+    Masks and memory go to those that ask for them."""
+    model, extra = getattr(policy, "model", policy), {}
+    if isinstance(model, RecurrentPPO):
+        extra = {"state": memory, "episode_start": np.array([memory is None])}
+    elif isinstance(model, MaskablePPO):
+        extra = {"action_masks": env.unwrapped.action_masks()}
+    return policy.predict(observation, deterministic=True, **extra)
 
 
 def _begin(env: NBVEnv, start: int):
@@ -81,13 +93,13 @@ def _begin(env: NBVEnv, start: int):
 class ForeignFeatures:
     """A policy that is shown, in place of its own features, those of another object from the same poses."""
 
-    def __init__(self, policy, env: NBVEnv) -> None:
-        self.policy, self.env = policy, env
+    def __init__(self, model, env: NBVEnv) -> None:
+        self.model, self.env = model, env
         self.twin = copy.copy(env)  # with episodes of its own; objects are shared
         self.twin.task = copy.copy(env.task)
         self.twin.task.rows = [None]
 
-    def predict(self, observation, state=None, episode_start=None, deterministic: bool = True):
+    def predict(self, observation, **keywords):
         """The policy's action on the changed observation."""
         here, objects = self.env.get_state(), self.env.task.objects
         seen = here["task"]["views"]
@@ -99,7 +111,7 @@ class ForeignFeatures:
             {**here, "task": {**here["task"], "object": objects.names[other], "views": views}}
         )
         features = self.twin.task.observe(0)["features"]
-        return self.policy.predict({**observation, "features": features}, deterministic=deterministic)
+        return self.model.predict({**observation, "features": features}, **keywords)
 
 
 def interval(values: np.ndarray, objects: np.ndarray, seed: int = 0) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import imageio.v2 as imageio
 import matplotlib
 
-from agents.evaluation import FIRST_SEED
+from agents.evaluation import FIRST_SEED, choose
 
 FPS, HOLD = 10, 9  # of a film: frames per second, frames that each view is held
 
@@ -46,13 +46,13 @@ def film(env, policy, path: Path, episodes: int = 3) -> None:
     with imageio.get_writer(path, fps=FPS, macro_block_size=16) as writer:
         for episode in range(episodes):
             observation, _ = env.reset(seed=FIRST_SEED + episode)
-            over = False
+            over, memory = False, None
             while True:
                 picture = env.render()
                 for _ in range(2 * HOLD if over else HOLD):
                     writer.append_data(picture)  # type: ignore[attr-defined]
                 if over:
                     break
-                action, _ = policy.predict(observation, deterministic=True)
+                action, memory = choose(policy, env, observation, memory)
                 observation, _, terminated, truncated, _ = env.step(action)
                 over = terminated or truncated

@@ -15,20 +15,29 @@ import yaml
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from rich.console import Console
-from stable_baselines3 import DQN, PPO, SAC
+from sb3_contrib import TQC, CrossQ, MaskablePPO, RecurrentPPO
+from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.noise import NormalActionNoise, OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize, VecTransposeImage
 
 import spatial_envs
 from agents.attention import ViewFeatures
+from agents.joined_replay import JoinedReplayBuffer
 from agents.sb3_vec_env import SB3VecEnv
+from spatial_envs.arguments import check_choice
 from spatial_envs.task import TaskEnv
 
 gym.register_envs(spatial_envs)
 
-ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC, "dqn": DQN}
+ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
+    "ppo": PPO, "a2c": A2C, "recurrent_ppo": RecurrentPPO, "maskable_ppo": MaskablePPO, "dqn": DQN,
+    "sac": SAC, "td3": TD3, "tqc": TQC, "crossq": CrossQ,
+}  # fmt: skip
+DISCRETE, CONTINUOUS = ("maskable_ppo", "dqn"), ("sac", "td3", "tqc", "crossq")  # the others take both
+NOISES = {"normal": NormalActionNoise, "ornstein-uhlenbeck": OrnsteinUhlenbeckActionNoise}
 SCHEDULED = ("learning_rate", "clip_range")  # as in rl-baselines3-zoo, "lin_0.001" falls linearly to 0
 BUFFER_LIMIT = 4 * 2**30  # bytes
 console = Console()
@@ -96,7 +105,9 @@ def load(folder: Path) -> tuple[dict[str, Any], BaseAlgorithm]:
     return run, ALGORITHMS[run["algo"]].load(folder / "model.zip", device=run["device"])
 
 
-def resumed(run: dict[str, Any], envs: VecNormalize, folder: Path) -> BaseAlgorithm:
+def resumed(
+    run: dict[str, Any], envs: VecNormalize, folder: Path, tensorboard_log: str | None
+) -> BaseAlgorithm:
     """The saved model, its normalisation and its replay buffer, ready to go on."""
     if not (folder / "model.zip").is_file():
         raise FileNotFoundError(
@@ -104,7 +115,7 @@ def resumed(run: dict[str, Any], envs: VecNormalize, folder: Path) -> BaseAlgori
         )
     envs = VecNormalize.load(str(folder / "vecnormalize.pkl"), envs.venv)
     model = ALGORITHMS[run["algo"]].load(
-        folder / "model.zip", envs, device=run["device"], tensorboard_log=str(folder)
+        folder / "model.zip", envs, device=run["device"], tensorboard_log=tensorboard_log
     )
     if isinstance(model, OffPolicyAlgorithm):
         model.load_replay_buffer(folder / "replay_buffer.pkl")
@@ -117,8 +128,13 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
     hyperparameters = dict(run["hyperparameters"])
     policy = policy_type(hyperparameters.pop("policy", "MultiInputPolicy"))
     policy_kwargs = dict(hyperparameters.pop("policy_kwargs", {}))
-    if isinstance(policy, str):  # one of Stable-Baselines3's own
+    if not hasattr(policy, "KEYS"):  # ours bring their own
         policy_kwargs["features_extractor_class"] = ViewFeatures
+    if noise := hyperparameters.pop("noise_type", None):
+        check_choice("noise_type", noise, tuple(NOISES))
+        each = np.ones(envs.action_space.shape)
+        std = hyperparameters.pop("noise_std", 0.1)
+        hyperparameters["action_noise"] = NOISES[noise](0 * each, std * each)
     for name in SCHEDULED:
         if str(value := hyperparameters.get(name, "")).startswith("lin_"):
             hyperparameters[name] = falling(name, value)
@@ -128,6 +144,8 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
         policy_kwargs["log_std_init"] = torch.tensor((spread + dims * spread[-1:])[:dims])
     if issubclass(ALGORITHMS[run["algo"]], OffPolicyAlgorithm):
         hyperparameters["buffer_size"] = _buffer_size(hyperparameters.get("buffer_size", 1_000_000), envs)
+        if run["algo"] == "crossq":
+            hyperparameters["replay_buffer_class"] = JoinedReplayBuffer
     return ALGORITHMS[run["algo"]](
         policy, envs, policy_kwargs=policy_kwargs, seed=run["seed"], device=run["device"],
         tensorboard_log=tensorboard_log, **hyperparameters,

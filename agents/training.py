@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import inspect
 import signal
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from agents.evaluation import UNTRAINED, evaluate, interval, page, play
 from agents.pictures import film, plot_curves
 from agents.runs import (
     ALGORITHMS,
+    CONTINUOUS,
+    DISCRETE,
     console,
     env_type,
     parse_settings,
@@ -42,8 +45,8 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 class Flags:
     """What the command line says."""
 
-    algo: Literal["ppo", "sac", "dqn"] = "ppo"
-    """Which algorithm of Stable-Baselines3."""
+    algo: Literal["ppo", "a2c", "recurrent_ppo", "maskable_ppo", "dqn", "sac", "td3", "tqc", "crossq"] = "ppo"
+    """Which algorithm of Stable-Baselines3 or sb3-contrib."""
     env: str = "NBV-MapAnything-v0"
     """Environment id."""
     scenes: str = "procedural"
@@ -62,6 +65,8 @@ class Flags:
     """YAML of hyperparameters keyed by environment id; by default configs/<algo>.yml."""
     set: tuple[str, ...] = ()
     """Any other argument of the environment, as name=value."""
+    track: Literal["tensorboard", "wandb", "none"] = "tensorboard"
+    """Where the training's figures go besides evaluations.csv."""
     out: Path | None = None
     """The run folder; by default runs/<env>-<algo>-seed<seed>."""
     resume: Path | None = None
@@ -78,7 +83,8 @@ def train(flags: Flags) -> Path:
     """Train to the end, or to Ctrl-C, and return the run folder."""
     folder, run = _open_run(flags)
     envs = training_envs(run)
-    model = resumed(run, envs, folder) if flags.resume else untrained(run, envs, str(folder))
+    logs = None if run["track"] == "none" else str(folder)
+    model = resumed(run, envs, folder, logs) if flags.resume else untrained(run, envs, logs)
     left = run["timesteps"] - model.num_timesteps
     if left <= 0:
         raise ValueError(f"timesteps: got {run['timesteps']}; the run has {model.num_timesteps} already")
@@ -88,6 +94,15 @@ def train(flags: Flags) -> Path:
         f"{run['algo']} on {run['env']}, scenes {run['scenes']}, backbone {run['resolved_backbone']}: "
         f"{left:,} steps into {folder}"
     )
+    if run["track"] == "wandb":
+        _wandb().init(
+            project="spatial_envs",
+            id=folder.name,
+            resume="allow",
+            config=run,
+            dir=folder,
+            sync_tensorboard=True,
+        )
     validation = single_env(run, split="validation", num_objects=None)
     every = max(run["eval_every"] // run["num_envs"], 1)
     keeper = Keeper(validation, folder, every, run["validation_starts"])
@@ -193,6 +208,15 @@ def final_tables(run: dict[str, Any], model: BaseAlgorithm) -> str:
     return "\n".join(pages)
 
 
+def _wandb():
+    try:
+        return importlib.import_module("wandb")
+    except ImportError:
+        raise ImportError(
+            "track: wandb is not installed; pip install wandb, or --track tensorboard"
+        ) from None
+
+
 # ---- the run's configuration
 
 
@@ -226,12 +250,17 @@ def resolve(flags: Flags) -> dict[str, Any]:
     check_arguments(env_type(flags.env).task_type, env_kwargs)
     env = env_type(flags.env)(**env_kwargs)
     discrete = isinstance(env.action_space, spaces.Discrete)
-    if flags.algo == ("sac" if discrete else "dqn"):
-        kind = "discrete; expected ppo or dqn" if discrete else "continuous; expected ppo or sac"
-        raise ValueError(f"algo: got {flags.algo} for {flags.env}, whose actions are {kind}")
+    if flags.algo in (CONTINUOUS if discrete else DISCRETE):
+        others = [name for name in ALGORITHMS if name not in (CONTINUOUS if discrete else DISCRETE)]
+        raise ValueError(
+            f"algo: got {flags.algo} for {flags.env}, whose actions are "
+            f"{'discrete' if discrete else 'continuous'}; expected {', '.join(others)}"
+        )
     for split in ("validation", "test") if flags.final_starts else ("validation",):
         open_objects(env_kwargs["scenes"], split, env_kwargs.get("up", "auto"))  # not only after training
     env_kwargs["backbone"] = None if env.task.backbone is None else env.task.backbone_name
+    if flags.track == "wandb":
+        _wandb()  # not only after the environments are made
     hyperparameters = _hyperparameters(flags)
     policy = policy_type(hyperparameters.get("policy", "MultiInputPolicy"))
     needed = getattr(policy, "KEYS", ViewFeatures.KEYS)
@@ -243,7 +272,7 @@ def resolve(flags: Flags) -> dict[str, Any]:
         "algo": flags.algo, "env": flags.env, "scenes": env_kwargs["scenes"], "seed": flags.seed,
         "timesteps": timesteps if flags.timesteps is None else flags.timesteps,
         "num_envs": num_envs if flags.num_envs is None else flags.num_envs,
-        "device": flags.device, "eval_every": flags.eval_every,
+        "device": flags.device, "track": flags.track, "eval_every": flags.eval_every,
         "validation_starts": flags.validation_starts, "final_starts": flags.final_starts,
         "resolved_backbone": env.task.backbone_name,
         "env_kwargs": env_kwargs, "hyperparameters": hyperparameters,
@@ -262,7 +291,10 @@ def _hyperparameters(flags: Flags) -> dict[str, Any]:
         found = ", ".join(entries) if isinstance(entries, dict) else type(entries).__name__
         raise ValueError(f"config: {path} has no entry for {flags.env}; it has {found}")
     hyperparameters = dict(entries[flags.env])
-    known = {"n_timesteps", "n_envs", *inspect.signature(ALGORITHMS[flags.algo]).parameters} - {"env"}
+    arguments = {*inspect.signature(ALGORITHMS[flags.algo]).parameters} - {"env"}
+    known = {"n_timesteps", "n_envs", *arguments}
+    if "action_noise" in arguments:
+        known |= {"noise_type", "noise_std"}
     for key in hyperparameters:
         if key not in known:
             raise ValueError(f"config: {path}: unknown key {key!r}; valid are {', '.join(sorted(known))}")

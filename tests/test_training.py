@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -19,12 +20,14 @@ from scipy.special import sph_harm_y
 from stable_baselines3.common.vec_env import VecMonitor
 
 import spatial_envs
-from agents.attention import ViewAttention, ViewFeatures
+from agents import training
+from agents.attention import AttentionNBVPolicy, ViewAttention, ViewFeatures
 from agents.baselines import BASELINES
 from agents.candidates import CandidateScores, smooth
-from agents.evaluation import ForeignFeatures, Scores, evaluate, interval, table
-from agents.runs import load, policy_type, single_env
+from agents.evaluation import ForeignFeatures, Scores, choose, evaluate, interval, table
+from agents.runs import ALGORITHMS, falling, load, policy_type, single_env, training_envs, untrained
 from agents.sb3_vec_env import SB3VecEnv
+from agents.training import CONFIGS
 from spatial_envs.nbv import NBVDiscreteEnv, NBVEnv
 
 gym.register_envs(spatial_envs)
@@ -125,21 +128,85 @@ def test_dqn_trains_on_images_and_is_compared(tmp_path):
     entry["policy"] = "agents.candidates.CandidateDQNPolicy"
     config.write_text(yaml.safe_dump({"NBV-MapAnything-Discrete-v0": entry}))
     shown = "observations=[poses, view_mask, candidates, remaining, rgb]"
-    for name, extra in (("images", [shown]), ("features", [])):
-        train(
-            "--algo", "dqn", "--env", "NBV-MapAnything-Discrete-v0", "--config", config, "--timesteps", 32,
-            "--out", tmp_path / name, "--final-starts", 0, *QUICK,
-            "--set", *SMALL, "reconstruction=depth", *extra,
-        )  # fmt: skip
+    quick = training.Flags(
+        algo="dqn", env="NBV-MapAnything-Discrete-v0", config=config, timesteps=32, backbone="unproject",
+        set=(*SMALL, "reconstruction=depth"), eval_every=64, validation_starts=2, final_starts=0,
+    )  # fmt: skip
+    training.train(replace(quick, out=tmp_path / "images", set=(*quick.set, shown)))
+    training.train(replace(quick, out=tmp_path / "features"))
     text = study(Flags(run=(tmp_path / "images", tmp_path / "features"), episodes=2))
     for row in ("random", "farthest", "raw RGB", "unproject features", "another object's features"):
         assert f"{row} |" in text, row
-    wrong = train("--algo", "dqn", "--timesteps", 8, check=False)
-    assert "dqn for NBV-MapAnything-v0, whose actions are continuous; expected ppo or sac" in wrong.stderr
-    own = ["--timesteps", 8, "--num-envs", 2, "--out", tmp_path / "own", "--final-starts", 0]
-    train(*own, *QUICK, "--set", *SMALL)
+    with pytest.raises(
+        ValueError, match="dqn for NBV-MapAnything-v0, whose actions are continuous; expected ppo"
+    ):
+        training.resolve(replace(quick, env="NBV-MapAnything-v0"))
+    training.train(replace(quick, out=tmp_path / "own", set=SMALL))
     with pytest.raises(ValueError, match="reconstruction=depth"):
         study(Flags(run=(tmp_path / "own",)))
+
+
+SHORT = {"learning_starts": 16, "n_steps": 8, "batch_size": 16, "n_envs": 4, "buffer_size": 500}
+PLAYED = [(algo, env) for algo in ALGORITHMS for env in yaml.safe_load((CONFIGS / f"{algo}.yml").read_text())]
+
+
+@pytest.mark.parametrize(("algo", "env_id"), PLAYED)
+def test_every_published_configuration_trains_saves_and_plays(algo, env_id, tmp_path):
+    entry = yaml.safe_load((CONFIGS / f"{algo}.yml").read_text())[env_id]
+    entry |= {key: value for key, value in SHORT.items() if key in entry}
+    (tmp_path / "short.yml").write_text(yaml.safe_dump({env_id: entry}))
+    folder = training.train(
+        training.Flags(
+            algo=algo, env=env_id, config=tmp_path / "short.yml", timesteps=64, out=tmp_path / "run",
+            backbone="unproject", set=("num_objects=1", "image_size=28", "views=3"), track="none",
+            eval_every=64, validation_starts=1, final_starts=0,
+        )
+    )  # fmt: skip
+    assert not list(folder.glob("**/events.*"))
+    run, model = load(folder)
+    new = untrained(run, model.env or training_envs(run))
+    pairs = zip(model.policy.parameters(), new.policy.parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in pairs)
+    env = single_env(run, split="validation", num_objects=1)
+    observation, info = env.reset(seed=0)
+    memory = None
+    for _ in range(2):
+        action, memory = choose(model, env, observation, memory)
+        assert env.action_space.contains(
+            action if isinstance(env.action_space, gym.spaces.Box) else int(action)
+        )
+        observation, _, _, _, info = env.step(action)
+        assert algo != "maskable_ppo" or not info["invalid"]
+    assert (memory is not None) == (algo == "recurrent_ppo")
+
+
+def test_masks_and_memory_reach_those_that_need_them(tmp_path):
+    """A policy that would choose a masked candidate does not; one with a memory acts by it."""
+    run = {
+        "algo": "maskable_ppo", "env": "NBV-MapAnything-Discrete-v0", "num_envs": 1, "seed": 0,
+        "device": "cpu",
+        "hyperparameters": {"n_steps": 8},
+        "env_kwargs": {
+            "backbone": None, "image_size": 28, "num_objects": 1, "views": 9,
+            "observations": ["poses", "view_mask", "anchor", "remaining"],
+        },
+    }  # fmt: skip
+    model = untrained(run, training_envs(run))
+    env = single_env(run)
+    observation, _ = env.reset(seed=0)
+    torch.nn.init.zeros_(model.policy.action_net.weight)  # always the same favourite
+    taken = []
+    for _ in range(5):
+        action, _ = choose(model, env, observation)
+        taken.append(int(action))
+        observation, *_ = env.step(action)
+    assert len(set(taken)) == 5
+    recurrent = {**run, "algo": "recurrent_ppo"}
+    recurrent["hyperparameters"] = {"policy": "MultiInputLstmPolicy", "n_steps": 8}
+    model = untrained(recurrent, training_envs(recurrent))
+    _, first = choose(model, env, observation)
+    _, second = choose(model, env, observation, first)
+    assert not np.allclose(first[0], second[0])
 
 
 def test_audit_finds_no_fault_with_perfect_points():
@@ -371,6 +438,13 @@ def test_a_policy_is_named_by_its_path():
             policy_type(wrong)
 
 
+def test_a_schedule_falls_to_nothing():
+    schedule = falling("learning_rate", "lin_0.002")
+    assert [schedule(left) for left in (1.0, 0.5, 0.0)] == [0.002, 0.001, 0.0]
+    with pytest.raises(ValueError, match="learning_rate: got 'lin_fast'; expected a number, or lin_ and"):
+        falling("learning_rate", "lin_fast")
+
+
 def test_attention_ignores_views_that_are_not_there():
     torch.manual_seed(0)
     attention = ViewAttention(7).eval()
@@ -381,6 +455,63 @@ def test_attention_ignores_views_that_are_not_there():
     torch.testing.assert_close(attention(views, mask), attention(changed, mask))
     torch.testing.assert_close(attention(views[:1, :2]), attention(views[:1], mask[:1]), atol=1e-5, rtol=1e-5)
     assert not torch.allclose(attention(views, mask)[1], attention(changed + 1, mask)[1])
+
+
+def test_the_research_plans_policy_takes_its_authors_weights():
+    """Names and shapes as in the publication's own construction, written out here in torch's parts."""
+    width, hidden = 768, 512
+    theirs = torch.nn.Module()
+    theirs.feature_projection = torch.nn.Linear(width, hidden)
+    theirs.pos_embedding = torch.nn.Parameter(torch.randn(1, 100, hidden))
+    layer = torch.nn.TransformerEncoderLayer(hidden, 8, 4 * hidden, 0.1, batch_first=True)
+    theirs.transformer = torch.nn.TransformerEncoder(layer, 4, enable_nested_tensor=False)
+    theirs.global_pool = torch.nn.MultiheadAttention(hidden, 8, batch_first=True)
+    theirs.global_token = torch.nn.Parameter(torch.randn(1, 1, hidden))
+    theirs.output_head = torch.nn.Sequential(
+        torch.nn.LayerNorm(hidden), torch.nn.Linear(hidden, hidden // 2), torch.nn.ReLU(),
+        torch.nn.Dropout(0.1), torch.nn.Linear(hidden // 2, 7),
+    )  # fmt: skip
+    policy = AttentionNBVPolicy().eval()
+    policy.load_state_dict(theirs.state_dict())
+    tokens = torch.randn(2, 3, 5, width)
+    theirs.eval()
+    encoded = theirs.transformer(theirs.feature_projection(tokens.mean(2)) + theirs.pos_embedding[:, :3])
+    pooled, _ = theirs.global_pool(theirs.global_token.expand(2, -1, -1), encoded, encoded)
+    raw = theirs.output_head(pooled[:, 0])
+    expected = torch.cat([raw[:, :3], raw[:, 3:] / raw[:, 3:].norm(dim=1, keepdim=True)], dim=1)
+    torch.testing.assert_close(policy(tokens), expected)
+    torch.testing.assert_close(policy(tokens.mean(2)), expected)
+    padded = torch.cat([tokens, 9 * torch.ones(2, 1, 5, width)], dim=1)
+    mask = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 0]])
+    torch.testing.assert_close(policy(padded, mask), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("mode", "size"), [("spherical", 7), ("euler", 6), ("position_only", 3)])
+@pytest.mark.parametrize("pooling", ["mean", "max", "camera"])
+def test_the_research_plans_other_outputs(mode, size, pooling):
+    torch.manual_seed(0)
+    policy = AttentionNBVPolicy(8, 16, 2, 1, mode, pooling).eval()
+    tokens = torch.randn(64, 2, 3, 8)
+    pose = policy(tokens)
+    assert pose.shape == (64, size)
+    pooled = {"mean": tokens.mean(2), "max": tokens.max(2).values, "camera": tokens[:, :, 0]}[pooling]
+    torch.testing.assert_close(policy(pooled), pose)
+    if mode == "spherical":
+        low, high = pose[:, :3].min(0).values, pose[:, :3].max(0).values
+        assert (low >= torch.tensor([0, 0, 1])).all()
+        assert (high <= torch.tensor([2 * np.pi, np.pi, 3])).all()
+        torch.testing.assert_close(pose[:, 3:].norm(dim=1), torch.ones(64))
+    if mode == "euler":
+        assert (pose[:, 3:].abs().max(0).values <= torch.tensor([np.pi, np.pi / 2, np.pi])).all()
+
+
+def test_the_research_plans_policy_says_what_it_wants():
+    with pytest.raises(ValueError, match="output_mode: got 'polar'; expected one of 'cartesian'"):
+        AttentionNBVPolicy(output_mode="polar")
+    with pytest.raises(ValueError, match="token_pooling_mode: got 'sum'; expected one of 'mean'"):
+        AttentionNBVPolicy(token_pooling_mode="sum")
+    with pytest.raises(ValueError, match=r"scene_features: got shape \(2, 8\); expected \(B, N, D\)"):
+        AttentionNBVPolicy(8, 16, 2, 1)(torch.zeros(2, 8))
 
 
 def test_the_extractor_sees_poses_in_the_anchor_axes():
