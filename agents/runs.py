@@ -26,6 +26,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize, V
 import spatial_envs
 from agents.attention import ViewFeatures
 from agents.joined_replay import JoinedReplayBuffer
+from agents.ranking import Ranking
 from agents.sb3_vec_env import SB3VecEnv
 from spatial_envs.arguments import check_choice
 from spatial_envs.task import TaskEnv
@@ -34,9 +35,12 @@ gym.register_envs(spatial_envs)
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
     "ppo": PPO, "a2c": A2C, "recurrent_ppo": RecurrentPPO, "maskable_ppo": MaskablePPO, "dqn": DQN,
-    "sac": SAC, "td3": TD3, "tqc": TQC, "crossq": CrossQ,
+    "ranking": Ranking, "sac": SAC, "td3": TD3, "tqc": TQC, "crossq": CrossQ,
 }  # fmt: skip
-DISCRETE, CONTINUOUS = ("maskable_ppo", "dqn"), ("sac", "td3", "tqc", "crossq")  # the others take both
+DISCRETE, CONTINUOUS = (
+    ("maskable_ppo", "dqn", "ranking"),
+    ("sac", "td3", "tqc", "crossq"),
+)  # the others take both
 NOISES = {"normal": NormalActionNoise, "ornstein-uhlenbeck": OrnsteinUhlenbeckActionNoise}
 SCHEDULED = ("learning_rate", "clip_range")  # as in rl-baselines3-zoo, "lin_0.001" falls linearly to 0
 BUFFER_LIMIT = 4 * 2**30  # bytes
@@ -72,9 +76,11 @@ def single_env(run: dict[str, Any], render_mode: str | None = None, **changes: A
 
 def training_envs(run: dict[str, Any]) -> VecNormalize:
     """The run's environments, batched, monitored, with normalised rewards."""
-    envs = gym.make_vec(
-        run["env"], run["num_envs"], autoreset_mode=AutoresetMode.SAME_STEP, **run["env_kwargs"]
-    )
+    env_kwargs = dict(run["env_kwargs"])
+    env_kwargs["observations"] = [
+        *env_kwargs["observations"], *getattr(ALGORITHMS[run["algo"]], "TEACHER", ())
+    ]  # fmt: skip
+    envs = gym.make_vec(run["env"], run["num_envs"], autoreset_mode=AutoresetMode.SAME_STEP, **env_kwargs)
     adapted = SB3VecEnv(envs)
     adapted.seed(run["seed"])
     gamma = run["hyperparameters"].get("gamma", 0.99)

@@ -45,8 +45,10 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 class Flags:
     """What the command line says."""
 
-    algo: Literal["ppo", "a2c", "recurrent_ppo", "maskable_ppo", "dqn", "sac", "td3", "tqc", "crossq"] = "ppo"
-    """Which algorithm of Stable-Baselines3 or sb3-contrib."""
+    algo: Literal[
+        "ppo", "a2c", "recurrent_ppo", "maskable_ppo", "dqn", "ranking", "sac", "td3", "tqc", "crossq"
+    ] = "ppo"
+    """One of Stable-Baselines3's or sb3-contrib's, or "ranking", supervised by counterfactual gains."""
     env: str = "NBV-MapAnything-v0"
     """Environment id."""
     scenes: str = "procedural"

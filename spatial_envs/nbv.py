@@ -54,6 +54,7 @@ FIXED_ELEVATION = 20.0  # degrees, of the fixed start
 LOOK_AT_LIMIT = 20.0  # degrees, of the look-at offsets of action="pose"
 ANCHORS = 256  # Fibonacci directions among which the farthest is sought
 CANDIDATES = 64  # of action="candidates"
+TEACHER = ("gains",)  # observed only where asked for: what no agent may know when it is judged
 NEAR_CANDIDATE = 5.0  # degrees: a candidate this near to a view counts as taken
 POINTS_PER_VIEW = 2000  # of a network's points, by a fixed stride
 SUCCESS_SHARE = 0.95  # of the attainable coverage
@@ -273,7 +274,8 @@ class NBV:
             raise ValueError(f"observations: got {observations!r}; expected a list of keys")
         for key in all_spaces if observations is None else observations:
             check_choice("observations", key, tuple(all_spaces))
-        chosen = {key: all_spaces[key] for key in all_spaces if observations is None or key in observations}
+        wanted = [key for key in all_spaces if key not in TEACHER] if observations is None else observations
+        chosen = {key: all_spaces[key] for key in all_spaces if key in wanted}
         if not chosen:
             raise ValueError(f"observations: got none; expected some of {', '.join(all_spaces)}")
         self.observation_space = spaces.Dict(chosen)
@@ -300,6 +302,7 @@ class NBV:
         }
         if self.action == "candidates":
             available["candidates"] = spaces.Box(-1.0, 1.0, (CANDIDATES, 4), np.float32)
+            available["gains"] = spaces.Box(-np.inf, np.inf, (CANDIDATES,), np.float32)
         if self.backbone is not None:
             patches = (height // self.backbone.patch) * (width // self.backbone.patch)
             token = (self.backbone.dim,) if self.pooling == "mean" else (patches, self.backbone.dim)
@@ -445,6 +448,7 @@ class NBV:
             "rgb": lambda: latest.rgb.copy(),
             "depth": lambda: latest.depth[..., None].copy(),
             "candidates": lambda: self._candidate_rows(episode),
+            "gains": lambda: self._candidate_gains(row),
         }
         return {key: made[key]() for key in self.observation_space.spaces}
 
@@ -452,6 +456,12 @@ class NBV:
         directions = self.candidate_poses(episode)[:, :3, 3] / self.region.middle
         in_frame = (directions @ episode.frame_to_world[:3, :3]).clip(-1, 1)
         return np.column_stack([in_frame, self.action_mask(episode)]).astype(np.float32)
+
+    def _candidate_gains(self, row: int) -> np.ndarray:
+        episode = self.episode(row)
+        if len(episode.views) >= self.views:  # nothing is left to decide
+            return np.zeros(CANDIDATES, np.float32)
+        return self.evaluate(row, self.candidate_poses(episode)).astype(np.float32)
 
     def _padded(self, rows: np.ndarray) -> np.ndarray:
         out = np.zeros((self.views, *rows.shape[1:]), np.float32)
@@ -764,6 +774,7 @@ class NBVEnv(TaskEnv):
     | rgb | (H, W, 3) uint8 | the latest view |
     | depth | (H, W, 1) | of the latest view, metres, 0 = nothing hit |
     | candidates | (64, 4) | with Discrete actions: direction from the object's centre, in the frame's axes; 1 for those left |
+    | gains | (64,) | only where asked for: the true gain of each candidate, which takes 64 views; 0 when the budget is spent |
 
     The frame, ``frame=``: ``"gravity"`` (default: origin at the object's centre, Y up, first camera at azimuth
     0), ``"first_view"`` (origin and axes of the first camera), ``"world"``.

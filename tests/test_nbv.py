@@ -979,6 +979,19 @@ def test_candidates_are_observed_in_the_frame(make, frame):
         np.testing.assert_allclose(1.6 * world[chosen], poses_of(env)[-1][:3, 3], atol=1e-5)
 
 
+def test_true_gains_are_observed_where_asked_for(make):
+    env = make(NBVDiscreteEnv, views=3, observations=["gains"])
+    observation, _ = env.reset(seed=0)
+    for choice in (3, 50):
+        candidates = env.task.candidate_poses(env.task.episode(0))
+        np.testing.assert_allclose(observation["gains"], env.evaluate(candidates), atol=1e-6)
+        foretold = observation["gains"][choice]
+        observation, reward, terminated, _, _ = env.step(choice)
+        assert reward == pytest.approx(foretold, abs=1e-6)
+    assert terminated
+    assert not observation["gains"].any()
+
+
 def test_candidates_near_a_view_are_masked_at_5_degrees(make):
     env = make(NBVDiscreteEnv, frame="world", image_size=28, observations=["remaining"])
     target = 1.6 * fibonacci(64, 80)[40]

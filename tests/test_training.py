@@ -25,6 +25,7 @@ from agents.attention import AttentionNBVPolicy, ViewAttention, ViewFeatures
 from agents.baselines import BASELINES
 from agents.candidates import CandidateScores, smooth
 from agents.evaluation import ForeignFeatures, Scores, choose, evaluate, interval, table
+from agents.ranking import standardised
 from agents.runs import ALGORITHMS, falling, load, policy_type, single_env, training_envs, untrained
 from agents.sb3_vec_env import SB3VecEnv
 from agents.training import CONFIGS
@@ -415,6 +416,45 @@ def test_candidates_are_scored_by_where_they_lie(image):
     torch.testing.assert_close(extractor(changed), scores)
     for key in ("features", "rgb") if image else ("features",):
         assert not torch.allclose(extractor({**batch, key: batch[key] + 1}), scores)
+
+
+def test_ranking_learns_the_order_of_the_candidates():
+    """On one object from new starts, its choice is nearer to the best than a mean candidate is."""
+    run = {
+        "algo": "ranking", "env": "NBV-MapAnything-Discrete-v0", "num_envs": 4, "seed": 0, "device": "cpu",
+        "hyperparameters": {
+            "policy": "agents.candidates.CandidateDQNPolicy", "learning_starts": 32, "train_freq": 1,
+            "gradient_steps": 8, "batch_size": 32, "buffer_size": 500, "learning_rate": 0.002,
+        },
+        "env_kwargs": {
+            "backbone": None, "image_size": 28, "num_objects": 1, "views": 3,
+            "observations": ["poses", "view_mask", "candidates", "remaining"],
+        },
+    }  # fmt: skip
+    envs = training_envs(run)
+    assert "gains" in envs.observation_space.spaces
+    model = untrained(run, envs).learn(160)
+    env = single_env(run)
+    assert "gains" not in env.observation_space.spaces
+    shares = []
+    for seed in range(100, 112):
+        observation, _ = env.reset(seed=seed)
+        gains = env.evaluate(env.task.candidate_poses(env.task.episode(0)))
+        action, _ = model.predict(observation, deterministic=True)
+        shares.append((gains.max() - gains[action]) / (gains.max() - gains.mean()))
+    assert np.mean(shares) < 0.5
+
+
+def test_gains_are_standardised_over_those_left():
+    rng = np.random.default_rng(0)
+    gains, left = rng.normal(2, 3, (3, 64)), rng.random((3, 64)) < 0.7
+    left[2] = [True] + 63 * [False]
+    found = standardised(torch.as_tensor(gains), torch.as_tensor(left)).numpy()
+    for row in range(2):
+        some = gains[row][left[row]]
+        np.testing.assert_allclose(found[row][left[row]], (some - some.mean()) / some.std())
+    assert (found[~left] == 0).all()
+    assert (found[2] == 0).all()
 
 
 def test_what_is_smooth_over_directions():
