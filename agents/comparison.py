@@ -26,7 +26,7 @@ class Flags:
     agent: str | None = None
     """An agent of your own, module:Class."""
     baselines: tuple[str, ...] = ("random", "zero-action", "farthest", "farthest-inner")
-    """Rows to compare with: random, zero-action, farthest, farthest-inner, oracle (slow), or all."""
+    """Rows to compare with, of those in agents/baselines.py, or all; oracle, beam and set-cover are slow."""
     env: str = "NBV-MapAnything-v0"
     """Environment id, where no run says it."""
     scenes: str | None = None

@@ -38,6 +38,7 @@ from spatial_envs.objects import open_objects
 from spatial_envs.task import check_arguments
 
 EVALUATION_COLUMNS = ["policy", "timesteps", "gain", "over_farthest", "low", "high", "coverage", "backbone"]
+FINAL_ROWS = ("random", "zero-action", "farthest", "farthest-inner", "oracle")
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
@@ -202,7 +203,7 @@ def final_tables(run: dict[str, Any], model: BaseAlgorithm) -> str:
         envs.append(single_env(run, scenes="procedural", up="auto", split="test", num_objects=None))
     pages = []
     for env in envs:
-        rows: dict[str, list] = {name: [baseline] for name, baseline in baselines(env).items()}
+        rows: dict[str, list] = {name: [baseline] for name, baseline in baselines(env, FINAL_ROWS).items()}
         rows |= {"agent" + UNTRAINED: [untrained(run, model.get_env())], "agent": [model]}
         results = play(env, rows, ["agent"], run["final_starts"])
         against = [name for name in ("zero-action", "farthest-inner") if name in rows]

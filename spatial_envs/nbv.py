@@ -613,16 +613,23 @@ class NBV:
         poses = floats("cam_to_world", cam_to_world, "(K, 4, 4)").astype(np.float32)
         if poses.ndim != 3 or poses.shape[1:] != (4, 4):
             raise ValueError(f"cam_to_world: got shape {poses.shape}; expected (K, 4, 4)")
-        episode = self.episode(row)
+        return self.gains(self.episode(row), poses)
+
+    def gains(self, episode: Episode, poses: np.ndarray) -> np.ndarray:
+        """(K,) float64: what each pose (K, 4, 4) would add to the episode; NaN outside the region."""
         gains = np.full(len(poses), np.nan)
         inside = np.flatnonzero(self.region.contains(poses[:, :3, 3].astype(np.float64)))
         for chunk in np.array_split(inside, max(1, math.ceil(len(inside) / 32))):
-            twins = [replace(episode, cloud=episode.cloud.copy(), twin=None) for _ in chunk]
-            if twins:
-                self._take(twins, poses[chunk][:, None], observed=False)
-            for k, twin in zip(chunk, twins, strict=True):
+            for k, twin in zip(chunk, self.extended(episode, poses[chunk]), strict=True):
                 gains[k] = self._gain(episode.metrics, twin.metrics, episode.first)
         return gains
+
+    def extended(self, episode: Episode, poses: np.ndarray) -> list[Episode]:
+        """The episode as it would be after a view from each of the poses (K, 4, 4), without features."""
+        twins = [replace(episode, cloud=episode.cloud.copy(), twin=None) for _ in poses]
+        if twins:
+            self._take(twins, poses[:, None], observed=False)
+        return twins
 
     def poses_from_actions(self, row: int, actions: np.ndarray) -> np.ndarray:
         """(K, 4, 4) float32: where each action (K, ...) would take the row's camera."""
