@@ -25,6 +25,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize, V
 
 import spatial_envs
 from agents.attention import ViewFeatures
+from agents.differentiable import Differentiable
 from agents.joined_replay import JoinedReplayBuffer
 from agents.ranking import Ranking
 from agents.sb3_vec_env import SB3VecEnv
@@ -36,6 +37,7 @@ gym.register_envs(spatial_envs)
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
     "ppo": PPO, "a2c": A2C, "recurrent_ppo": RecurrentPPO, "maskable_ppo": MaskablePPO, "dqn": DQN,
     "ranking": Ranking, "sac": SAC, "td3": TD3, "tqc": TQC, "crossq": CrossQ,
+    "differentiable": Differentiable,
 }  # fmt: skip
 DISCRETE, CONTINUOUS = (
     ("maskable_ppo", "dqn", "ranking"),

@@ -47,9 +47,20 @@ class Flags:
     """What the command line says."""
 
     algo: Literal[
-        "ppo", "a2c", "recurrent_ppo", "maskable_ppo", "dqn", "ranking", "sac", "td3", "tqc", "crossq"
+        "ppo",
+        "a2c",
+        "recurrent_ppo",
+        "maskable_ppo",
+        "dqn",
+        "ranking",
+        "sac",
+        "td3",
+        "tqc",
+        "crossq",
+        "differentiable",
     ] = "ppo"
-    """One of Stable-Baselines3's or sb3-contrib's, or "ranking", supervised by counterfactual gains."""
+    """One of Stable-Baselines3's or sb3-contrib's; "ranking" is supervised by counterfactual gains,
+    "differentiable" by the gradient of a Chamfer loss through the backbone."""
     env: str = "NBV-MapAnything-v0"
     """Environment id."""
     scenes: str = "procedural"
@@ -244,8 +255,9 @@ def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
 def resolve(flags: Flags) -> dict[str, Any]:
     """The flags, the hyperparameters and the environment's arguments, checked: what config.yaml holds."""
     backbone = None if flags.backbone in ("none", "None") else flags.backbone
+    hyperparameters = _hyperparameters(flags)
     env_kwargs: dict[str, Any] = {"scenes": flags.scenes, "backbone": backbone, "device": flags.device}
-    env_kwargs |= parse_settings(flags.set)
+    env_kwargs |= hyperparameters.pop("env_kwargs", {}) | parse_settings(flags.set)
     if "split" in env_kwargs:
         raise ValueError("set: got split; training is on train, evaluation on validation and test")
     if env_kwargs["scenes"] == "procedural":
@@ -259,12 +271,17 @@ def resolve(flags: Flags) -> dict[str, Any]:
             f"algo: got {flags.algo} for {flags.env}, whose actions are "
             f"{'discrete' if discrete else 'continuous'}; expected {', '.join(others)}"
         )
+    passes = inspect.signature(getattr(env.task.backbone, "encode", lambda: None)).parameters
+    if flags.algo == "differentiable" and "grad" not in passes:
+        raise ValueError(
+            f"backbone: got {flags.backbone}; differentiable needs one that passes gradients on, compact or "
+            "mapanything"
+        )
     for split in ("validation", "test") if flags.final_starts else ("validation",):
         open_objects(env_kwargs["scenes"], split, env_kwargs.get("up", "auto"))  # not only after training
     env_kwargs["backbone"] = None if env.task.backbone is None else env.task.backbone_name
     if flags.track == "wandb":
         _wandb()  # not only after the environments are made
-    hyperparameters = _hyperparameters(flags)
     policy = policy_type(hyperparameters.get("policy", "MultiInputPolicy"))
     needed = getattr(policy, "KEYS", ViewFeatures.KEYS)
     keys = [key for key in needed if key in env.task.observation_space.spaces]
@@ -295,7 +312,7 @@ def _hyperparameters(flags: Flags) -> dict[str, Any]:
         raise ValueError(f"config: {path} has no entry for {flags.env}; it has {found}")
     hyperparameters = dict(entries[flags.env])
     arguments = {*inspect.signature(ALGORITHMS[flags.algo]).parameters} - {"env"}
-    known = {"n_timesteps", "n_envs", *arguments}
+    known = {"n_timesteps", "n_envs", "env_kwargs", *arguments}
     if "action_noise" in arguments:
         known |= {"noise_type", "noise_std"}
     for key in hyperparameters:

@@ -159,7 +159,8 @@ def test_every_published_configuration_trains_saves_and_plays(algo, env_id, tmp_
     folder = training.train(
         training.Flags(
             algo=algo, env=env_id, config=tmp_path / "short.yml", timesteps=64, out=tmp_path / "run",
-            backbone="unproject", set=("num_objects=1", "image_size=28", "views=3"), track="none",
+            backbone="compact" if algo == "differentiable" else "unproject",
+            set=("num_objects=1", "image_size=28", "views=3"), track="none",
             eval_every=64, validation_starts=1, final_starts=0,
         )
     )  # fmt: skip

@@ -1,0 +1,108 @@
+"""Does the gradient say where to look? ``python -m agents.gradient_study``.
+
+In random states of next-best-view, with the action drawn at random, the gradient of the loss that the
+differentiable training follows (the image is rendered at the pose and then held fixed) is compared with the
+finite-difference gradient of the loss that it means: of the picture rendered anew from the moved camera. A
+gradient that says nothing has a mean cosine of 0, and agrees in half of the signs. The control compares it
+with finite differences of its own loss, the image held fixed: there it must agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from tqdm import tqdm
+
+from agents.pose_gradient import LOSSES, chamfer_loss, finite_difference, pose_of, reconstruct
+from spatial_envs.nbv import NBVEnv
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What the command line says."""
+
+    states: int = 200
+    """How many, each on its own object while there are enough."""
+    backbone: str = "compact"
+    """Through which the gradient goes: "compact" or "mapanything"."""
+    step: float = 0.04
+    """Of the finite differences, in units of the action: 7 degrees sideways, 4 % of the shell's width."""
+    seed: int = 0
+    """Of states and actions."""
+    cache_dir: Path | None = None
+    """A folder that keeps the reference surfaces."""
+    out: Path | None = None
+    """A file for the table, markdown."""
+
+
+def study(flags: Flags) -> str:
+    """Markdown: a row for each loss and control."""
+    env = NBVEnv(backbone=flags.backbone, views=5, cache_dir=flags.cache_dir, observations=["poses"])
+    task = env.task
+    rng = np.random.default_rng(flags.seed)
+    env.action_space.seed(flags.seed)
+    found: dict[str, list[np.ndarray]] = {"autograd": [], "rendered anew": [], "image held": []}
+    for state in tqdm(range(flags.states)):
+        env.reset(seed=flags.seed + state, options={"object": state % len(task.objects)})
+        for _ in range(rng.integers(3)):
+            env.step(env.action_space.sample())
+        episode = task.episode(0)
+        action = rng.uniform(-0.6, 0.6, 3)
+        with torch.no_grad():
+            pose = pose_of(task, episode, torch.as_tensor(action)).numpy().astype(np.float32)
+        image = task.renderer.render(episode.mesh, pose[None], task.lens, task.image_size)[0]
+        free = torch.as_tensor(action).requires_grad_()
+        points = reconstruct(task, episode, pose_of(task, episode, free), image)
+        gradients = []
+        for kind in LOSSES:
+            (gradient,) = torch.autograd.grad(
+                chamfer_loss(points, episode.reference.points, kind), free, retain_graph=True
+            )
+            gradients.append(gradient.numpy())
+        found["autograd"].append(np.array(gradients))
+        for name, held in (("rendered anew", None), ("image held", image)):
+            step = flags.step if held is None else 1e-3
+            found[name].append(finite_difference(task, episode, action, step, held, LOSSES))
+    arrays = {name: np.array(values) for name, values in found.items()}  # (S, losses, 3)
+    lines = [
+        f"{flags.states} states, backbone {flags.backbone}, gradients in the action (east, north, radius), "
+        "95 % bootstrap intervals over states; signs: % of components that agree, 50 is chance",
+        "",
+        "| loss | autograd against | cosine | cosine, direction alone | signs | signs, direction alone |",
+        "|---|---|---|---|---|---|",
+    ]
+    for k, kind in enumerate(LOSSES):
+        for name in ("image held", "rendered anew"):
+            a, b = arrays["autograd"][:, k], arrays[name][:, k]
+            cells = [_cosine(a, b), _cosine(a[:, :2], b[:, :2]), _signs(a, b), _signs(a[:, :2], b[:, :2])]
+            lines.append(f"| {kind} | {name} | " + " | ".join(_interval(cell) for cell in cells) + " |")
+    text = "\n".join(lines)
+    if flags.out is not None:
+        flags.out.write_text(text + "\n")
+    return text
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return (a * b).sum(axis=1) / np.maximum(lengths, 1e-12)
+
+
+def _signs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return 100 * (np.sign(a) == np.sign(b)).mean(axis=1)
+
+
+def _interval(values: np.ndarray) -> str:
+    rng = np.random.default_rng(0)
+    means = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
+
+
+if __name__ == "__main__":
+    print(study(tyro.cli(Flags)))

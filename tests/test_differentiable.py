@@ -1,0 +1,127 @@
+"""Gradients of Chamfer losses through the backbone to the pose, and the policies that follow them."""
+
+import numpy as np
+import pytest
+import torch
+
+from agents import training
+from agents.attention import ViewFeatures
+from agents.differentiable import PosePolicy, ResearchPlanPolicy
+from agents.pose_gradient import LOSSES, chamfer_loss, finite_difference, pose_of, reconstruct
+from agents.runs import load, training_envs, untrained
+from spatial_envs.chamfer import chamfer
+from spatial_envs.nbv import NBVEnv
+
+
+def clouds(seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(40, 3)), rng.normal(size=(60, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_losses_are_the_figures_of_the_environment(kind):
+    points, reference = clouds()
+    figures = chamfer(points.astype(np.float32), reference)
+    expected = np.log(figures["chamfer"]) if kind == "log" else figures[kind]
+    assert float(chamfer_loss(torch.as_tensor(points), reference, kind)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_losses_have_the_gradient_of_finite_differences(kind):
+    points, reference = clouds(1)
+    free = torch.as_tensor(points).requires_grad_()
+    chamfer_loss(free, reference, kind).backward()
+    for row in (0, 7):
+        for axis in range(3):
+            ends = []
+            for side in (1e-6, -1e-6):
+                moved = points.copy()
+                moved[row, axis] += side
+                ends.append(float(chamfer_loss(torch.as_tensor(moved), reference, kind)))
+            assert float(free.grad[row, axis]) == pytest.approx(
+                (ends[0] - ends[1]) / 2e-6, rel=1e-3, abs=1e-5
+            )
+
+
+def test_a_loss_says_what_it_wants():
+    with pytest.raises(ValueError, match="kind: got 'l1'; expected one of 'chamfer_sum'"):
+        chamfer_loss(torch.zeros(1, 3), np.zeros((1, 3)), "l1")
+    with pytest.raises(ValueError, match="points: got none; expected at least one"):
+        chamfer_loss(torch.zeros(0, 3), np.zeros((1, 3)), "log")
+
+
+def test_the_gradient_reaches_the_action_and_is_that_of_the_image_held_fixed():
+    env = NBVEnv(backbone="compact", image_size=56, num_objects=1, observations=["poses"])
+    env.reset(seed=0)
+    task, episode, action = env.task, env.task.episode(0), np.array([0.4, -0.2, 0.1])
+    pose = pose_of(task, episode, torch.as_tensor(action))
+    np.testing.assert_allclose(
+        pose.numpy(), env.poses_from_actions(action[None].astype(np.float32))[0], atol=1e-5
+    )
+    image = env.render_view(pose.numpy().astype(np.float32)[None])[0]
+    held = finite_difference(task, episode, action, 1e-3, image, LOSSES)
+    anew = finite_difference(task, episode, action, 0.04, None, LOSSES)
+    for k, kind in enumerate(LOSSES):
+        free = torch.as_tensor(action).requires_grad_()
+        points = reconstruct(task, episode, pose_of(task, episode, free))
+        chamfer_loss(points, episode.reference.points, kind).backward()
+        gradient = free.grad.numpy()
+        cosine = gradient @ held[k] / np.linalg.norm(gradient) / np.linalg.norm(held[k])
+        assert cosine > 0.98
+        other = gradient @ anew[k] / np.linalg.norm(gradient) / np.linalg.norm(anew[k])
+        assert other < cosine
+
+
+def test_a_proposed_view_counts_as_the_environment_would_count_it():
+    env = NBVEnv(backbone="compact", image_size=56, num_objects=1, observations=["poses"])
+    env.reset(seed=1)
+    task, episode, action = env.task, env.task.episode(0), np.array([-0.3, 0.2, 0.0], np.float32)
+    with torch.no_grad():
+        points = reconstruct(task, episode, pose_of(task, episode, torch.as_tensor(action).double()))
+    env.step(action)
+    here = chamfer(points.numpy(), episode.reference.points)
+    assert here["completeness"] == pytest.approx(env.task.episode(0).metrics["completeness"], rel=0.02)
+
+
+def run_of(policy, **env_kwargs):
+    return {
+        "algo": "differentiable", "env": "NBV-MapAnything-v0", "num_envs": 2, "seed": 0, "device": "cpu",
+        "hyperparameters": {"policy": f"agents.differentiable.{policy}"},
+        "env_kwargs": {"backbone": "compact", "image_size": 28, "num_objects": 1, "views": 2, **env_kwargs},
+    }  # fmt: skip
+
+
+def test_policies_begin_as_they_should():
+    run = run_of("PosePolicy", observations=ViewFeatures.KEYS)
+    envs = training_envs(run)
+    model = untrained(run, envs)
+    assert isinstance(model.policy, PosePolicy)
+    assert not model.predict(envs.reset())[0].any()
+    run = run_of("ResearchPlanPolicy", observations=ResearchPlanPolicy.KEYS, action="position")
+    run["hyperparameters"]["policy_kwargs"] = {"attention": {"hidden_dim": 16, "num_heads": 2}, "unit": 0.25}
+    envs = training_envs(run)
+    model = untrained(run, envs)
+    observation = envs.reset()
+    tensors, _ = model.policy.obs_to_tensor(observation)
+    model.policy.set_training_mode(False)
+    place = model.policy.network(tensors["features"], tensors["view_mask"]).detach().numpy()
+    np.testing.assert_allclose(model.predict(observation)[0], (place / 4).clip(-1, 1), atol=1e-6)
+
+
+def test_the_research_plan_trains_and_says_where_it_cannot(tmp_path):
+    flags = training.Flags(
+        algo="differentiable", config=training.CONFIGS / "research_plan.yml", backbone="compact",
+        timesteps=32, num_envs=4, track="none", out=tmp_path / "run",
+        eval_every=32, validation_starts=1, final_starts=0,
+        set=("num_objects=1", "image_size=28"),
+    )  # fmt: skip
+    folder = training.train(flags)
+    run, model = load(folder)
+    assert run["env_kwargs"]["frame"] == "first_view"
+    assert run["env_kwargs"]["observations"] == ["features", "view_mask"]
+    new = untrained(run, training_envs(run))
+    pairs = zip(model.policy.parameters(), new.policy.parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in pairs)
+    for backbone in ("unproject", "none"):
+        with pytest.raises(ValueError, match=f"backbone: got {backbone}; differentiable needs"):
+            training.resolve(training.Flags(algo="differentiable", backbone=backbone))
