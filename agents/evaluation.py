@@ -10,12 +10,13 @@ import copy
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 from operator import add
 
 import numpy as np
 from sb3_contrib import MaskablePPO, RecurrentPPO
+from scipy.stats import trim_mean
 from tqdm import tqdm
 
 from spatial_envs.mesh import MeshError
@@ -23,32 +24,34 @@ from spatial_envs.nbv import NBVEnv
 
 FIRST_SEED = 7_000_000
 RESAMPLES = 2000
+LEAST_ROOM = 0.05  # between the oracle's gain and the random one's, for a normalised score
 UNTRAINED, FOREIGN = ", untrained", ", another object's features"  # rows beside a learned one
 FORMULAS = (
     "Gain: log C0 - log C1 from the first view to the budget, C = accuracy + completeness (m, sum of mean "
-    "distances). Coverage: share of the reference within 2 % of the diameter. Differences are paired, with "
-    "95 % bootstrap intervals over seeds, objects, then starts."
+    "distances). Coverage: share of the reference within 2 % of the diameter; AUC: its mean over the views. "
+    "Normalised: (policy - random) / (oracle - random) of the gains of each object, interquartile mean over "
+    "objects. Differences are paired, with 95 % bootstrap intervals over seeds, objects, then starts."
 )
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a policy scored: log-Chamfer gain, final coverage, final Chamfer (m) and views, each (seeds,
-    starts), one row for each seed that the policy was trained with; objects (starts,), their indices."""
+    """What a policy scored: log-Chamfer gain, final coverage, mean of the coverage over the views from the
+    first to the budget (the area under its curve), final Chamfer (m) and views, each (seeds, starts), a row
+    for each seed that the policy was trained with; objects (starts,), their indices."""
 
     gain: np.ndarray
     coverage: np.ndarray
+    auc: np.ndarray
     chamfer: np.ndarray
     views: np.ndarray
     objects: np.ndarray
 
     def __add__(self, other: Scores) -> Scores:
         """Both, as seeds of one policy on the same starts."""
-        return Scores(
-            np.concatenate([self.gain, other.gain]), np.concatenate([self.coverage, other.coverage]),
-            np.concatenate([self.chamfer, other.chamfer]), np.concatenate([self.views, other.views]),
-            self.objects,
-        )  # fmt: skip
+        names = [field.name for field in fields(self) if field.name != "objects"]
+        both = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names}
+        return Scores(**both, objects=self.objects)
 
 
 def evaluate(env: NBVEnv, policy, starts: int, name: str = "", progress: bool = True) -> Scores:
@@ -57,15 +60,18 @@ def evaluate(env: NBVEnv, policy, starts: int, name: str = "", progress: bool = 
     for start in tqdm(range(starts), desc=name, leave=False, disable=not progress):
         observation, info = _begin(env, start)
         first, over, memory = info["chamfer"], False, None
+        covered = [info["coverage"]]
         while not over:
             action, memory = choose(policy, env, observation, memory)
             observation, _, terminated, truncated, info = env.step(action)
+            covered.append(info["coverage"])
             over = terminated or truncated
+        covered += covered[-1:] * (env.task.views - int(info["views"]))  # an episode that stopped early
         index = env.task.objects.index(info["object"])
         won = math.log(first / info["chamfer"])
-        rows.append((won, info["coverage"], info["chamfer"], info["views"], index))
-    gain, coverage, chamfer, views, objects = np.array(rows).T
-    return Scores(gain[None], coverage[None], chamfer[None], views[None], objects.astype(np.int64))
+        rows.append((won, covered[-1], np.mean(covered), info["chamfer"], info["views"], index))
+    gain, coverage, auc, chamfer, views, objects = np.array(rows).T[:, None]
+    return Scores(gain, coverage, auc, chamfer, views, objects[0].astype(np.int64))
 
 
 def choose(policy, env, observation, memory=None):
@@ -134,23 +140,65 @@ def by_object(values: np.ndarray, objects: np.ndarray) -> float:
     return float(np.mean([values[:, objects == index].mean() for index in np.unique(objects)]))
 
 
+def normalised(
+    scores: Scores, random: Scores, oracle: Scores, seed: int = 0
+) -> tuple[float, float, float, int]:
+    """Where a policy stands between the random one, 0, and the oracle, 1: of each object the mean gain over
+    the random one's, in units of the oracle's over it; interquartile mean over objects (Agarwal et al. 2021),
+    its 95 % bootstrap interval over seeds, objects, then starts, and how many objects are left out because
+    the oracle gains less than ``LEAST_ROOM`` there. NaN where all are."""
+    groups = [np.flatnonzero(scores.objects == index) for index in np.unique(scores.objects)]
+    room = np.array([(oracle.gain - random.gain)[:, group].mean() for group in groups])
+    kept = [group for group, enough in zip(groups, room >= LEAST_ROOM, strict=True) if enough]
+    left_out = len(groups) - len(kept)
+    if not kept:
+        return math.nan, math.nan, math.nan, left_out
+    over, whole = scores.gain - random.gain, (oracle.gain - random.gain).mean(axis=0)
+    ratios = [over[:, group].mean() / whole[group].mean() for group in kept]
+    generator = np.random.default_rng(seed)
+    seeds = generator.integers(len(over), size=(RESAMPLES, len(over)))
+    drawn = np.empty((RESAMPLES, len(kept)))
+    for column, group in enumerate(kept):
+        starts = group[generator.integers(len(group), size=(RESAMPLES, len(group)))]
+        above = over[seeds[:, :, None], starts[:, None]].mean(axis=(1, 2))
+        drawn[:, column] = above / whole[starts].mean(axis=1).clip(min=LEAST_ROOM)
+    objects = generator.integers(len(kept), size=(RESAMPLES, len(kept)))
+    means = trim_mean(np.take_along_axis(drawn, objects, axis=1), 0.25, axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(trim_mean(ratios, 0.25)), float(low), float(high), left_out
+
+
 def table(results: dict[str, Scores], against: Sequence[str]) -> str:
     """A markdown table of the policies. The last columns are paired differences of the gain: to each of the
     baselines ``against``, of a learned row to its untrained twin, of one with another object's features to
     itself."""
     twins = [name for name in (UNTRAINED, FOREIGN) if any(row.endswith(name) for row in results)]
     titles = {UNTRAINED: "minus untrained", FOREIGN: "minus own features"}
-    head = ["policy", "log-Chamfer gain", "coverage", "Chamfer (cm)", "views"]
+    head = ["policy", "log-Chamfer gain", "coverage", "coverage AUC", "Chamfer (cm)", "views"]
+    random, oracle = results.get("random"), results.get("oracle")
+    if random is not None and oracle is not None:
+        head.append("normalised")
     head += [*(f"minus {name}" for name in against), *(titles[name] for name in twins)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, scores in results.items():
         others = [*against]
         others += [name + twin if twin == UNTRAINED else name.removesuffix(twin) for twin in twins]
-        columns = (scores.gain, scores.coverage, scores.chamfer, scores.views)
-        gain, coverage, chamfer, views = (by_object(column, scores.objects) for column in columns)
+        columns = (scores.gain, scores.coverage, scores.auc, scores.chamfer, scores.views)
+        gain, coverage, auc, chamfer, views = (by_object(column, scores.objects) for column in columns)
         seeds = [by_object(row[None], scores.objects) for row in scores.gain]
         spread = f" ({min(seeds):.3f} to {max(seeds):.3f})" if len(seeds) > 1 else ""
-        cells = [name, f"{gain:.3f}{spread}", f"{coverage:.1%}", f"{100 * chamfer:.2f}", f"{views:.1f}"]
+        cells = [
+            name,
+            f"{gain:.3f}{spread}",
+            f"{coverage:.1%}",
+            f"{auc:.1%}",
+            f"{100 * chamfer:.2f}",
+            f"{views:.1f}",
+        ]
+        if random is not None and oracle is not None:
+            mean, low, high, left_out = normalised(scores, random, oracle)
+            without = f", {left_out} left out" if left_out else ""
+            cells.append(f"{mean:.2f} [{low:.2f}, {high:.2f}]{without}")
         cells += ["" if other == name else _difference(scores, results.get(other)) for other in others]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -24,7 +24,7 @@ from agents import training
 from agents.attention import AttentionNBVPolicy, ViewAttention, ViewFeatures
 from agents.baselines import BASELINES
 from agents.candidates import CandidateScores, smooth
-from agents.evaluation import ForeignFeatures, Scores, choose, evaluate, interval, table
+from agents.evaluation import ForeignFeatures, Scores, choose, evaluate, interval, normalised, table
 from agents.ranking import standardised
 from agents.runs import ALGORITHMS, falling, load, policy_type, single_env, training_envs, untrained
 from agents.sb3_vec_env import SB3VecEnv
@@ -660,7 +660,7 @@ def test_intervals_cover_the_mean(monkeypatch):
 def test_the_table_pairs_seeds_twins_and_baselines():
     def scores(*seeds):
         gain = np.array(seeds, float)
-        return Scores(gain, gain, gain, gain, np.arange(gain.shape[1]) % 2)
+        return Scores(gain, gain, gain, gain, gain, np.arange(gain.shape[1]) % 2)
 
     results = {
         "base": scores([1, 2]), "agent, untrained": scores([1, 2]), "agent": scores([2, 3]) + scores([4, 5]),
@@ -668,6 +668,28 @@ def test_the_table_pairs_seeds_twins_and_baselines():
     }  # fmt: skip
     lines = table(results, ["base"]).splitlines()
     assert "| 3.500 (2.500 to 4.500) |" in lines[4]
-    assert lines[4].split("|")[6].startswith(" +2.000 [+1.0")
     assert lines[4].split("|")[7].startswith(" +2.000 [+1.0")
-    assert lines[5].split("|")[8].startswith(" -0.500 [-1.0")
+    assert lines[4].split("|")[8].startswith(" +2.000 [+1.0")
+    assert lines[5].split("|")[9].startswith(" -0.500 [-1.0")
+
+
+def test_normalised_scores_lie_between_random_and_oracle(monkeypatch):
+    """Worked out by hand: objects 0 to 3 with ratios .2, .4, .6 and 3, and one without room."""
+    monkeypatch.setattr("agents.evaluation.RESAMPLES", 400)
+    objects = np.repeat(np.arange(5), 2)
+
+    def scores(*by_object):
+        gain = np.repeat(np.array(by_object, float), 2)[None] + np.tile([-0.1, 0.1], 5)
+        return Scores(gain, gain, gain, gain, gain, objects)
+
+    random, oracle = scores(0, 0, 0, 0, 1), scores(1, 2, 1, 1, 1.04)
+    mean, low, high, left_out = normalised(scores(0.2, 0.8, 0.6, 3, 9), random, oracle)
+    assert left_out == 1
+    assert mean == pytest.approx(0.5)  # the mean of the middle two
+    assert 0.2 <= low < 0.5 < high <= 3
+    assert normalised(random, random, oracle)[:3] == pytest.approx((0, 0, 0))
+    assert normalised(oracle, random, oracle)[:3] == pytest.approx((1, 1, 1))
+    assert np.isnan(normalised(random, random, random)[0])
+    text = table({"random": random, "oracle": oracle}, [])
+    assert "| normalised |" in text
+    assert "| 1.00 [1.00, 1.00], 1 left out |" in text
