@@ -35,7 +35,7 @@ from agents.runs import (
     untrained,
 )
 from spatial_envs.objects import open_objects
-from spatial_envs.task import check_arguments
+from spatial_envs.task import TaskEnv, check_arguments
 
 EVALUATION_COLUMNS = ["policy", "timesteps", "gain", "over_farthest", "low", "high", "coverage", "backbone"]
 FINAL_ROWS = ("random", "zero-action", "farthest", "farthest-inner", "oracle")
@@ -255,22 +255,14 @@ def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
 def resolve(flags: Flags) -> dict[str, Any]:
     """The flags, the hyperparameters and the environment's arguments, checked: what config.yaml holds."""
     backbone = None if flags.backbone in ("none", "None") else flags.backbone
-    hyperparameters = _hyperparameters(flags)
+    settings = parse_settings(flags.set)
     env_kwargs: dict[str, Any] = {"scenes": flags.scenes, "backbone": backbone, "device": flags.device}
-    env_kwargs |= hyperparameters.pop("env_kwargs", {}) | parse_settings(flags.set)
-    if "split" in env_kwargs:
-        raise ValueError("set: got split; training is on train, evaluation on validation and test")
-    if env_kwargs["scenes"] == "procedural":
-        env_kwargs.setdefault("num_objects", 128)  # each is built once, in about half a second
-    check_arguments(env_type(flags.env).task_type, env_kwargs)
-    env = env_type(flags.env)(**env_kwargs)
-    discrete = isinstance(env.action_space, spaces.Discrete)
-    if flags.algo in (CONTINUOUS if discrete else DISCRETE):
-        others = [name for name in ALGORITHMS if name not in (CONTINUOUS if discrete else DISCRETE)]
-        raise ValueError(
-            f"algo: got {flags.algo} for {flags.env}, whose actions are "
-            f"{'discrete' if discrete else 'continuous'}; expected {', '.join(others)}"
-        )
+    env_kwargs |= settings
+    env = _checked_env(flags, env_kwargs)
+    hyperparameters = _hyperparameters(flags)
+    if "env_kwargs" in hyperparameters:
+        env_kwargs |= hyperparameters.pop("env_kwargs") | settings
+        env = _checked_env(flags, env_kwargs)
     passes = inspect.signature(getattr(env.task.backbone, "encode", lambda: None)).parameters
     if flags.algo == "differentiable" and "grad" not in passes:
         raise ValueError(
@@ -297,6 +289,25 @@ def resolve(flags: Flags) -> dict[str, Any]:
         "resolved_backbone": env.task.backbone_name,
         "env_kwargs": env_kwargs, "hyperparameters": hyperparameters,
     }  # fmt: skip
+
+
+def _checked_env(flags: Flags, env_kwargs: dict[str, Any]) -> TaskEnv:
+    """The environment for training, which the algorithm can act in; fills in how many objects it has."""
+    if "split" in env_kwargs:
+        raise ValueError("set: got split; training is on train, evaluation on validation and test")
+    if env_kwargs["scenes"] == "procedural":
+        env_kwargs.setdefault("num_objects", 128)  # each is built once, in about half a second
+    check_arguments(env_type(flags.env).task_type, env_kwargs)
+    env = env_type(flags.env)(**env_kwargs)
+    discrete = isinstance(env.action_space, spaces.Discrete)
+    wrong = CONTINUOUS if discrete else DISCRETE
+    if flags.algo in wrong:
+        raise ValueError(
+            f"algo: got {flags.algo} for {flags.env}, whose actions are "
+            f"{'discrete' if discrete else 'continuous'}; expected one of "
+            f"{', '.join(name for name in ALGORITHMS if name not in wrong)}"
+        )
+    return env
 
 
 def _hyperparameters(flags: Flags) -> dict[str, Any]:

@@ -190,6 +190,7 @@ RANK = (
 SB3_NOTICES = {
     RANK.format("features"),
     RANK.format("poses"),
+    RANK.format("candidates"),
     "It seems that your observation depth is an image but its `dtype` is (float32) whereas it has to be "
     "`np.uint8`. If your observation is not an image, we recommend you to flatten the observation to have "
     "only a 1D vector",

@@ -139,7 +139,7 @@ def test_dqn_trains_on_images_and_is_compared(tmp_path):
     for row in ("random", "farthest", "raw RGB", "unproject features", "another object's features"):
         assert f"{row} |" in text, row
     with pytest.raises(
-        ValueError, match="dqn for NBV-MapAnything-v0, whose actions are continuous; expected ppo"
+        ValueError, match="dqn for NBV-MapAnything-v0, whose actions are continuous; expected one of ppo"
     ):
         training.resolve(replace(quick, env="NBV-MapAnything-v0"))
     training.train(replace(quick, out=tmp_path / "own", set=SMALL))
