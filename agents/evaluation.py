@@ -205,9 +205,11 @@ def table(results: dict[str, Scores], against: Sequence[str]) -> str:
 
 
 def _difference(scores: Scores, other: Scores | None) -> str:
+    """Paired by seed and start; by start alone where there are not as many seeds."""
     if other is None:
         return ""
-    mean, low, high = interval(scores.gain - other.gain, scores.objects)
+    theirs = other.gain if len(other.gain) == len(scores.gain) else other.gain.mean(axis=0, keepdims=True)
+    mean, low, high = interval(scores.gain - theirs, scores.objects)
     return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 

@@ -671,6 +671,8 @@ def test_the_table_pairs_seeds_twins_and_baselines():
     assert lines[4].split("|")[7].startswith(" +2.000 [+1.0")
     assert lines[4].split("|")[8].startswith(" +2.000 [+1.0")
     assert lines[5].split("|")[9].startswith(" -0.500 [-1.0")
+    fewer = table({"base": scores([1, 2], [3, 4]), "agent": scores([4, 5])}, ["base"])
+    assert "| +2.000 [+2.000, +2.000] |" in fewer  # paired by start where there are not as many seeds
 
 
 def test_normalised_scores_lie_between_random_and_oracle(monkeypatch):
