@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import gymnasium as gym
 import torch
+import torch.nn.functional as F
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import nn
 
 from agents.attention import LatestImage, pooled_width
 
+CONVOLVED = 16  # channels between a glimpse's convolutions
 POWERS = tuple(p for p in product(range(4), repeat=3) if sum(p) <= 3)
 
 
@@ -21,12 +24,36 @@ def smooth(directions: torch.Tensor) -> torch.Tensor:
     return torch.stack([torch.prod(directions ** directions.new_tensor(p), dim=-1) for p in POWERS], dim=-1)
 
 
+class Glimpse(nn.Module):
+    """What a candidate would see of the voxels: a small convolutional network, and how much of the image
+    each channel fills, which holds most of the volumetric measures of Isler et al. (2016)."""
+
+    def __init__(self, shape: tuple[int, int, int], hidden_dim: int) -> None:
+        super().__init__()
+        channels, height, width = shape
+        cells = math.ceil(height / 4) * math.ceil(width / 4)
+        self.image = nn.Sequential(
+            nn.Conv2d(channels, CONVOLVED, 3, stride=2, padding=1), nn.GELU(),
+            nn.Conv2d(CONVOLVED, CONVOLVED, 3, stride=2, padding=1), nn.GELU(),
+            nn.Flatten(), nn.Linear(CONVOLVED * cells, 2 * hidden_dim),
+        )  # fmt: skip
+        self.share = nn.Linear(2 * channels, 2 * hidden_dim)
+
+    def forward(self, glimpses: torch.Tensor) -> torch.Tensor:
+        """glimpses (B, K, C, H, W), 0 to 255 -> (B, K, 2 hidden_dim)."""
+        shown = glimpses.float() / 255
+        share = torch.cat([shown.mean(dim=(-1, -2)), (shown > 0).float().mean(dim=(-1, -2))], dim=-1)
+        image = self.image(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])
+        return F.gelu(image + self.share(4 * share))
+
+
 class CandidateScores(BaseFeaturesExtractor):
     """A score for each of the K candidates of a next-best-view observation.
 
     What a candidate is to one view is its direction in that camera's axes; that, both elevations, the view's
     distance and what its features say make a vector, the same way for every pair. A candidate's vectors are
-    pooled over the views by maximum and mean and become its score. What all the features (and, where the
+    pooled over the views by maximum and mean and, with what its glimpse shows (where the environment gives
+    any), become its score. What all the features (and, where the
     environment shows it, the latest image) say of the object as a whole is added as a smooth function of
     the direction. The candidates that are spent share one learned score.
     """
@@ -44,8 +71,12 @@ class CandidateScores(BaseFeaturesExtractor):
         self.relation = nn.Linear(6, hidden_dim)
         self.described = nn.Linear(width, hidden_dim, bias=False) if width else None
         self.pair = nn.Sequential(nn.GELU(), nn.Linear(hidden_dim, hidden_dim), nn.GELU())
+        glimpses = observation_space.spaces.get("glimpses")
+        self.glimpse = None if glimpses is None else Glimpse(glimpses.shape[1:], hidden_dim)  # type: ignore
         self.score = nn.Sequential(
-            nn.Linear(2 * hidden_dim + 2, hidden_dim), nn.GELU(), nn.Linear(hidden_dim, 1)
+            nn.Linear((2 if glimpses is None else 4) * hidden_dim + 2, hidden_dim),
+            nn.GELU(),
+            nn.Linear(hidden_dim, 1),
         )
         self.harmonics = nn.Linear(whole, len(POWERS)) if whole else None
         self.spent = nn.Parameter(torch.zeros(()))
@@ -80,7 +111,8 @@ class CandidateScores(BaseFeaturesExtractor):
             [(hidden - 1e4 * (1 - there)).amax(dim=1), (hidden * there).sum(dim=1) / counted[..., None]], -1
         )
         remaining = observations["remaining"][:, None].expand(-1, shape[2], -1)
-        scores = self.score(torch.cat([pooled, directions[..., 1:2], remaining], dim=-1))[..., 0]
+        shown = [] if self.glimpse is None else [self.glimpse(observations["glimpses"])]
+        scores = self.score(torch.cat([pooled, *shown, directions[..., 1:2], remaining], dim=-1))[..., 0]
         if self.image is not None:
             whole.append(self.image(observations["rgb"]))
         if self.harmonics is not None:
@@ -100,7 +132,7 @@ class CandidateQNetwork(QNetwork):
 class CandidateDQNPolicy(DQNPolicy):
     """DQN's policy round ``CandidateScores``; ``features_extractor_kwargs`` are that one's."""
 
-    KEYS = CandidateScores.KEYS
+    KEYS: tuple[str, ...] = CandidateScores.KEYS
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **{"features_extractor_class": CandidateScores, **kwargs})
@@ -109,3 +141,9 @@ class CandidateDQNPolicy(DQNPolicy):
         """See the parent."""
         arguments = self._update_features_extractor(self.net_args, features_extractor=None)
         return CandidateQNetwork(**arguments).to(self.device)
+
+
+class GlimpseDQNPolicy(CandidateDQNPolicy):
+    """``CandidateDQNPolicy`` on an environment that shows glimpses."""
+
+    KEYS = (*CandidateScores.KEYS, "glimpses")

@@ -7,14 +7,13 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from agents.information_gain import METRICS, VoxelGrid, candidate_lens
+from agents.information_gain import METRICS, candidate_lens, information
 from spatial_envs.arguments import check_choice
 from spatial_envs.camera import facing_origin, fibonacci_directions, unproject
-from spatial_envs.nbv import CANDIDATES, NBVEnv, farthest_direction
-from spatial_envs.view import stack_views
+from spatial_envs.nbv import CANDIDATES, GRID_SIDE, NBVEnv, farthest_direction
+from spatial_envs.voxels import VoxelGrid
 
 REACHABLE = 256  # candidates of continuous actions
-GRID = 1.1  # side of the voxel grid, in diameters of the object
 
 
 class Baseline(ABC):
@@ -148,8 +147,9 @@ class InformationGain(Baseline):
         """See the class."""
         task = self.env.task
         episode = task.episode(0)
-        grid = VoxelGrid(GRID * episode.reference.diameter)
-        grid.add(stack_views(episode.views))
+        grid = VoxelGrid(GRID_SIDE)
+        for view in episode.views:
+            grid.add(view)
         poses, lens = self.directions(), candidate_lens(task.fov)
-        gains = [grid.gain(self.metric, lens, pose, as_published=self.as_published) for pose in poses]
+        gains = [information(grid, self.metric, lens, pose, as_published=self.as_published) for pose in poses]
         return self.env.action_from_pose(poses[np.argmax(gains)])

@@ -7,20 +7,22 @@ import torch
 from stable_baselines3 import DQN
 from torch import nn
 
+TEMPERATURE = 0.4  # of the gains, in their standard deviations over the candidates left
+
 
 class Ranking(DQN):
     """DQN's exploration, replay and policy; but what the scores learn is not the reward of the candidate
     taken: it is the counterfactual gains of all that are left, which the training environments show.
 
-    Gains are taken relative to their mean and in units of their standard deviation over the candidates left:
-    a late view, whose gains are small, counts as much as an early one. The arguments are DQN's; gamma and the
-    target network play no part.
+    The loss is listwise (ListNet, Cao et al. 2007): the cross-entropy of the softmax of the scores to that of
+    the gains in units of their standard deviation, so that a late view, whose gains are small, counts as much
+    as an early one. The arguments are DQN's; gamma and the target network play no part.
     """
 
     TEACHER = ("gains",)  # what only the training environments show
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
-        """Steps of least squares on batches from the replay buffer."""
+        """Gradient steps on batches from the replay buffer."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         losses = []
@@ -28,8 +30,7 @@ class Ranking(DQN):
             observations = self.replay_buffer.sample(batch_size).observations  # type: ignore[union-attr]
             assert isinstance(observations, dict)
             left = observations["candidates"][..., 3] > 0.5
-            error = self.q_net(observations) - standardised(observations["gains"], left)
-            loss = (error[left] ** 2).mean()
+            loss = listwise_loss(self.q_net(observations), observations["gains"], left)
             losses.append(loss.item())
             self.policy.optimizer.zero_grad()
             loss.backward()
@@ -40,9 +41,12 @@ class Ranking(DQN):
         self.logger.record("train/loss", np.mean(losses))
 
 
-def standardised(gains: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
-    """Gains (B, K) with mean 0 and variance 1 over the candidates that are left, left (B, K) bool."""
+def listwise_loss(scores: torch.Tensor, gains: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
+    """The scalar loss of scores (B, K) for gains (B, K), over the candidates that are left (B, K) bool."""
     count = left.sum(dim=1, keepdim=True).clamp_min(1)
-    centred = torch.where(left, gains, 0.0)
-    centred = torch.where(left, gains - centred.sum(dim=1, keepdim=True) / count, 0.0)
-    return centred / ((centred**2).sum(dim=1, keepdim=True) / count).sqrt().clamp_min(1e-6)
+    mean = torch.where(left, gains, 0.0).sum(dim=1, keepdim=True) / count
+    centred = torch.where(left, gains - mean, 0.0)
+    spread = ((centred**2).sum(dim=1, keepdim=True) / count).sqrt().clamp_min(1e-6)
+    target = torch.softmax((centred / spread / TEMPERATURE).masked_fill(~left, -torch.inf), dim=1)
+    guess = torch.log_softmax(scores.masked_fill(~left, -torch.inf), dim=1).masked_fill(~left, 0.0)
+    return -(target * guess).sum(dim=1).mean()

@@ -276,7 +276,7 @@ def resolve(flags: Flags) -> dict[str, Any]:
         _wandb()  # not only after the environments are made
     policy = policy_type(hyperparameters.get("policy", "MultiInputPolicy"))
     needed = getattr(policy, "KEYS", ViewFeatures.KEYS)
-    keys = [key for key in needed if key in env.task.observation_space.spaces]
+    keys = [key for key in needed if key in env.task.observable]
     env_kwargs.setdefault("observations", keys)
     timesteps = hyperparameters.pop("n_timesteps", 50_000)
     num_envs = hyperparameters.pop("n_envs", 8)

@@ -49,12 +49,15 @@ from spatial_envs.reference import Reference, build_reference
 from spatial_envs.rendering import Renderer, make_renderer
 from spatial_envs.task import Observation, TaskEnv, TaskVectorEnv, check_state
 from spatial_envs.view import View, stack_views
+from spatial_envs.voxels import GLIMPSES, VoxelGrid
 
 FIXED_ELEVATION = 20.0  # degrees, of the fixed start
 LOOK_AT_LIMIT = 20.0  # degrees, of the look-at offsets of action="pose"
 ANCHORS = 256  # Fibonacci directions among which the farthest is sought
 CANDIDATES = 64  # of action="candidates"
-TEACHER = ("gains",)  # observed only where asked for: what no agent may know when it is judged
+ON_REQUEST = ("glimpses", "gains")  # observed only where asked for: they take their time
+GRID_SIDE = 1.1  # metres, of the cube of voxels that glimpses look into
+GLIMPSE, GLIMPSE_FOV = 14, 40.0  # pixels, and degrees: the cube from the middle radius
 NEAR_CANDIDATE = 5.0  # degrees: a candidate this near to a view counts as taken
 POINTS_PER_VIEW = 2000  # of a network's points, by a fixed stride
 SUCCESS_SHARE = 0.95  # of the attainable coverage
@@ -165,6 +168,7 @@ class Episode:
     first: Metrics  # and those of the initial views
     features: np.ndarray | None = None  # (n, ...) float32, pooled, not yet standardised
     per_view: list[Any] | None = None  # (n) what the backbone keeps of each view
+    grid: VoxelGrid | None = None  # what the views told about space, for glimpses
     twin: Cloud | None = None  # with audit=True: the measured depth of the same views, unprojected
     gain: float = 0.0  # of the last step
     invalid: bool = False
@@ -195,6 +199,7 @@ class NBV:
         frame: str = "gravity",
         anchor: str = "farthest",
         action: str = "shell",
+        candidate_radius: float | None = None,
         reward: str | Callable[[Metrics, Metrics], float] = "log",
         invalid_penalty: float = 0.05,
         stop_at: float | None = None,
@@ -258,6 +263,9 @@ class NBV:
             self.objects = self.objects.first(num_objects)
         self.renderer = make_renderer(renderer, device)
         self.region = Region((float(bounds[0]), float(bounds[1])))
+        if candidate_radius is not None:
+            check_range("candidate_radius", candidate_radius, *self.region.radius)
+        self.candidate_radius = self.region.middle if candidate_radius is None else float(candidate_radius)
         self.lens = intrinsics(fov, self.image_size)
         self.fov, self.views, self.initial_views = fov, int(views), int(initial_views)
         self.start, self.frame, self.anchor, self.action = start, frame, anchor, action
@@ -274,8 +282,10 @@ class NBV:
             raise ValueError(f"observations: got {observations!r}; expected a list of keys")
         for key in all_spaces if observations is None else observations:
             check_choice("observations", key, tuple(all_spaces))
-        wanted = [key for key in all_spaces if key not in TEACHER] if observations is None else observations
-        chosen = {key: all_spaces[key] for key in all_spaces if key in wanted}
+        self.observable = tuple(all_spaces)
+        if observations is None:
+            observations = [key for key in all_spaces if key not in ON_REQUEST]
+        chosen = {key: all_spaces[key] for key in all_spaces if key in observations}
         if not chosen:
             raise ValueError(f"observations: got none; expected some of {', '.join(all_spaces)}")
         self.observation_space = spaces.Dict(chosen)
@@ -302,6 +312,8 @@ class NBV:
         }
         if self.action == "candidates":
             available["candidates"] = spaces.Box(-1.0, 1.0, (CANDIDATES, 4), np.float32)
+            glimpse = (CANDIDATES, len(GLIMPSES), GLIMPSE, GLIMPSE)
+            available["glimpses"] = spaces.Box(0, 255, glimpse, np.uint8)
             available["gains"] = spaces.Box(-np.inf, np.inf, (CANDIDATES,), np.float32)
         if self.backbone is not None:
             patches = (height // self.backbone.patch) * (width // self.backbone.patch)
@@ -448,14 +460,24 @@ class NBV:
             "rgb": lambda: latest.rgb.copy(),
             "depth": lambda: latest.depth[..., None].copy(),
             "candidates": lambda: self._candidate_rows(episode),
+            "glimpses": lambda: self._glimpses(episode),
             "gains": lambda: self._candidate_gains(row),
         }
         return {key: made[key]() for key in self.observation_space.spaces}
 
     def _candidate_rows(self, episode: Episode) -> np.ndarray:
-        directions = self.candidate_poses(episode)[:, :3, 3] / self.region.middle
+        directions = self.candidate_poses(episode)[:, :3, 3] / self.candidate_radius
         in_frame = (directions @ episode.frame_to_world[:3, :3]).clip(-1, 1)
         return np.column_stack([in_frame, self.action_mask(episode)]).astype(np.float32)
+
+    def _glimpses(self, episode: Episode) -> np.ndarray:
+        """What the candidates would see of the voxels that the views so far have filled."""
+        if episode.grid is None:
+            episode.grid = VoxelGrid(GRID_SIDE)
+        for view in episode.views[episode.grid.count :]:
+            episode.grid.add(view)
+        lens = intrinsics(GLIMPSE_FOV, (GLIMPSE, GLIMPSE))
+        return episode.grid.glimpses(lens, self.candidate_poses(episode), GLIMPSE)
 
     def _candidate_gains(self, row: int) -> np.ndarray:
         episode = self.episode(row)
@@ -519,11 +541,12 @@ class NBV:
     def candidate_poses(self, episode: Episode) -> np.ndarray:
         """(64, 4, 4) float32 cam_to_world of the candidates, world frame."""
         turn = np.eye(4) if self.frame == "world" else turn_about_y(_azimuth(episode.views[0].cam_to_world))
-        return (turn @ self.region.fibonacci_poses(CANDIDATES)).astype(np.float32)
+        directions = fibonacci_directions(CANDIDATES, self.region.max_elevation)
+        return (turn @ facing_origin(directions * self.candidate_radius)).astype(np.float32)
 
     def action_mask(self, episode: Episode) -> np.ndarray:
         """(64,) bool: the candidates farther than 5 degrees from every view taken."""
-        candidates = self.candidate_poses(episode)[:, :3, 3] / self.region.middle
+        candidates = self.candidate_poses(episode)[:, :3, 3] / self.candidate_radius
         taken = episode.directions() @ episode.frame_to_world[:3, :3].T
         return (candidates @ taken.T).max(axis=1) < math.cos(math.radians(NEAR_CANDIDATE))
 
@@ -781,6 +804,7 @@ class NBVEnv(TaskEnv):
     | rgb | (H, W, 3) uint8 | the latest view |
     | depth | (H, W, 1) | of the latest view, metres, 0 = nothing hit |
     | candidates | (64, 4) | with Discrete actions: direction from the object's centre, in the frame's axes; 1 for those left |
+    | glimpses | (64, 5, 14, 14) uint8 | only where asked for: what each candidate would see of the voxels that the measured depth has filled so far, see ``voxels.VoxelGrid.glimpses``; 64 * 196 rays |
     | gains | (64,) | only where asked for: the true gain of each candidate, which takes 64 views; 0 when the budget is spent |
 
     The frame, ``frame=``: ``"gravity"`` (default: origin at the object's centre, Y up, first camera at azimuth
@@ -824,6 +848,7 @@ class NBVEnv(TaskEnv):
     | radius, fov | (inner, outer), metres; degrees, across the shorter side | (1.2, 2.0), 50 |
     | image_size | pixels, n or (H, W), at least 16 | None: 112, and 518 for MapAnything |
     | start, frame, anchor, action | see above | |
+    | candidate_radius | of Discrete actions, metres, within ``radius`` | None: the middle |
     | reward, invalid_penalty, stop_at | see above | "log", 0.05, None |
     | reference | "visible" (what 256 cameras of the region see), "surface" | "visible" |
     | backbone, backbone_kwargs | see ``spatial_envs.backbones`` | "auto", None |
@@ -862,7 +887,8 @@ class NBVEnv(TaskEnv):
 
 
 class NBVDiscreteEnv(NBVEnv):
-    """``NBVEnv`` with ``Discrete(64)`` actions: Fibonacci directions of the region at the middle radius.
+    """``NBVEnv`` with ``Discrete(64)`` actions: Fibonacci directions of the region, at the middle radius or
+    at ``candidate_radius``.
 
     ## Action Space
 

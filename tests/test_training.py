@@ -16,7 +16,7 @@ import torch
 import trimesh
 import yaml
 from gymnasium.vector import AutoresetMode
-from scipy.special import sph_harm_y
+from scipy.special import log_softmax, softmax, sph_harm_y
 from stable_baselines3.common.vec_env import VecMonitor
 
 import spatial_envs
@@ -25,7 +25,7 @@ from agents.attention import AttentionNBVPolicy, ViewAttention, ViewFeatures
 from agents.baselines import BASELINES
 from agents.candidates import CandidateScores, smooth
 from agents.evaluation import ForeignFeatures, Scores, choose, evaluate, interval, normalised, table
-from agents.ranking import standardised
+from agents.ranking import TEMPERATURE, listwise_loss
 from agents.runs import ALGORITHMS, falling, load, policy_type, single_env, training_envs, untrained
 from agents.sb3_vec_env import SB3VecEnv
 from agents.training import CONFIGS
@@ -446,16 +446,20 @@ def test_ranking_learns_the_order_of_the_candidates():
     assert np.mean(shares) < 0.5
 
 
-def test_gains_are_standardised_over_those_left():
+def test_the_listwise_loss_is_a_cross_entropy_over_those_left():
     rng = np.random.default_rng(0)
-    gains, left = rng.normal(2, 3, (3, 64)), rng.random((3, 64)) < 0.7
+    scores, gains = rng.normal(size=(3, 64)), rng.normal(2, 3, (3, 64))
+    left = rng.random((3, 64)) < 0.7
     left[2] = [True] + 63 * [False]
-    found = standardised(torch.as_tensor(gains), torch.as_tensor(left)).numpy()
+    expected = []
     for row in range(2):
-        some = gains[row][left[row]]
-        np.testing.assert_allclose(found[row][left[row]], (some - some.mean()) / some.std())
-    assert (found[~left] == 0).all()
-    assert (found[2] == 0).all()
+        some, said = gains[row][left[row]], scores[row][left[row]]
+        target = softmax((some - some.mean()) / some.std() / TEMPERATURE)
+        expected.append(-(target * log_softmax(said)).sum())
+    found = listwise_loss(*(torch.as_tensor(x) for x in (scores, gains, left)))
+    assert float(found) == pytest.approx(sum(expected) / 3)  # one candidate alone is no choice
+    worse = listwise_loss(*(torch.as_tensor(x) for x in (-gains, gains, left)))
+    assert worse > listwise_loss(*(torch.as_tensor(x) for x in (gains, gains, left)))
 
 
 def test_what_is_smooth_over_directions():
