@@ -1,4 +1,4 @@
-"""Several runs, one's own agent and the baselines on the same starts, in one table."""
+"""Several runs, one's own agent and the baselines on the same starts, in one table and one report."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ import gymnasium as gym
 from rich.markdown import Markdown
 
 from agents.baselines import BASELINES, baselines
-from agents.evaluation import UNTRAINED, Scores, page, play
+from agents.evaluation import UNTRAINED, Bridge, Scores, page, play
+from agents.report import report
 from agents.runs import console, load, parse_settings, single_env, untrained
+
+ELSEWHERE = ("reconstruction", "audit", "reward", "invalid_penalty", "stop_at")  # no policy sees these
+SHOWS = ("scenes", "split", "up", "num_objects", "placement", "cache_size", "cache_dir")
 
 
 @dataclass(frozen=True)
@@ -22,49 +26,45 @@ class Flags:
     """What the command line says."""
 
     run: tuple[Path, ...] = ()
-    """Run folders; those of one algorithm and one set of scenes, its seeds, become one row."""
+    """Run folders; those of one algorithm, one backbone and one set of scenes, its seeds, become one row."""
     agent: str | None = None
     """An agent of your own, module:Class."""
     baselines: tuple[str, ...] = ("random", "zero-action", "farthest", "farthest-inner")
     """Rows to compare with, of those in agents/baselines.py, or all; oracle, beam and set-cover are slow."""
-    env: str = "NBV-MapAnything-v0"
-    """Environment id, where no run says it."""
+    env: str | None = None
+    """Environment id; by default the first run's, or NBV-MapAnything-v0. Runs that were trained in another
+    act in it by the poses they choose."""
     scenes: str | None = None
     """Other scenes than the run's."""
     split: str = "test"
     """train, validation, test or test_category."""
     episodes: int = 64
     """Starts; start k is object k modulo the number of objects, with its own seed."""
+    budgets: tuple[int, ...] = ()
+    """Smaller budgets, in views, to have a table for: the same episodes, stopped there."""
     set: tuple[str, ...] = ()
     """Any other argument of the environment, as name=value."""
     out: Path | None = None
-    """A file for the table, markdown."""
+    """A folder for the report (tables, report.html, curves, every score), or a file .md for the tables."""
 
 
 def compare(flags: Flags) -> dict[str, Scores]:
-    """Play, print the table, and return the scores by policy."""
-    if not flags.run and flags.agent is None:
-        raise ValueError("run: got none, and no agent; expected --run <folder> or --agent module:Class")
+    """Play, print the tables, and return the scores by policy."""
+    if not flags.run and flags.agent is None and flags.baselines == Flags.baselines:
+        raise ValueError(
+            "run: got none, and no agent; expected --run <folder>, --agent module:Class or --baselines"
+        )
     if len({folder.resolve() for folder in flags.run}) < len(flags.run):
         raise ValueError("run: got a folder twice; expected different runs")
     runs = [load(folder) for folder in flags.run]
-    nothing: dict[str, Any] = {"env": flags.env, "scenes": "procedural", "env_kwargs": {}}
-    run = runs[0][0] if runs else nothing
     trained_on = {own["scenes"] for own, _ in runs}
     if flags.scenes is None and len(trained_on) > 1:
         raise ValueError(f"scenes: got none, and runs on {sorted(trained_on)}; expected --scenes")
-    alike: dict[tuple, dict[str, Any]] = {}
-    for own, _ in runs:
-        first = alike.setdefault((own["algo"], own["scenes"]), own)
-        if any(own[key] != first[key] for key in ("hyperparameters", "timesteps", "num_envs")):
-            raise ValueError(
-                "run: runs of one row must differ in their seed alone; compare them one at a time"
-            )
-        if own["env"] != run["env"] or _task(own) != _task(run):
-            raise ValueError("run: the runs differ in more than their scenes; compare them one at a time")
-    changes: dict[str, Any] = {"num_objects": None, "split": flags.split}
-    changes["scenes"] = run["scenes"] if flags.scenes is None else flags.scenes
-    env = single_env(run, **{**changes, **parse_settings(flags.set)})
+    played = _played(flags, [own for own, _ in runs])
+    env = single_env(played)
+    least, most = env.task.initial_views + 1, env.task.views - 1
+    if not all(least <= budget <= most for budget in flags.budgets):
+        raise ValueError(f"budgets: got {list(flags.budgets)}; expected some of {least} to {most}")
 
     rows: dict[str, list[Any]] = {}
     offered = baselines(env)
@@ -73,44 +73,91 @@ def compare(flags: Flags) -> dict[str, Scores]:
             raise ValueError(f"baselines: got {name!r}; expected some of {', '.join(BASELINES)}, or all")
         if name in offered:
             rows[name] = [offered[name]]
-    learned = []
-    for own, model in runs:
-        name = _name(own, trained_on)
-        learned.append(name)
-        rows.setdefault(name + UNTRAINED, []).append(untrained(own, _spaces(env)))
-        rows.setdefault(name, []).append(model)
+    names = _names([own for own, _ in runs])
+    for name, (own, model) in zip(names, runs, strict=True):
+        home = _home(own, played)
+        for row, policy in ((name + UNTRAINED, untrained(own, _spaces(home or env))), (name, model)):
+            rows.setdefault(row, []).append(policy if home is None else Bridge(policy, home, env))
     if flags.agent is not None:
         rows[flags.agent] = [_agent(flags.agent)(env)]
-    learned = list(dict.fromkeys(learned))
-    results = play(env, rows, learned, flags.episodes)
-    seen_by: list[str] = []
-    if env.task.objects.leaky or flags.split == "train":
-        shown = _place(changes["scenes"])
-        seen_by = list(
-            dict.fromkeys(_name(own, trained_on) for own, _ in runs if _place(own["scenes"]) == shown)
-        )
-    text = page(env, results, [n for n in ("zero-action", "farthest-inner") if n in rows], seen_by)
+    results = play(env, rows, list(dict.fromkeys(names)), flags.episodes)
+    shown = [name for name, (own, _) in zip(names, runs, strict=True) if _place(own) == _place(played)]
+    seen_by = dict.fromkeys(shown) if env.task.objects.leaky or flags.split == "train" else []
+    against = [name for name in ("farthest", "farthest-inner") if name in rows]
+    text = page(env, results, against, list(seen_by), flags.budgets)
     console.print(Markdown(text))
     if flags.out is not None:
-        flags.out.parent.mkdir(parents=True, exist_ok=True)
-        command = shlex.join(["python", *sys.argv])
-        flags.out.write_text(f"`{command}`\n\n{text}")
+        command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+        text = f"`{command}`\n\n{text}"
+        if flags.out.suffix == ".md":
+            flags.out.parent.mkdir(parents=True, exist_ok=True)
+            flags.out.write_text(text)
+        else:
+            report(flags.out, text, env, rows, results)
     return results
 
 
-def _name(run: dict[str, Any], trained_on: set[str]) -> str:
-    return run["algo"] if len(trained_on) == 1 else f"{run['algo']} trained on {Path(run['scenes']).name}"
+def _played(flags: Flags, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The environment that all play: id and arguments."""
+    nothing: dict[str, Any] = {"env": flags.env or "NBV-MapAnything-v0", "env_kwargs": {}}
+    first = runs[0] if runs else nothing
+    env_id = flags.env or first["env"]
+    kwargs = dict(first["env_kwargs"])
+    if env_id != first["env"]:  # what the run is shown there means nothing here
+        kwargs = {name: value for name, value in kwargs.items() if name not in ("observations", "action")}
+    kwargs |= {"num_objects": None, "split": flags.split}
+    if flags.scenes is not None or not runs:
+        kwargs["scenes"] = flags.scenes or "procedural"
+    kwargs |= parse_settings(flags.set)
+    measured = kwargs.get("reconstruction") == "depth" or kwargs.get("backbone", "auto") is None
+    kwargs.setdefault("audit", not measured)
+    return {"env": env_id, "env_kwargs": kwargs}
 
 
-def _place(scenes: str) -> str:
-    """Scenes as comparable, however their path was written."""
+def _home(own: dict[str, Any], played: dict[str, Any]):
+    """The run's own environment on the objects played, or None where that is the one played."""
+    theirs, ours = own["env_kwargs"], played["env_kwargs"]
+    seen = {name for name in (*theirs, *ours) if name not in (*ELSEWHERE, *SHOWS)}
+    if own["env"] == played["env"] and all(theirs.get(name) == ours.get(name) for name in seen):
+        return None
+    shown = {name: ours.get(name, theirs.get(name)) for name in SHOWS if name in ours or name in theirs}
+    return single_env(own, **shown)
+
+
+def _names(runs: list[dict[str, Any]]) -> list[str]:
+    """A row for each run: its algorithm, and what else tells it from the others but for its seed."""
+    told = [(run["resolved_backbone"], run["scenes"], run["env"]) for run in runs]
+    names = []
+    for run, (backbone, scenes, env) in zip(runs, told, strict=True):
+        name = run["algo"]
+        if len({each[0] for each in told}) > 1:
+            name += f" with {backbone}"
+        if len({each[2] for each in told}) > 1:
+            name += f" in {env}"
+        names.append(
+            name if len({each[1] for each in told}) == 1 else f"{name} trained on {Path(scenes).name}"
+        )
+    for name in names:
+        first, *others = [run for run, other in zip(runs, names, strict=True) if other == name]
+        same = ("hyperparameters", "timesteps", "num_envs")
+        if any(other[key] != first[key] for other in others for key in same):
+            raise ValueError(
+                "run: runs of one row must differ in their seed alone; compare them one at a time"
+            )
+        if any(_task(other) != _task(first) for other in others):
+            raise ValueError("run: the runs differ in more than their scenes; compare them one at a time")
+    return names
+
+
+def _place(run: dict[str, Any]) -> str:
+    """A run's scenes as comparable, however their path was written."""
+    scenes = run["env_kwargs"].get("scenes", "procedural")
     return scenes if scenes == "procedural" else str(Path(scenes).resolve())
 
 
 def _task(run: dict[str, Any]) -> dict[str, Any]:
     """The environment's arguments, but for those that say which objects it shows."""
-    which = ("scenes", "split", "up", "num_objects", "cache_size", "cache_dir")
-    return {name: value for name, value in run["env_kwargs"].items() if name not in which}
+    return {name: value for name, value in run["env_kwargs"].items() if name not in SHOWS}
 
 
 def _agent(name: str) -> type:

@@ -10,7 +10,7 @@ import copy
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 from operator import add
 
@@ -28,21 +28,33 @@ LEAST_ROOM = 0.05  # between the oracle's gain and the random one's, for a norma
 UNTRAINED, FOREIGN = ", untrained", ", another object's features"  # rows beside a learned one
 FORMULAS = (
     "Gain: log C0 - log C1 from the first view to the budget, C = accuracy + completeness (m, sum of mean "
-    "distances). Coverage: share of the reference within 2 % of the diameter; AUC: its mean over the views. "
+    "distances), of the measured depth's points where the table has a second gain: the reconstruction's own. "
+    "Coverage: share of the reference within 2 % of the diameter; AUC: its mean over the views. "
     "Normalised: (policy - random) / (oracle - random) of the gains of each object, interquartile mean over "
     "objects. Differences are paired, with 95 % bootstrap intervals over seeds, objects, then starts."
 )
+CURVES = ("gains", "whole", "coverage", "chamfer")
+LATE = 10  # views: from this budget on, a table says how many were needed
+ENOUGH = 0.95  # of the oracle's coverage at the end
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a policy scored: log-Chamfer gain, final coverage, mean of the coverage over the views from the
-    first to the budget (the area under its curve), final Chamfer (m) and views, each (seeds, starts), a row
-    for each seed that the policy was trained with; objects (starts,), their indices."""
+    """What a policy scored, a row for each seed that it was trained with.
 
-    gain: np.ndarray
+    Curves (seeds, starts, views) have a value after each view, from the last initial one to the budget:
+
+    gains     log-Chamfer gain over the initial view(s); of the measured depth, where the environment audits
+    whole     the same of the environment's own reconstruction
+    coverage  share of the reference
+    chamfer   Chamfer distance, metres
+
+    and views (seeds, starts) is how many were taken, objects (starts,) are the indices of the objects.
+    """
+
+    gains: np.ndarray
+    whole: np.ndarray
     coverage: np.ndarray
-    auc: np.ndarray
     chamfer: np.ndarray
     views: np.ndarray
     objects: np.ndarray
@@ -51,27 +63,51 @@ class Scores:
         """Both, as seeds of one policy on the same starts."""
         names = [field.name for field in fields(self) if field.name != "objects"]
         both = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names}
-        return Scores(**both, objects=self.objects)
+        return replace(self, **both)
+
+    @property
+    def gain(self) -> np.ndarray:
+        """(seeds, starts): at the budget."""
+        return self.gains[..., -1]
+
+    @property
+    def auc(self) -> np.ndarray:
+        """(seeds, starts): mean of the coverage over the views, the area under its curve."""
+        return self.coverage.mean(axis=-1)
+
+    def needed(self, coverage: np.ndarray, initial: int) -> np.ndarray:
+        """(seeds, starts): after how many views, ``initial`` at first, a coverage (starts,) was reached; one
+        more than the budget where it was not."""
+        reached = self.coverage >= coverage[:, None]
+        return initial + np.where(reached.any(axis=-1), reached.argmax(axis=-1), reached.shape[-1])
+
+    def until(self, budget: int, initial: int = 1) -> Scores:
+        """The same episodes, stopped at a smaller budget."""
+        stopped = {name: getattr(self, name)[..., : budget + 1 - initial] for name in CURVES}
+        return replace(self, **stopped, views=np.minimum(self.views, budget))
 
 
 def evaluate(env: NBVEnv, policy, starts: int, name: str = "", progress: bool = True) -> Scores:
     """Let ``policy`` (with SB3's ``predict``) play the starts in a single environment."""
     rows = []
+    judged = "unproject_" if env.task.audit else ""
     for start in tqdm(range(starts), desc=name, leave=False, disable=not progress):
-        observation, info = _begin(env, start)
-        first, over, memory = info["chamfer"], False, None
-        covered = [info["coverage"]]
+        observation, info = begin(env, start)
+        path, over, memory = [info], False, None
         while not over:
             action, memory = choose(policy, env, observation, memory)
             observation, _, terminated, truncated, info = env.step(action)
-            covered.append(info["coverage"])
+            path.append(info)
             over = terminated or truncated
-        covered += covered[-1:] * (env.task.views - int(info["views"]))  # an episode that stopped early
-        index = env.task.objects.index(info["object"])
-        won = math.log(first / info["chamfer"])
-        rows.append((won, covered[-1], np.mean(covered), info["chamfer"], info["views"], index))
-    gain, coverage, auc, chamfer, views, objects = np.array(rows).T[:, None]
-    return Scores(gain, coverage, auc, chamfer, views, objects[0].astype(np.int64))
+        path += path[-1:] * (env.task.views - int(info["views"]))  # an episode that stopped early
+        own, chamfer, covered = (
+            np.array([seen[key] for seen in path])
+            for key in ("chamfer", judged + "chamfer", judged + "coverage")
+        )
+        gains, whole = (np.log(figures[0] / figures) for figures in (chamfer, own))
+        rows.append((gains, whole, covered, chamfer, info["views"], env.task.objects.index(info["object"])))
+    gains, whole, covered, chamfer, views, objects = (np.array(each) for each in zip(*rows, strict=True))
+    return Scores(gains[None], whole[None], covered[None], chamfer[None], views[None], objects)
 
 
 def choose(policy, env, observation, memory=None):
@@ -85,7 +121,7 @@ def choose(policy, env, observation, memory=None):
     return policy.predict(observation, deterministic=True, **extra)
 
 
-def _begin(env: NBVEnv, start: int):
+def begin(env: NBVEnv, start: int):
     """Reset to a start; a broken mesh is passed over, with a warning, for the next one that is whole."""
     count = len(env.task.objects)
     for shift in range(count):
@@ -94,6 +130,33 @@ def _begin(env: NBVEnv, start: int):
         except MeshError as error:
             warnings.warn(f"evaluation passes over a broken mesh: {error}", stacklevel=2)
     raise ValueError(f"scenes: all {count} files of {env.task.objects.label} are broken")
+
+
+class Bridge:
+    """A run's model in another environment than its own: it is shown what its own would show of the same
+    views, and takes the pose that it would take there, or the nearest that the actions reach here.
+
+    own   the run's environment, on the same objects, with at least the same budget
+    env   the one that is played
+    """
+
+    def __init__(self, policy, own: NBVEnv, env: NBVEnv) -> None:
+        if own.task.views < env.task.views:
+            raise ValueError(
+                f"run: got one trained for {own.task.views} views; expected a budget of at most that, not "
+                f"{env.task.views}"
+            )
+        self.policy, self.own, self.env, self.memory = policy, own, env, None
+
+    def predict(self, observation, **keywords):
+        """The action here for what the policy decides there."""
+        state = self.env.get_state()
+        if len(state["task"]["views"].depth) == self.env.task.initial_views:
+            self.memory = None
+        self.own.set_state(state)
+        action, self.memory = choose(self.policy, self.own, self.own.task.observe(0), self.memory)
+        pose = self.own.poses_from_actions(np.asarray(action)[None])[0]
+        return self.env.action_from_pose(pose), None
 
 
 class ForeignFeatures:
@@ -174,22 +237,29 @@ def table(results: dict[str, Scores], against: Sequence[str]) -> str:
     itself."""
     twins = [name for name in (UNTRAINED, FOREIGN) if any(row.endswith(name) for row in results)]
     titles = {UNTRAINED: "minus untrained", FOREIGN: "minus own features"}
-    head = ["policy", "log-Chamfer gain", "coverage", "coverage AUC", "Chamfer (cm)", "views"]
+    audited = not all(np.allclose(scores.whole, scores.gains) for scores in results.values())
+    head = ["policy", "log-Chamfer gain", *(["its own gain"] if audited else [])]
+    head += ["coverage", "coverage AUC", "Chamfer (cm)", "views"]
     random, oracle = results.get("random"), results.get("oracle")
     if random is not None and oracle is not None:
         head.append("normalised")
+    longest = max(int(scores.views.max()) for scores in results.values())
+    late = oracle is not None and longest >= LATE
+    if late:
+        head.append(f"views to {ENOUGH:.0%} of the oracle's coverage")
     head += [*(f"minus {name}" for name in against), *(titles[name] for name in twins)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, scores in results.items():
         others = [*against]
         others += [name + twin if twin == UNTRAINED else name.removesuffix(twin) for twin in twins]
-        columns = (scores.gain, scores.coverage, scores.auc, scores.chamfer, scores.views)
-        gain, coverage, auc, chamfer, views = (by_object(column, scores.objects) for column in columns)
+        columns = (*(getattr(scores, name)[..., -1] for name in CURVES), scores.auc, scores.views)
+        gain, whole, coverage, chamfer, auc, views = (by_object(x, scores.objects) for x in columns)
         seeds = [by_object(row[None], scores.objects) for row in scores.gain]
         spread = f" ({min(seeds):.3f} to {max(seeds):.3f})" if len(seeds) > 1 else ""
         cells = [
             name,
             f"{gain:.3f}{spread}",
+            *([f"{whole:.3f}"] if audited else []),
             f"{coverage:.1%}",
             f"{auc:.1%}",
             f"{100 * chamfer:.2f}",
@@ -199,6 +269,10 @@ def table(results: dict[str, Scores], against: Sequence[str]) -> str:
             mean, low, high, left_out = normalised(scores, random, oracle)
             without = f", {left_out} left out" if left_out else ""
             cells.append(f"{mean:.2f} [{low:.2f}, {high:.2f}]{without}")
+        if late and oracle is not None:
+            enough = ENOUGH * oracle.coverage[..., -1].mean(axis=0)
+            needed = scores.needed(enough, longest + 1 - scores.coverage.shape[-1])
+            cells.append(f"{by_object(needed, scores.objects):.1f}")
         cells += ["" if other == name else _difference(scores, results.get(other)) for other in others]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -219,19 +293,35 @@ def play(env: NBVEnv, rows: dict[str, list], learned: Sequence[str], starts: int
     The rows ``learned`` are played once more with another object's features in place of their own, where
     the observation has features and the set a second object.
     """
-    if "features" in env.observation_space.spaces and len(env.task.objects) > 1:  # type: ignore[attr-defined]
-        rows = rows | {
-            name + FOREIGN: [ForeignFeatures(policy, env) for policy in rows[name]] for name in learned
-        }
+    if len(env.task.objects) > 1:
+        foreign = {name: [_with_foreign_features(policy, env) for policy in rows[name]] for name in learned}
+        rows = rows | {name + FOREIGN: found for name, found in foreign.items() if None not in found}
     return {
         name: reduce(add, (evaluate(env, policy, starts, name) for policy in policies))
         for name, policies in rows.items()
     }
 
 
-def page(env: NBVEnv, results: dict[str, Scores], against: Sequence[str], seen_by: Sequence[str] = ()) -> str:
-    """The table with all that it takes to read it, markdown. ``seen_by`` are the rows whose training objects
-    these are."""
+def _with_foreign_features(policy, env: NBVEnv):
+    """The policy as it would play with those, or None where it has no features."""
+    own = policy.own if isinstance(policy, Bridge) else env
+    if "features" not in own.observation_space.spaces:  # type: ignore[attr-defined]
+        return None
+    if isinstance(policy, Bridge):
+        return Bridge(ForeignFeatures(policy.policy, own), own, env)
+    return ForeignFeatures(policy, env)
+
+
+def page(
+    env: NBVEnv,
+    results: dict[str, Scores],
+    against: Sequence[str],
+    seen_by: Sequence[str] = (),
+    budgets: Sequence[int] = (),
+) -> str:
+    """The tables with all that it takes to read them, markdown. ``seen_by`` are the rows whose training
+    objects these are; ``budgets`` are smaller than the environment's: where the episodes are stopped, for a
+    table each."""
     task, any_scores = env.task, next(iter(results.values()))
     objects = np.unique(any_scores.objects)
     floor = np.mean([task.floor(int(index)) for index in objects])
@@ -240,9 +330,12 @@ def page(env: NBVEnv, results: dict[str, Scores], against: Sequence[str], seen_b
     )
     seeds = max(len(scores.gain) for scores in results.values())
     spread = f"; {seeds} seeds, their least and largest mean in parentheses" if seeds > 1 else ""
-    scores = table(results, against)
-    return (
+    text = (
         f"**{task.objects.label}, {novelty}**: {any_scores.gain.shape[1]} paired starts on {len(objects)} "
-        f"objects, budget {task.views}, backbone {task.backbone_name}{spread}\n\n{scores}\n\n"
-        f"{FORMULAS} The floor, what perfect and complete points score: {100 * floor:.2f} cm.\n"
+        f"objects, budget {task.views}, backbone {task.backbone_name}, reconstruction by "
+        f"{task.reconstruction}{spread}\n\n{table(results, against)}\n\n"
     )
+    for budget in budgets:
+        stopped = {name: scores.until(budget, task.initial_views) for name, scores in results.items()}
+        text += f"The same episodes, stopped at {budget} views:\n\n{table(stopped, against)}\n\n"
+    return f"{text}{FORMULAS} The floor, what perfect and complete points score: {100 * floor:.2f} cm.\n"

@@ -195,7 +195,7 @@ class Keeper(BaseCallback):
             over,
             low,
             high,
-            scores.coverage.mean(),
+            scores.coverage[..., -1].mean(),
             backbone,
         ]
         with (self.folder / "evaluations.csv").open("a", newline="") as file:
@@ -203,7 +203,7 @@ class Keeper(BaseCallback):
         if name == "agent":
             self.logger.record("validation/log_chamfer_gain", scores.gain.mean())
             self.logger.record("validation/over_farthest", over)
-            self.logger.record("validation/coverage", scores.coverage.mean())
+            self.logger.record("validation/coverage", scores.coverage[..., -1].mean())
 
 
 def final_tables(run: dict[str, Any], model: BaseAlgorithm) -> str:

@@ -190,6 +190,7 @@ class NBV:
         split: str = "train",
         up: str = "auto",
         num_objects: int | None = None,
+        placement: float = 0.0,
         views: int = 5,
         initial_views: int = 1,
         radius: tuple[float, float] = (1.2, 2.0),
@@ -225,6 +226,7 @@ class NBV:
         check_range("views", views, 2, CANDIDATES if action == "candidates" else 100, int)
         check_range("initial_views", initial_views, 1, views - 1, int)
         check_range("fov", fov, 10, 120)
+        check_range("placement", placement, 0, 0.4)
         check_range("invalid_penalty", invalid_penalty, 0, 1e6)
         check_range("cache_size", cache_size, 1, math.inf, int)
         if stop_at is not None:
@@ -270,6 +272,7 @@ class NBV:
         self.fov, self.views, self.initial_views = fov, int(views), int(initial_views)
         self.start, self.frame, self.anchor, self.action = start, frame, anchor, action
         self.reward, self.invalid_penalty, self.stop_at = reward, invalid_penalty, stop_at
+        self.placement = placement
         self.reference, self.reconstruction, self.pooling = reference, reconstruction, pooling
         self.audit = check_flag("audit", audit)
         self.cache_size = cache_size
@@ -576,7 +579,7 @@ class NBV:
         if index in self.cache:
             self.cache.move_to_end(index)
         else:
-            mesh = self.objects.load(index)
+            mesh = _displaced(self.objects.load(index), self.placement, index)
             reference = build_reference(
                 mesh, self.region, self.fov, self.image_size, self.reference, self.cache_dir
             )
@@ -754,6 +757,16 @@ class NBV:
         return poses.astype(np.float32)
 
 
+def _displaced(mesh: Mesh, distance: float, index: int) -> Mesh:
+    """The object, of radius 0.5 m, smaller by ``distance`` and put that far off the centre, in a direction
+    drawn from its index."""
+    if not distance:
+        return mesh
+    aside = np.random.default_rng(index).normal(size=3)
+    scale, aside = 1 - distance / 0.5, distance * aside / np.linalg.norm(aside)
+    return replace(mesh, vertices=(scale * mesh.vertices + aside).astype(np.float32))
+
+
 def _azimuth(cam_to_world: np.ndarray) -> float:
     """Of a camera's centre about +Y, radians, 0 along +Z."""
     return math.atan2(cam_to_world[0, 3], cam_to_world[2, 3])
@@ -843,6 +856,7 @@ class NBVEnv(TaskEnv):
     | scenes | "procedural", a mesh file, a folder, a scene-set YAML | "procedural" |
     | split | "train", "validation", "test", "test_category" | "train" |
     | up | "auto", "y", "z": the up axis of mesh files | "auto" |
+    | placement | metres: objects are smaller by that and as far off the centre that cameras look at, up to 0.4 | 0 |
     | num_objects | only the first so many objects of the split | None, all |
     | views, initial_views | the budget in all, 2 to 100; those given at the start | 5, 1 |
     | radius, fov | (inner, outer), metres; degrees, across the shorter side | (1.2, 2.0), 50 |

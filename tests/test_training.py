@@ -24,7 +24,7 @@ from agents import training
 from agents.attention import AttentionNBVPolicy, ViewAttention, ViewFeatures
 from agents.baselines import BASELINES
 from agents.candidates import CandidateScores, smooth
-from agents.evaluation import ForeignFeatures, Scores, choose, evaluate, interval, normalised, table
+from agents.evaluation import Bridge, ForeignFeatures, Scores, choose, evaluate, interval, normalised, table
 from agents.ranking import TEMPERATURE, listwise_loss
 from agents.runs import ALGORITHMS, falling, load, policy_type, single_env, training_envs, untrained
 from agents.sb3_vec_env import SB3VecEnv
@@ -664,7 +664,7 @@ def test_intervals_cover_the_mean(monkeypatch):
 def test_the_table_pairs_seeds_twins_and_baselines():
     def scores(*seeds):
         gain = np.array(seeds, float)
-        return Scores(gain, gain, gain, gain, gain, np.arange(gain.shape[1]) % 2)
+        return Scores(*4 * [gain[..., None]], gain, np.arange(gain.shape[1]) % 2)
 
     results = {
         "base": scores([1, 2]), "agent, untrained": scores([1, 2]), "agent": scores([2, 3]) + scores([4, 5]),
@@ -679,6 +679,69 @@ def test_the_table_pairs_seeds_twins_and_baselines():
     assert "| +2.000 [+2.000, +2.000] |" in fewer  # paired by start where there are not as many seeds
 
 
+def test_a_smaller_budget_is_the_same_episodes_stopped(env):
+    """What a policy scores at 3 of 4 views is what it scores in an environment of 3."""
+    long, short = (
+        NBVEnv(**{**SETTINGS, "num_objects": 3, "views": views, "backbone": None}) for views in (4, 3)
+    )
+    whole = evaluate(long, BASELINES["farthest"](long), 4, progress=False)
+    stopped, expected = whole.until(3), evaluate(short, BASELINES["farthest"](short), 4, progress=False)
+    for name in ("gains", "whole", "coverage", "chamfer", "views"):
+        np.testing.assert_allclose(getattr(stopped, name), getattr(expected, name))
+    np.testing.assert_allclose(whole.auc, whole.coverage.mean(axis=-1))
+    enough = whole.coverage[0, :, 1]
+    np.testing.assert_array_equal(whole.needed(enough, 1), [[2, 2, 2, 2]])
+    np.testing.assert_array_equal(whole.needed(enough + 1, 1), [[5, 5, 5, 5]])  # never
+
+
+def test_audited_gains_are_those_of_the_measured_depth():
+    env = NBVEnv(num_objects=2, image_size=56, views=3, audit=True, observations=["poses"])
+    scores = evaluate(env, BASELINES["farthest"](env), 2, progress=False)
+    depth = NBVEnv(num_objects=2, image_size=56, views=3, backbone=None, observations=["poses"])
+    expected = evaluate(depth, BASELINES["farthest"](depth), 2, progress=False)
+    np.testing.assert_allclose(scores.gains, expected.gains)
+    assert np.abs(scores.whole - scores.gains)[..., -1].min() > 1e-4
+    assert "| its own gain |" in table({"farthest": scores}, [])
+
+
+def test_a_bridge_takes_the_poses_that_the_run_would_take():
+    """A policy of the discrete environment in the continuous one sees and does what it would there."""
+    own = NBVDiscreteEnv(num_objects=2, image_size=56, views=4, backbone="unproject", candidate_radius=1.3)
+    env = NBVEnv(num_objects=2, image_size=56, views=3, backbone=None)
+    asked = []
+
+    class Policy:
+        def predict(self, observation, **_):
+            asked.append(observation)
+            return np.int64(10 * len(asked)), None
+
+    bridge = Bridge(Policy(), own, env)
+    observation, _ = env.reset(seed=3)
+    for n in range(2):
+        action, _ = bridge.predict(observation)
+        observation, *_ = env.step(action)
+        expected = own.task.candidate_poses(own.task.episode(0))[10 * (n + 1)]
+        np.testing.assert_allclose(env.task.episode(0).views[-1].cam_to_world, expected, atol=1e-4)
+        assert asked[n].keys() == own.observation_space.spaces.keys()
+        assert asked[n]["view_mask"].sum() == n + 1
+    with pytest.raises(ValueError, match="trained for 3 views; expected a budget of at most that, not 5"):
+        Bridge(Policy(), env, NBVEnv(num_objects=2, image_size=56, backbone=None))
+
+
+def test_off_centre_objects_are_smaller_and_stay_in_reach():
+    env = NBVEnv(num_objects=1, image_size=56, backbone=None, placement=0.2)
+    env.reset(seed=0)
+    centred = NBVEnv(num_objects=1, image_size=56, backbone=None)
+    centred.reset(seed=0)
+    there, here = (e.task.episode(0).mesh.vertices for e in (env, centred))
+    offset = there - 0.6 * here
+    np.testing.assert_allclose(offset, np.broadcast_to(offset[0], offset.shape), atol=1e-6)
+    assert np.linalg.norm(offset[0]) == pytest.approx(0.2, abs=1e-6)
+    assert np.linalg.norm(there, axis=1).max() <= 0.5
+    with pytest.raises(ValueError, match=r"placement: got 0\.5"):
+        NBVEnv(placement=0.5)
+
+
 def test_normalised_scores_lie_between_random_and_oracle(monkeypatch):
     """Worked out by hand: objects 0 to 3 with ratios .2, .4, .6 and 3, and one without room."""
     monkeypatch.setattr("agents.evaluation.RESAMPLES", 400)
@@ -686,7 +749,7 @@ def test_normalised_scores_lie_between_random_and_oracle(monkeypatch):
 
     def scores(*by_object):
         gain = np.repeat(np.array(by_object, float), 2)[None] + np.tile([-0.1, 0.1], 5)
-        return Scores(gain, gain, gain, gain, gain, objects)
+        return Scores(*4 * [gain[..., None]], gain, objects)
 
     random, oracle = scores(0, 0, 0, 0, 1), scores(1, 2, 1, 1, 1.04)
     mean, low, high, left_out = normalised(scores(0.2, 0.8, 0.6, 3, 9), random, oracle)
