@@ -1,6 +1,6 @@
 """The examples learn: what a policy gains without exploration, before and after a short training.
 
-The margin asked for is about half of the smallest difference among the seeds that were tried.
+The margin asked for is about half of the smallest rise that seeds 0 to 3 (CleanRL: to 4) gave.
 """
 
 import importlib

@@ -7,7 +7,7 @@ to go round the object. Needs pip install "spatial-envs[rllib]".
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.connectors.env_to_module import FlattenObservations
 
-NUM_STEPS = 512  # between two updates
+NUM_STEPS = 256  # between two updates
 
 
 def main(steps: int = 4096, seed: int = 0) -> tuple[float, float]:
@@ -28,7 +28,7 @@ def main(steps: int = 4096, seed: int = 0) -> tuple[float, float]:
         .learners(num_learners=0)
         .training(
             train_batch_size_per_learner=NUM_STEPS, minibatch_size=64, num_epochs=8, lr=2e-3, gamma=0.5,
-            lambda_=0.9, vf_loss_coeff=1.0,
+            lambda_=0.9, vf_loss_coeff=1.0, use_kl_loss=False,
         )
         .evaluation(
             evaluation_interval=steps // NUM_STEPS, evaluation_duration=32,
