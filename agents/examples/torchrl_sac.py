@@ -50,8 +50,9 @@ def main(steps: int = 2048, seed: int = 0) -> tuple[float, float]:
     before = evaluate(env, actor)
     env.set_seed(seed)
     collector = Collector(
-        env, actor, frames_per_batch=NUM_ENVS * NUM_STEPS, total_frames=steps, init_random_frames=RANDOM_STEPS
-    )
+        env, actor, frames_per_batch=NUM_ENVS * NUM_STEPS, total_frames=steps,
+        init_random_frames=RANDOM_STEPS, auto_register_policy_transforms=False,
+    )  # fmt: skip
     for collected in collector:
         replay.extend(collected.reshape(-1))
         for _ in range(collected.numel()):
