@@ -10,7 +10,7 @@ from ray.rllib.connectors.env_to_module import FlattenObservations
 NUM_STEPS = 256  # between two updates
 
 
-def main(steps: int = 4096, seed: int = 0) -> tuple[float, float]:
+def main(steps: int = 2048, seed: int = 0) -> tuple[float, float]:
     """Train, and return the mean return of 32 episodes without exploration before and after."""
     task = {
         "backbone": "unproject", "observations": ["features", "poses"], "anchor": "first_view",
