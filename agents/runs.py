@@ -10,7 +10,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch
 import yaml
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
@@ -27,6 +26,7 @@ import spatial_envs
 from agents.attention import ViewFeatures
 from agents.differentiable import Differentiable
 from agents.joined_replay import JoinedReplayBuffer
+from agents.policies import by_dimension
 from agents.ranking import Ranking
 from agents.sb3_vec_env import SB3VecEnv
 from spatial_envs.arguments import check_choice
@@ -146,10 +146,8 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
     for name in SCHEDULED:
         if str(value := hyperparameters.get(name, "")).startswith("lin_"):
             hyperparameters[name] = falling(name, value)
-    spread = policy_kwargs.get("log_std_init")
-    if isinstance(spread, list):  # by dimension of the action; the last one serves for all that follow
-        dims = envs.action_space.shape[0]
-        policy_kwargs["log_std_init"] = torch.tensor((spread + dims * spread[-1:])[:dims])
+    if "log_std_init" in policy_kwargs:
+        policy_kwargs["log_std_init"] = by_dimension(policy_kwargs["log_std_init"], envs.action_space)
     if issubclass(ALGORITHMS[run["algo"]], OffPolicyAlgorithm):
         hyperparameters["buffer_size"] = _buffer_size(hyperparameters.get("buffer_size", 1_000_000), envs)
         if run["algo"] == "crossq":

@@ -9,6 +9,8 @@ ray = pytest.importorskip(
 from ray.rllib.algorithms.ppo import PPOConfig  # noqa: E402 (only where ray is there)
 from ray.rllib.connectors.env_to_module import FlattenObservations  # noqa: E402
 
+from agents.examples import rllib_ppo  # noqa: E402
+
 
 @pytest.fixture
 def cluster():
@@ -46,3 +48,8 @@ def test_ppo_trains_with_two_workers(cluster, mode):
     assert 0 < sampled["episode_return_mean"] < 5  # log-Chamfer gains of two views
     assert sampled["episode_len_mean"] == pytest.approx(2, abs=0.2)
     algorithm.stop()
+
+
+def test_the_example_learns(cluster):
+    before, after = rllib_ppo.main(steps=2048)
+    assert after > before + 0.3

@@ -1,0 +1,1 @@
+"""One file each: agents of other libraries, to start from."""
