@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -127,8 +128,8 @@ def _near(view, points: np.ndarray, limit: float) -> np.ndarray:
 
 
 def maximum_cover(sees: np.ndarray, count: int) -> list[int]:
-    """The ``count`` rows of sees (K, G) bool that together are True in most columns; exact, unless the
-    program takes longer than ``SECONDS``, which raises RuntimeError."""
+    """The ``count`` rows of sees (K, G) bool that together are True in most columns; exact, or, with a warning,
+    the best that was found within ``SECONDS``."""
     rows, columns = sees.shape
     # maximise the sum of y subject to y_g <= sum of the x_k that see g, and count of the x
     covers = hstack([coo_array(-sees.T.astype(float)), identity(columns)])
@@ -140,6 +141,8 @@ def maximum_cover(sees: np.ndarray, count: int) -> list[int]:
         constraints=[LinearConstraint(covers.tocsr(), -np.inf, 0), LinearConstraint(exactly, count, count)],
         options={"time_limit": SECONDS},
     )
+    if solved.x is None:
+        raise RuntimeError(f"the integer program of a set cover found nothing: {solved.message}")
     if solved.status != 0:
-        raise RuntimeError(f"the integer program of a set cover ended with: {solved.message}")
+        warnings.warn(f"a set cover may not be the largest: {solved.message}", stacklevel=2)
     return [int(k) for k in np.flatnonzero(solved.x[:rows] > 0.5)]

@@ -42,11 +42,12 @@ class Ranking(DQN):
 
 
 def listwise_loss(scores: torch.Tensor, gains: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
-    """The scalar loss of scores (B, K) for gains (B, K), over the candidates that are left (B, K) bool."""
+    """The scalar loss of scores (B, K) for gains (B, K), over the candidates that are left (B, K) bool; their
+    mean score is drawn to 0, which is what the spent ones score."""
     count = left.sum(dim=1, keepdim=True).clamp_min(1)
-    mean = torch.where(left, gains, 0.0).sum(dim=1, keepdim=True) / count
-    centred = torch.where(left, gains - mean, 0.0)
-    spread = ((centred**2).sum(dim=1, keepdim=True) / count).sqrt().clamp_min(1e-6)
+    mean_gain, mean_score = (torch.where(left, x, 0.0).sum(1, True) / count for x in (gains, scores))
+    centred = torch.where(left, gains - mean_gain, 0.0)
+    spread = (centred.square().sum(1, True) / count).sqrt().clamp_min(1e-6)
     target = torch.softmax((centred / spread / TEMPERATURE).masked_fill(~left, -torch.inf), dim=1)
     guess = torch.log_softmax(scores.masked_fill(~left, -torch.inf), dim=1).masked_fill(~left, 0.0)
-    return -(target * guess).sum(dim=1).mean()
+    return -(target * guess).sum(dim=1).mean() + mean_score.square().mean()

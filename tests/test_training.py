@@ -443,6 +443,8 @@ def test_ranking_learns_the_order_of_the_candidates():
         gains = env.evaluate(env.task.candidate_poses(env.task.episode(0)))
         action, _ = model.predict(observation, deterministic=True)
         shares.append((gains.max() - gains[action]) / (gains.max() - gains.mean()))
+        *_, info = env.step(action)
+        assert not info["invalid"], "a spent candidate"
     assert np.mean(shares) < 0.5
 
 
@@ -457,7 +459,9 @@ def test_the_listwise_loss_is_a_cross_entropy_over_those_left():
         target = softmax((some - some.mean()) / some.std() / TEMPERATURE)
         expected.append(-(target * log_softmax(said)).sum())
     found = listwise_loss(*(torch.as_tensor(x) for x in (scores, gains, left)))
-    assert float(found) == pytest.approx(sum(expected) / 3)  # one candidate alone is no choice
+    level = [scores[row][left[row]].mean() for row in range(3)]
+    # one candidate alone is no choice
+    assert float(found) == pytest.approx((sum(expected) + np.square(level).sum()) / 3)
     worse = listwise_loss(*(torch.as_tensor(x) for x in (-gains, gains, left)))
     assert worse > listwise_loss(*(torch.as_tensor(x) for x in (gains, gains, left)))
 
