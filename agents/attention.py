@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, NatureCNN
 from torch import nn
 
+from spatial_envs.actions import tangents
 from spatial_envs.arguments import check_choice
-from spatial_envs.nbv import tangents
 
 MAX_VIEWS = 100
 LEAST_IMAGE = 36  # pixels that the convolutional network needs

@@ -8,9 +8,10 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from agents.information_gain import METRICS, candidate_lens, information
+from spatial_envs.actions import farthest_direction
 from spatial_envs.arguments import check_choice
 from spatial_envs.camera import facing_origin, fibonacci_directions, unproject
-from spatial_envs.nbv import CANDIDATES, GRID_SIDE, NBVEnv, farthest_direction
+from spatial_envs.nbv import CANDIDATES, GRID_SIDE, NBVEnv
 from spatial_envs.voxels import VoxelGrid
 
 REACHABLE = 256  # candidates of continuous actions

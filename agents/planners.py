@@ -128,8 +128,8 @@ def _near(view, points: np.ndarray, limit: float) -> np.ndarray:
 
 
 def maximum_cover(sees: np.ndarray, count: int) -> list[int]:
-    """The ``count`` rows of sees (K, G) bool that together are True in most columns; exact, or, with a warning,
-    the best that was found within ``SECONDS``."""
+    """The ``count`` rows of sees (K, G) bool that together are True in most columns; exact, or, with a
+    warning, the best that was found within ``SECONDS``."""
     rows, columns = sees.shape
     # maximise the sum of y subject to y_g <= sum of the x_k that see g, and count of the x
     covers = hstack([coo_array(-sees.T.astype(float)), identity(columns)])

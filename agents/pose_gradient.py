@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
+from spatial_envs.actions import pose_from_action
 from spatial_envs.arguments import check_choice
 from spatial_envs.backbones import NetworkBackbone
 from spatial_envs.camera import inverse_pose
-from spatial_envs.nbv import NBV, Episode, pose_from_action
+from spatial_envs.nbv import NBV, Episode
 from spatial_envs.view import View, stack_views
 
 LOSSES = ("chamfer_sum", "chamfer_squared", "log")

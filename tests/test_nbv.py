@@ -10,10 +10,11 @@ import torch
 import trimesh
 from scipy.stats import kstest
 
+from spatial_envs.actions import farthest_direction, pose_from_action
 from spatial_envs.backbones import Encoding
 from spatial_envs.camera import Region
 from spatial_envs.chamfer import chamfer
-from spatial_envs.nbv import NBVDiscreteEnv, NBVEnv, NBVVectorEnv, farthest_direction, pose_from_action
+from spatial_envs.nbv import NBVDiscreteEnv, NBVEnv, NBVVectorEnv
 
 REGION = Region((1.2, 2.0))
 UP = np.array([0.0, 1.0, 0.0])
