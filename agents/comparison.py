@@ -126,17 +126,17 @@ def _home(own: dict[str, Any], played: dict[str, Any]):
 
 def _names(runs: list[dict[str, Any]]) -> list[str]:
     """A row for each run: its algorithm, and what else tells it from the others but for its seed."""
-    told = [(run["resolved_backbone"], run["scenes"], run["env"]) for run in runs]
     names = []
-    for run, (backbone, scenes, env) in zip(runs, told, strict=True):
+    for run in runs:
+        alike = [other for other in runs if other["algo"] == run["algo"]]
         name = run["algo"]
-        if len({each[0] for each in told}) > 1:
-            name += f" with {backbone}"
-        if len({each[2] for each in told}) > 1:
-            name += f" in {env}"
-        names.append(
-            name if len({each[1] for each in told}) == 1 else f"{name} trained on {Path(scenes).name}"
-        )
+        if len({other["resolved_backbone"] for other in alike}) > 1:
+            name += f" with {run['resolved_backbone']}"
+        if len({other["env"] for other in alike}) > 1:
+            name += f" in {run['env']}"
+        if len({other["scenes"] for other in alike}) > 1:
+            name += f" trained on {Path(run['scenes']).name}"
+        names.append(name)
     for name in names:
         first, *others = [run for run, other in zip(runs, names, strict=True) if other == name]
         same = ("hyperparameters", "timesteps", "num_envs")

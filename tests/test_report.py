@@ -74,15 +74,10 @@ def test_runs_of_different_kinds_play_the_same_starts(tmp_path):
     results = compare(
         Flags(run=runs, baselines=("farthest",), set=("views=3", "num_objects=2"), episodes=2, out=out)
     )
-    dqn_row, ppo_row = (
-        "dqn with unproject in NBV-MapAnything-Discrete-v0",
-        "ppo with none in NBV-MapAnything-v0",
-    )
     assert set(results) == {
-        "farthest", ppo_row, f"{ppo_row}, untrained", dqn_row, f"{dqn_row}, untrained",
-        f"{dqn_row}, another object's features",
+        "farthest", "ppo", "ppo, untrained", "dqn", "dqn, untrained", "dqn, another object's features",
     }  # fmt: skip
-    assert f"| {dqn_row} |" in out.read_text()
+    assert "| dqn |" in out.read_text()
     for scores in results.values():
         assert scores.gains.shape == (1, 2, 3)
         assert np.isfinite(scores.gains).all()
