@@ -28,7 +28,8 @@ LEAST_ROOM = 0.05  # between the oracle's gain and the random one's, for a norma
 UNTRAINED, FOREIGN = ", untrained", ", another object's features"  # rows beside a learned one
 FORMULAS = (
     "Gain: log C0 - log C1 from the first view to the budget, C = accuracy + completeness (m, sum of mean "
-    "distances), of the measured depth's points where the table has a second gain: the reconstruction's own. "
+    "distances) of the points; where a table has two, the first is by the measured depth of the views (what "
+    "their choice is worth), its own by the backbone's reconstruction. "
     "Coverage: share of the reference within 2 % of the diameter; AUC: its mean over the views. "
     "Normalised: (policy - random) / (oracle - random) of the gains of each object, interquartile mean over "
     "objects. Differences are paired, with 95 % bootstrap intervals over seeds, objects, then starts."
