@@ -64,7 +64,7 @@ def compare(flags: Flags) -> dict[str, Scores]:
             raise ValueError("run: the runs differ in more than their scenes; compare them one at a time")
     changes: dict[str, Any] = {"num_objects": None, "split": flags.split}
     changes["scenes"] = run["scenes"] if flags.scenes is None else flags.scenes
-    env = single_env(run, **{**changes, **parse_settings(flags.set)})
+    env = single_env(run, **{**changes, **parse_settings("set", flags.set)})
 
     rows: dict[str, list[Any]] = {}
     offered = baselines(env)

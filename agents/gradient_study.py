@@ -17,7 +17,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from agents.pose_gradient import LOSSES, chamfer_loss, finite_difference, pose_of, reconstruct
+from agents.pose_gradient import LOSSES, chamfer_loss, finite_difference, poses_of, reconstruct
 from spatial_envs.nbv import NBVEnv
 
 RESAMPLES = 2000
@@ -55,10 +55,10 @@ def study(flags: Flags) -> str:
         episode = task.episode(0)
         action = rng.uniform(-0.6, 0.6, 3)
         with torch.no_grad():
-            pose = pose_of(task, episode, torch.as_tensor(action)).numpy().astype(np.float32)
-        image = task.renderer.render(episode.mesh, pose[None], task.lens, task.image_size)[0]
+            pose = poses_of(task, [episode], torch.as_tensor(action)[None]).numpy().astype(np.float32)
+        image = task.renderer.render(episode.mesh, pose, task.lens, task.image_size)[0]
         free = torch.as_tensor(action).requires_grad_()
-        points = reconstruct(task, episode, pose_of(task, episode, free), image)
+        (points,) = reconstruct(task, [episode], poses_of(task, [episode], free[None]), [image])
         gradients = []
         for kind in LOSSES:
             (gradient,) = torch.autograd.grad(
