@@ -76,7 +76,7 @@ class ResearchPlanPolicy(BasePolicy):
     ) -> None:
         super().__init__(observation_space, action_space, **kwargs)
         tokens = [key for key in ("features", "poses") if key in observation_space.spaces]
-        width = sum(observation_space[key].shape[-1] for key in tokens)  # type: ignore[index]
+        width = sum(observation_space[key].shape[-1] for key in tokens)  # type: ignore[index,misc]
         self.network = AttentionNBVPolicy(width, output_mode="position_only", **(attention or {}))
         self.tokens, self.unit = tokens, unit
         self.optimizer = self.optimizer_class(
@@ -104,6 +104,7 @@ class Differentiable(BaseAlgorithm):
                    and the losses of opposite draws, each rendered anew, are compared: the gradient of the
                    blurred loss, without bias, which asks neither backbone nor renderer for gradients
     detach         pathwise: whether the view's image, rendered at the pose, is cut off; False needs PyTorch3D
+    through        pathwise: whether the gradient passes the bounds of the actions as if they did not clip
     weight         pathwise: how many times the distances from the reconstructed points count
     sigma, pairs   score: the Gaussian's standard deviation, in units of the action, and how many pairs
     max_grad_norm  the gradient is clipped to it; None leaves it as it is
@@ -118,6 +119,7 @@ class Differentiable(BaseAlgorithm):
         weight: float = 1.0,
         estimator: str = "pathwise",
         detach: bool = True,
+        through: bool = False,
         sigma: float = 0.15,
         pairs: int = 4,
         max_grad_norm: float | None = 1.0,
@@ -133,15 +135,16 @@ class Differentiable(BaseAlgorithm):
         check_range("weight", weight, 0, math.inf)
         check_range("sigma", sigma, 1e-3, 1)
         check_range("pairs", pairs, 1, 1000, int)
-        check_flag("detach", detach)
-        if estimator == "score" and (weight != 1 or not detach):
-            raise ValueError("estimator: got 'score', which takes neither a weight nor detach=False")
+        plain = check_flag("detach", detach) and not check_flag("through", through) and weight == 1
+        if estimator == "score" and not plain:
+            raise ValueError("estimator: got 'score', which takes no weight, detach=False or through=True")
         super().__init__(
             policy, env, learning_rate, policy_kwargs, tensorboard_log=tensorboard_log, verbose=verbose,
             seed=seed, device=device, support_multi_env=True, supported_action_spaces=(spaces.Box,),
         )  # fmt: skip
         self.loss, self.weight, self.max_grad_norm = loss, weight, max_grad_norm
-        self.estimator, self.detach, self.sigma, self.pairs = estimator, detach, sigma, pairs
+        self.estimator, self.detach, self.through = estimator, detach, through
+        self.sigma, self.pairs = sigma, pairs
         if _init_setup_model:
             self._setup_model()
 
@@ -199,13 +202,16 @@ class Differentiable(BaseAlgorithm):
             self.policy.optimizer.step()
         self.logger.record_mean("train/loss", value)
         self.logger.record_mean("train/gradient_norm", float(norm))
+        self.logger.record_mean("train/beyond_bounds", float((actions.abs() > 1).float().mean()))
         self.policy.set_training_mode(False)
         return actions.detach().cpu().numpy().clip(-1, 1)
 
     def _pathwise(self, task: NBV, actions: torch.Tensor) -> tuple[torch.Tensor, float]:
         """The mean loss, with its gradient to the actions (B, A), and its value."""
         episodes = [task.episode(row) for row in range(len(actions))]
-        poses = poses_of(task, episodes, actions.cpu().double().clamp(-1, 1))
+        meant = actions.cpu().double()
+        taken = meant.clamp(-1, 1)
+        poses = poses_of(task, episodes, meant + (taken - meant).detach() if self.through else taken)
         clouds = reconstruct(task, episodes, poses, detach=self.detach)
         losses = [
             chamfer_loss(points, episode.reference.points, self.loss, self.weight)

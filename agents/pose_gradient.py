@@ -76,9 +76,11 @@ def reconstruct(
 
     images: the pictures (H, W) that the new views show, whatever the poses; None: what is seen from there.
     detach: whether what is seen is cut off, so that gradients reach the poses through the backbone's geometry
-    alone; False needs a renderer with ``render_differentiable``.
+    alone; False needs a renderer with ``render_differentiable``, and images do not count.
     """
-    if images is None:
+    if not detach:
+        images = [episode.views[-1] for episode in episodes]  # to be replaced
+    elif images is None:
         there = poses.detach().cpu().numpy().astype(np.float32)
         images = [
             task.renderer.render(episode.mesh, pose[None], task.lens, task.image_size)[0]
@@ -96,21 +98,22 @@ def reconstruct(
     def placed(known: np.ndarray, values: torch.Tensor) -> torch.Tensor:
         """What is known (B, longest, ...), the new views' values (B, ...) in their places."""
         shape = (*new.shape, *[1] * (values.ndim - 1))
-        return torch.where(new.reshape(shape), values[:, None], torch.as_tensor(known).to(values))
+        return torch.where(
+            new.reshape(shape).to(values.device), values[:, None], torch.as_tensor(known).to(values)
+        )
 
     frames = torch.as_tensor(np.stack([episode.frame_to_world for episode in episodes]))
     moved = torch.linalg.inv(frames).float()[:, None] @ placed(views.cam_to_world, poses.float())
     views = replace(views, cam_to_world=moved)
     if not detach:
+        render = task.renderer.render_differentiable  # type: ignore[attr-defined]
         seen = [
-            task.renderer.render_differentiable(episode.mesh, pose, task.lens, task.image_size)  # type: ignore[attr-defined]
-            for episode, pose in zip(episodes, poses, strict=True)
+            render(e.mesh, pose, task.lens, task.image_size) for e, pose in zip(episodes, poses, strict=True)
         ]
         rgb, depth = (torch.stack(values) for values in zip(*seen, strict=True))
         views = replace(views, rgb=placed(views.rgb, 255 * rgb), depth=placed(views.depth, depth))
-    known = [
-        [*(e.per_view or [None] * n), *[None] * (longest - n)] for e, n in zip(episodes, counts, strict=True)
-    ]
+    kept = [list(episode.per_view or []) for episode in episodes]
+    known = [row + [None] * (longest - len(row)) for row in kept]
     view_mask = np.arange(longest) <= np.array(counts)[:, None]
     backbone: NetworkBackbone = task.backbone  # type: ignore[assignment]
     encoding = backbone.encode(views, view_mask, known, grad=poses.requires_grad)
@@ -122,7 +125,13 @@ def reconstruct(
 
 
 def finite_difference(
-    task: NBV, episode: Episode, action: np.ndarray, step: float, image: View | None, kinds: Sequence[str]
+    task: NBV,
+    episode: Episode,
+    action: np.ndarray,
+    step: float,
+    image: View | None,
+    kinds: Sequence[str],
+    weight: float = 1.0,
 ) -> np.ndarray:
     """(kinds, A): central differences of the losses in the action (A,); of what is rendered anew, or with the
     image held."""
@@ -131,8 +140,7 @@ def finite_difference(
     with torch.no_grad():
         poses = poses_of(task, episodes, torch.as_tensor(action + moves))
         clouds = reconstruct(task, episodes, poses, None if image is None else [image] * len(moves))
-    losses = [
-        [float(chamfer_loss(points, episode.reference.points, kind)) for points in clouds] for kind in kinds
-    ]
+    reference = episode.reference.points
+    losses = [[float(chamfer_loss(points, reference, kind, weight)) for points in clouds] for kind in kinds]
     ahead, behind = np.split(np.array(losses), 2, axis=1)
     return (ahead - behind) / (2 * step)

@@ -229,5 +229,5 @@ def test_a_score_has_neither_weight_nor_gradient_through_the_picture():
     run = run_of("PosePolicy", observations=ViewFeatures.KEYS)
     for extra in ({"weight": 2.0}, {"detach": False}):
         run["hyperparameters"] |= {"estimator": "score", **extra}
-        with pytest.raises(ValueError, match="estimator: got 'score', which takes neither"):
+        with pytest.raises(ValueError, match="estimator: got 'score', which takes no"):
             untrained(run, training_envs(run))
