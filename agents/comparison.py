@@ -108,7 +108,7 @@ def _played(flags: Flags, runs: list[dict[str, Any]]) -> dict[str, Any]:
     kwargs |= {"num_objects": None, "split": flags.split}
     if flags.scenes is not None or not runs:
         kwargs["scenes"] = flags.scenes or "procedural"
-    kwargs |= parse_settings(flags.set)
+    kwargs |= parse_settings("set", flags.set)
     measured = kwargs.get("reconstruction") == "depth" or kwargs.get("backbone", "auto") is None
     kwargs.setdefault("audit", not measured)
     return {"env": env_id, "env_kwargs": kwargs}

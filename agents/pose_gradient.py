@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,19 +14,20 @@ from scipy.spatial import cKDTree
 from spatial_envs.actions import pose_from_action
 from spatial_envs.arguments import check_choice
 from spatial_envs.backbones import NetworkBackbone
-from spatial_envs.camera import inverse_pose
+from spatial_envs.chamfer import Metrics
 from spatial_envs.nbv import NBV, Episode
 from spatial_envs.view import View, stack_views
 
 LOSSES = ("chamfer_sum", "chamfer_squared", "log")
 
 
-def chamfer_loss(points: torch.Tensor, reference: np.ndarray, kind: str) -> torch.Tensor:
+def chamfer_loss(points: torch.Tensor, reference: np.ndarray, kind: str, weight: float = 1.0) -> torch.Tensor:
     """Scalar loss of points (N, 3) against the reference's (G, 3), metres, differentiable in the points.
 
     kind: "chamfer_sum", the sum of the two sums of squared distances to the nearest neighbour (m^2), which is
     the research plan's; "chamfer_squared", the sum of their means (m^2); "log", the logarithm of the sum of
     the two mean distances. Which neighbour is nearest is found without gradient, where it has none.
+    weight: how many times the distances from the points count.
     """
     check_choice("kind", kind, LOSSES)
     if not len(points):
@@ -37,56 +40,108 @@ def chamfer_loss(points: torch.Tensor, reference: np.ndarray, kind: str) -> torc
         ((target - points[to_points]) ** 2).sum(dim=1),
     )
     if kind == "chamfer_sum":
-        return squared[0].sum() + squared[1].sum()
+        return weight * squared[0].sum() + squared[1].sum()
     if kind == "chamfer_squared":
-        return squared[0].mean() + squared[1].mean()
+        return weight * squared[0].mean() + squared[1].mean()
     accuracy, completeness = (each.clamp_min(1e-12).sqrt().mean() for each in squared)
-    return torch.log(accuracy + completeness)
+    return torch.log(weight * accuracy + completeness)
 
 
-def pose_of(task: NBV, episode: Episode, action: torch.Tensor) -> torch.Tensor:
-    """(4, 4) cam_to_world, world frame: where an action (A,) takes the camera, by the environment's own map;
-    differentiable."""
-    anchor = torch.as_tensor(task.anchor_direction(episode), dtype=action.dtype)[None]
-    frame = torch.as_tensor(episode.frame_to_world, dtype=action.dtype)[None]
-    return pose_from_action(task.action, action[None], anchor, frame, task.region)[0][0]
+def episode_loss(metrics: Metrics, kind: str) -> float:
+    """The loss of an episode's figures, whose points are thinned to one per voxel."""
+    return math.log(metrics["chamfer"]) if kind == "log" else metrics[kind]
 
 
-def reconstruct(task: NBV, episode: Episode, pose: torch.Tensor, image: View | None = None) -> torch.Tensor:
-    """Points (N, 3), world frame, of the episode's views and one from ``pose`` (4, 4) cam_to_world, which
-    gradients reach.
+def poses_of(task: NBV, episodes: Sequence[Episode], actions: torch.Tensor) -> torch.Tensor:
+    """(B, 4, 4) cam_to_world, world frame: where actions (B, A) take the cameras, by the environment's own
+    map; differentiable."""
+    anchors, frames = (
+        torch.as_tensor(np.stack(arrays), dtype=actions.dtype)
+        for arrays in (
+            [task.anchor_direction(episode) for episode in episodes],
+            [episode.frame_to_world for episode in episodes],
+        )
+    )
+    return pose_from_action(task.action, actions, anchors, frames, task.region)[0]
 
-    image: the picture (H, W) that the new view shows, whatever the pose; None: what is seen from the pose,
-    rendered and cut off, so that gradients reach the pose through the backbone's geometry alone.
+
+def reconstruct(
+    task: NBV,
+    episodes: Sequence[Episode],
+    poses: torch.Tensor,
+    images: Sequence[View] | None = None,
+    detach: bool = True,
+) -> list[torch.Tensor]:
+    """Points (N, 3), world frame, of each episode's views and one from its pose of ``poses`` (B, 4, 4)
+    cam_to_world, which gradients reach. One backbone call for all.
+
+    images: the pictures (H, W) that the new views show, whatever the poses; None: what is seen from there.
+    detach: whether what is seen is cut off, so that gradients reach the poses through the backbone's geometry
+    alone; False needs a renderer with ``render_differentiable``, and images do not count.
     """
-    if image is None:
-        there = pose.detach().numpy().astype(np.float32)
-        image = task.renderer.render(episode.mesh, there[None], task.lens, task.image_size)[0]
-    views = stack_views([*episode.views, image])
-    to_frame = torch.as_tensor(inverse_pose(episode.frame_to_world), dtype=torch.float32)
-    known = torch.as_tensor(np.stack([view.cam_to_world for view in episode.views]))
-    poses = to_frame @ torch.cat([known, pose.float()[None]])
-    batch = replace(views[None], cam_to_world=poses[None])  # type: ignore[arg-type]
+    if not detach:
+        images = [episode.views[-1] for episode in episodes]  # to be replaced
+    elif images is None:
+        there = poses.detach().cpu().numpy().astype(np.float32)
+        images = [
+            task.renderer.render(episode.mesh, pose[None], task.lens, task.image_size)[0]
+            for episode, pose in zip(episodes, there, strict=True)
+        ]
+    counts = [len(episode.views) for episode in episodes]
+    longest = max(counts) + 1
+    sets = [
+        stack_views([*episode.views, *[image] * (longest - count)])
+        for episode, image, count in zip(episodes, images, counts, strict=True)
+    ]
+    views: Any = stack_views(sets)
+    new = torch.arange(longest) == torch.tensor(counts)[:, None]  # (B, longest)
+
+    def placed(known: np.ndarray, values: torch.Tensor) -> torch.Tensor:
+        """What is known (B, longest, ...), the new views' values (B, ...) in their places."""
+        shape = (*new.shape, *[1] * (values.ndim - 1))
+        return torch.where(
+            new.reshape(shape).to(values.device), values[:, None], torch.as_tensor(known).to(values)
+        )
+
+    frames = torch.as_tensor(np.stack([episode.frame_to_world for episode in episodes]))
+    moved = torch.linalg.inv(frames).float()[:, None] @ placed(views.cam_to_world, poses.float())
+    views = replace(views, cam_to_world=moved)
+    if not detach:
+        render = task.renderer.render_differentiable  # type: ignore[attr-defined]
+        seen = [
+            render(e.mesh, pose, task.lens, task.image_size) for e, pose in zip(episodes, poses, strict=True)
+        ]
+        rgb, depth = (torch.stack(values) for values in zip(*seen, strict=True))
+        views = replace(views, rgb=placed(views.rgb, 255 * rgb), depth=placed(views.depth, depth))
+    kept = [list(episode.per_view or []) for episode in episodes]
+    known = [row + [None] * (longest - len(row)) for row in kept]
+    view_mask = np.arange(longest) <= np.array(counts)[:, None]
     backbone: NetworkBackbone = task.backbone  # type: ignore[assignment]
-    encoding = backbone.encode(batch, np.ones((1, len(poses)), np.bool_), grad=pose.requires_grad)
-    points = encoding.points[0][encoding.mask[0]]
-    frame = torch.as_tensor(episode.frame_to_world, dtype=torch.float32)
-    return points @ frame[:3, :3].T + frame[:3, 3]
+    encoding = backbone.encode(views, view_mask, known, grad=poses.requires_grad)
+    clouds = []
+    for row, frame in enumerate(frames.float().to(encoding.points.device)):
+        points = encoding.points[row][encoding.mask[row]]
+        clouds.append(points @ frame[:3, :3].T + frame[:3, 3])
+    return clouds
 
 
 def finite_difference(
-    task: NBV, episode: Episode, action: np.ndarray, step: float, image: View | None, kinds: Sequence[str]
+    task: NBV,
+    episode: Episode,
+    action: np.ndarray,
+    step: float,
+    image: View | None,
+    kinds: Sequence[str],
+    weight: float = 1.0,
 ) -> np.ndarray:
     """(kinds, A): central differences of the losses in the action (A,); of what is rendered anew, or with the
     image held."""
-    out = np.empty((len(kinds), len(action)))
-    for axis in range(len(action)):
-        ends = []
-        for side in (step, -step):
-            moved = torch.as_tensor(action).clone()
-            moved[axis] += side
-            with torch.no_grad():
-                points = reconstruct(task, episode, pose_of(task, episode, moved), image)
-            ends.append([float(chamfer_loss(points, episode.reference.points, kind)) for kind in kinds])
-        out[:, axis] = (np.array(ends[0]) - ends[1]) / (2 * step)
-    return out
+    moves = step * np.concatenate([np.eye(len(action)), -np.eye(len(action))])
+    episodes = [episode] * len(moves)
+    with torch.no_grad():
+        poses = poses_of(task, episodes, torch.as_tensor(action + moves))
+        clouds = reconstruct(task, episodes, poses, None if image is None else [image] * len(moves))
+    reference = episode.reference.points
+    losses = [[float(chamfer_loss(points, reference, kind, weight)) for points in clouds] for kind in kinds]
+    ahead, behind = np.split(np.array(losses), 2, axis=1)
+    return (ahead - behind) / (2 * step)

@@ -49,13 +49,13 @@ BUFFER_LIMIT = 4 * 2**30  # bytes
 console = Console()
 
 
-def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
-    """``("views=2", "start=fixed")`` as a dict; values are read as YAML."""
+def parse_settings(flag: str, settings: tuple[str, ...]) -> dict[str, Any]:
+    """``("views=2", "start=fixed")`` as a dict; values are read as YAML. The flag is what errors name."""
     parsed = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or not name:
-            raise ValueError(f"set: got {setting!r}; expected name=value")
+            raise ValueError(f"{flag}: got {setting!r}; expected name=value")
         parsed[name] = yaml.safe_load(value)
     return parsed
 

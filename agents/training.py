@@ -79,6 +79,8 @@ class Flags:
     """YAML of hyperparameters keyed by environment id; by default configs/<algo>.yml."""
     set: tuple[str, ...] = ()
     """Any other argument of the environment, as name=value."""
+    hyper: tuple[str, ...] = ()
+    """Hyperparameters other than the config's, as name=value."""
     track: Literal["tensorboard", "wandb", "none"] = "tensorboard"
     """Where the training's figures go besides evaluations.csv."""
     out: Path | None = None
@@ -255,7 +257,7 @@ def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
 def resolve(flags: Flags) -> dict[str, Any]:
     """The flags, the hyperparameters and the environment's arguments, checked: what config.yaml holds."""
     backbone = None if flags.backbone in ("none", "None") else flags.backbone
-    settings = parse_settings(flags.set)
+    settings = parse_settings("set", flags.set)
     env_kwargs: dict[str, Any] = {"scenes": flags.scenes, "backbone": backbone, "device": flags.device}
     env_kwargs |= settings
     env = _checked_env(flags, env_kwargs)
@@ -264,7 +266,8 @@ def resolve(flags: Flags) -> dict[str, Any]:
         env_kwargs |= hyperparameters.pop("env_kwargs") | settings
         env = _checked_env(flags, env_kwargs)
     passes = inspect.signature(getattr(env.task.backbone, "encode", lambda: None)).parameters
-    if flags.algo == "differentiable" and "grad" not in passes:
+    pathwise = flags.algo == "differentiable" and hyperparameters.get("estimator") != "score"
+    if pathwise and "grad" not in passes:
         raise ValueError(
             f"backbone: got {flags.backbone}; differentiable needs one that passes gradients on, compact or "
             "mapanything"
@@ -321,12 +324,13 @@ def _hyperparameters(flags: Flags) -> dict[str, Any]:
     if not isinstance(entries, dict) or not isinstance(entries.get(flags.env), dict):
         found = ", ".join(entries) if isinstance(entries, dict) else type(entries).__name__
         raise ValueError(f"config: {path} has no entry for {flags.env}; it has {found}")
-    hyperparameters = dict(entries[flags.env])
+    hyperparameters = entries[flags.env] | parse_settings("hyper", flags.hyper)
     arguments = {*inspect.signature(ALGORITHMS[flags.algo]).parameters} - {"env"}
     known = {"n_timesteps", "n_envs", "env_kwargs", *arguments}
     if "action_noise" in arguments:
         known |= {"noise_type", "noise_std"}
     for key in hyperparameters:
         if key not in known:
-            raise ValueError(f"config: {path}: unknown key {key!r}; valid are {', '.join(sorted(known))}")
+            source = "hyper" if key in parse_settings("hyper", flags.hyper) else f"config: {path}"
+            raise ValueError(f"{source}: unknown key {key!r}; valid are {', '.join(sorted(known))}")
     return hyperparameters

@@ -165,9 +165,9 @@ class MapAnythingBackbone:
         per_view, new = split_known(view_mask, known)
         for start in range(0, len(new), self.max_batch_views):
             chunk = new[start : start + self.max_batch_views]
-            rgb = torch.as_tensor(np.stack([views.rgb[index] for index in chunk])).to(device)
+            rgb = torch.stack([as_tensor(views.rgb[index], device) for index in chunk])
             images = (rgb.permute(0, 3, 1, 2).float() / 255 - mean) / std
-            with torch.no_grad():
+            with torch.set_grad_enabled(rgb.requires_grad):
                 out = model.encoder(ViTEncoderInput(image=images, data_norm_type=kind))
             registers = out.registers if model.use_register_tokens_from_encoder else None
             for k, (b, n) in enumerate(chunk):
