@@ -13,13 +13,15 @@ import markdown
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from agents.baselines import BASELINES
 from agents.evaluation import CURVES, FOREIGN, UNTRAINED, Scores, begin, by_object, choose, interval
 from agents.pictures import pyplot
 from spatial_envs.nbv import NBVEnv
 
 FILMS, ABREAST = 3, 4  # how many starts are filmed, of how many policies side by side
 WIDTH, HOLD, FPS = 420, 8, 8  # of a film: pixels a policy, frames that a view is held, frames a second
-BOUNDS = ("oracle", "farthest-inner", "farthest", "random")  # filmed beside what is compared, in this order
+BOUNDS = ("oracle", "farthest-inner", "farthest", "random")  # filmed first beside the agents
+FEW = 6  # policies, whose intervals a picture can hold
 LABELS = {"gains": "log-Chamfer gain", "coverage": "coverage"}
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -51,8 +53,9 @@ def report(
     (folder / "tables.md").write_text(tables)
     write_scores(env, results, folder / "scores.csv")
     plot_by_view(results, env.task.initial_views, folder / "curves.png")
-    main = [name for name in rows if not name.endswith((UNTRAINED, FOREIGN)) and name not in BOUNDS]
-    shown = [*main, *(name for name in BOUNDS if name in rows)][:ABREAST]
+    agents = [name for name in rows if name not in BASELINES and not name.endswith((UNTRAINED, FOREIGN))]
+    others = [name for name in (*BOUNDS, *BASELINES) if name in rows]
+    shown = list(dict.fromkeys([*agents, *others]))[:ABREAST]
     films = []
     for start in range(min(FILMS, len(next(iter(results.values())).objects))):
         film = folder / f"start_{start}.mp4"
@@ -89,19 +92,23 @@ def write_scores(env: NBVEnv, results: dict[str, Scores], path: Path) -> None:
 
 
 def plot_by_view(results: dict[str, Scores], initial: int, path: Path) -> None:
-    """The mean gain and coverage after each view, with 95 % intervals."""
+    """The mean gain and coverage after each view, the best first; baselines thin, agents thick, with 95 %
+    intervals of the agents, or of all where those are few."""
     kept = {name: scores for name, scores in results.items() if not name.endswith((UNTRAINED, FOREIGN))}
+    kept = dict(sorted(kept.items(), key=lambda item: -by_object(item[1].gain, item[1].objects)))
+    few = len(kept) <= FEW
     figure, columns = pyplot.subplots(1, 2, figsize=(12, 4.6), constrained_layout=True)
     colours = pyplot.get_cmap("tab10" if len(kept) <= 10 else "tab20").colors  # type: ignore[attr-defined]
     for axes, curve in zip(columns, LABELS, strict=True):
         for k, (name, scores) in enumerate(kept.items()):
             values = getattr(scores, curve)
             views = np.arange(values.shape[-1]) + initial
-            bands = np.array([interval(values[..., n], scores.objects)[1:] for n in range(len(views))])
             means = [by_object(values[..., n], scores.objects) for n in range(len(views))]
-            colour, bound = colours[k % len(colours)], name in BOUNDS
-            axes.fill_between(views, *bands.T, color=colour, alpha=0.1, linewidth=0)
-            style = {"linestyle": "--", "linewidth": 1.3} if bound else {"linewidth": 2.2}
+            colour, thin = colours[k % len(colours)], name in BASELINES
+            if few or not thin:
+                bands = np.array([interval(values[..., n], scores.objects)[1:] for n in range(len(views))])
+                axes.fill_between(views, *bands.T, color=colour, alpha=0.1, linewidth=0)
+            style: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2} if thin else {"linewidth": 2.6}
             axes.plot(views, means, color=colour, label=name, marker="o", markersize=3.5, **style)
         axes.set_xlabel("views taken")
         axes.set_ylabel(LABELS[curve])
