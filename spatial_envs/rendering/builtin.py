@@ -13,6 +13,7 @@ import math
 import numba
 import numpy as np
 
+from spatial_envs.arguments import check_flag
 from spatial_envs.mesh import Mesh
 from spatial_envs.rendering import AMBIENT, SKY, SUN, SUN_DIRECTION
 from spatial_envs.view import View
@@ -22,9 +23,15 @@ REACH = 1e-9  # pixels by which triangles overlap
 
 
 class BuiltinRenderer:
-    """RGB, depth and object ids on a CPU; see ``spatial_envs.rendering.Renderer``."""
+    """RGB, depth and object ids on a CPU; see ``spatial_envs.rendering.Renderer``.
+
+    lit: shade by sun and sky; otherwise the colours are the albedo's, for scans with light in the texture.
+    """
 
     name = "builtin"
+
+    def __init__(self, lit: bool = True):
+        self.lit = check_flag("lit", lit)
 
     def render(
         self, mesh: Mesh, cam_to_world: np.ndarray, intrinsics: np.ndarray, image_size: tuple[int, int]
@@ -41,7 +48,7 @@ class BuiltinRenderer:
             _shade(
                 inverse_depth, face_ids, mesh.vertices, mesh.faces, mesh.corner_normals, mesh.colors,
                 *mesh.texture_lookup, mesh.face_segments, *_camera(pose, intrinsics),
-                rgb[row], depth[row], segment[row],
+                self.lit, rgb[row], depth[row], segment[row],
             )  # fmt: skip
         intrinsics = np.broadcast_to(np.asarray(intrinsics, np.float32), (*lead, 3, 3))
         return View(
@@ -201,7 +208,7 @@ def _span(a, e, first, last):
 def _shade(
     inverse_depth, face_ids, vertices, faces, corner_normals, colors,
     uv, face_texture, texel_density, levels, texels, face_segments,
-    rotation, centre, lens, rgb, depth, segment,
+    rotation, centre, lens, lit, rgb, depth, segment,
 ):  # fmt: skip
     height, width = face_ids.shape
     corner = np.empty((3, 3))
@@ -254,7 +261,9 @@ def _shade(
             lambert = 0.0
             for axis in range(3):
                 lambert += normal[axis] * scale * SUN_DIRECTION[axis]
-            light = AMBIENT + SKY * 0.5 * (1.0 + normal[1] * scale) + SUN * max(lambert, 0.0)
+            light = 1.0
+            if lit:
+                light = AMBIENT + SKY * 0.5 * (1.0 + normal[1] * scale) + SUN * max(lambert, 0.0)
             for axis in range(3):
                 rgb[row, column, axis] = int(min(light * albedo[axis] + 0.5, 255.0))
 

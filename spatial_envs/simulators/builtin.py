@@ -1,0 +1,183 @@
+"""The built-in simulator: a kinematic agent on exact polygons, and the project's own renderer for its camera.
+
+It does what habitat-sim does on its navigation mesh, with these differences, each towards what is true:
+- The floor is at its own height; habitat's mesh lies up to a cell (0.2 m) above it, 0.1 m with its defaults.
+- Walls are kept at exactly ``agent_radius``; habitat's cells round to 0.09-0.18 m.
+- Without sliding, an agent that touches a wall can walk along it or away from it; habitat's mostly sticks.
+- Shortest ways are shortest; habitat's search may take the wrong side of an obstacle.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from spatial_envs.arguments import check_flag, check_range, checked_image_size, floats
+from spatial_envs.mesh import Mesh
+from spatial_envs.rendering import Renderer, make_renderer
+from spatial_envs.simulators import DOWN, FORWARD, LEFT, RIGHT, STOP, UP, AgentState
+from spatial_envs.simulators.navigable import NavigableSpace
+from spatial_envs.view import View
+
+SHORTFALL = 1.6e-4  # of the squared length: habitat's 1e-5 square metres at 0.25 m, for any length
+# what the greedy follower weighs against progress, in steps, as habitat-sim's does
+TURN_COST, COLLISION_COST, WALL_COST = 0.0125, 0.25, 0.05
+WALL = 0.2  # metres from the border of the free space that count as near
+
+
+class BuiltinSimulator:
+    """An agent in ``mesh``; the members of `spatial_envs.simulators.Simulator`, and ``space``.
+
+    mesh           metres, Y up; its face_segments are what the camera's segment image shows
+    agent_height, agent_radius  metres
+    camera_height  metres above the floor
+    hfov           degrees, the horizontal field of view; pixels are square
+    image_size     pixels, an integer or (H, W)
+    forward_step   metres; turn_step, tilt_step: degrees. The camera tilts by 90 degrees at most.
+    sliding        whether a blocked step goes on along the wall
+    renderer       a name or an object of `spatial_envs.rendering`
+    space          the navigable space where it is known already: agent_height and agent_radius are its own
+    Raises ValueError for a mesh without a floor, or an argument out of range.
+    """
+
+    name = "builtin"
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        agent_height: float = 1.5,
+        agent_radius: float = 0.1,
+        camera_height: float = 1.5,
+        hfov: float = 90.0,
+        image_size: int | tuple[int, int] = 128,
+        forward_step: float = 0.25,
+        turn_step: float = 10.0,
+        tilt_step: float = 30.0,
+        sliding: bool = True,
+        renderer: str | Renderer = "builtin",
+        space: NavigableSpace | None = None,
+    ):
+        check_range("camera_height", camera_height, 0.0, 10.0)
+        check_range("hfov", hfov, 1.0, 179.0)
+        check_range("forward_step", forward_step, 0.001, 10.0)
+        check_range("turn_step", turn_step, 0.01, 180.0)
+        check_range("tilt_step", tilt_step, 0.01, 90.0)
+        self.mesh = mesh
+        self.camera_height = camera_height
+        self.forward_step = forward_step
+        self.turn_step, self.tilt_step = math.radians(turn_step), math.radians(tilt_step)
+        self.sliding = check_flag("sliding", sliding)
+        self.image_size = checked_image_size(image_size, 1)
+        self.intrinsics = horizontal_intrinsics(hfov, self.image_size)
+        self.renderer = make_renderer(renderer)
+        self.space = NavigableSpace(mesh, agent_height, agent_radius) if space is None else space
+        self.islands = self.space.islands
+        self.snap, self.island, self.sample = self.space.snap, self.space.island, self.space.sample
+        self.distance, self.path = self.space.distance, self.space.path
+        self.floor_map = self.space.floor_map
+        self.reset(self.sample(np.random.default_rng(0)), 0.0)
+
+    def reset(self, position: np.ndarray, yaw: float, pitch: float = 0.0) -> AgentState:
+        """Put the agent at ``position`` (3,), snapped by at most 0.02 m in plan, or ValueError."""
+        angles = floats("yaw", [yaw, pitch], "radians")
+        if not np.isfinite(angles).all():
+            raise ValueError(f"yaw: got {yaw!r} and pitch {pitch!r}; expected finite radians")
+        self._place = self.space.locate(position, name="position")
+        self.state = AgentState(self.space.point(self._place), wrapped(angles[0]), float(angles[1]))
+        return self.state
+
+    def step(self, action: int) -> AgentState:
+        """Carry out STOP (nothing), FORWARD, LEFT, RIGHT, UP or DOWN."""
+        now = self.state
+        if action == FORWARD:
+            return self._walk(self.forward_step, now.yaw)
+        yaw, pitch = now.yaw, now.pitch
+        if action == LEFT:
+            yaw = wrapped(yaw + self.turn_step)
+        elif action == RIGHT:
+            yaw = wrapped(yaw - self.turn_step)
+        elif action == UP:
+            pitch = min(pitch + self.tilt_step, math.pi / 2)
+        elif action == DOWN:
+            pitch = max(pitch - self.tilt_step, -math.pi / 2)
+        elif action != STOP:
+            raise ValueError(f"action: got {action!r}; expected an integer from 0 to 5")
+        self.state = AgentState(now.position, yaw, pitch)
+        return self.state
+
+    def move(self, forward: float, turn: float) -> AgentState:
+        """Walk ``forward`` metres along the present heading, then turn left by ``turn`` radians."""
+        return self._walk(float(forward), wrapped(self.state.yaw + float(turn)))
+
+    def _walk(self, length: float, yaw: float) -> AgentState:
+        now = self.state
+        self._place, collided = self._walked(self._place, now.yaw, length)
+        self.state = AgentState(self.space.point(self._place), yaw, now.pitch, collided)
+        return self.state
+
+    def _walked(self, place, yaw: float, length: float):
+        """The place after a walk, and whether it fell short."""
+        _, x, z = place
+        end = self.space.walk(place, x - length * math.sin(yaw), z - length * math.cos(yaw), self.sliding)
+        moved = (end[1] - x) ** 2 + (end[2] - z) ** 2
+        return end, moved < length * length * (1 - SHORTFALL)
+
+    def camera_pose(self, state: AgentState) -> np.ndarray:
+        """(4, 4) float64 cam_to_world, OpenCV axes."""
+        sin, cos = math.sin(state.yaw), math.cos(state.yaw)
+        up, level = math.sin(state.pitch), math.cos(state.pitch)
+        x, y, z = state.position
+        return np.array(
+            [
+                [cos, -sin * up, -sin * level, x],
+                [0.0, -level, up, y + self.camera_height],
+                [-sin, -cos * up, -cos * level, z],
+                [0.0, 0.0, 0.0, 1.0],
+            ]
+        )
+
+    def view(self) -> View:
+        """What the agent's camera sees."""
+        return self.render_view(self.camera_pose(self.state))
+
+    def render_view(self, cam_to_world: np.ndarray) -> View:
+        """What the agent's lens would see from poses (..., 4, 4)."""
+        return self.renderer.render(self.mesh, cam_to_world, self.intrinsics, self.image_size)
+
+    def next_action(self, goal: np.ndarray, radius: float) -> int:
+        """The next action of a greedy follower, by habitat-sim's rule: of "turn left or right n times, then
+        forward", the first action of what gains most. Progress along the shortest way counts in steps; a turn
+        costs 0.0125, a collision 0.25, an end within 0.2 m of the free space's border 0.05. STOP within
+        ``radius`` of the goal, and where nothing gets closer."""
+        here = float(self.distance(self.state.position, goal))
+        if here < radius or not math.isfinite(here):
+            return STOP
+        best, action = -math.inf, STOP
+        for turns in range(math.ceil(math.pi / self.turn_step - 1e-9)):
+            if best > 0.99:
+                break
+            for first, side in ((LEFT, 1.0), (RIGHT, -1.0)) if turns else ((FORWARD, 0.0),):
+                yaw = self.state.yaw + side * turns * self.turn_step
+                end, collided = self._walked(self._place, yaw, self.forward_step)
+                cost = TURN_COST * turns + COLLISION_COST * collided
+                moved = math.hypot(end[1] - self._place[1], end[2] - self._place[2])
+                if moved / self.forward_step - cost <= best:
+                    continue  # nothing gains more than it moves
+                cost += WALL_COST * (self.space.clearance(end) < WALL)
+                gain = (here - self.space.distance_from(end, goal)) / self.forward_step
+                if gain > 1e-3 and gain - cost > best:
+                    best, action = gain - cost, first
+        return action
+
+
+def horizontal_intrinsics(hfov: float, image_size: tuple[int, int]) -> np.ndarray:
+    """(3, 3) float32, pixels: square pixels, ``hfov`` degrees across the width."""
+    height, width = image_size
+    focal = width / (2 * math.tan(math.radians(hfov) / 2))
+    return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], np.float32)
+
+
+def wrapped(angle: float) -> float:
+    """The angle in [-pi, pi), radians."""
+    return float((angle + math.pi) % (2 * math.pi) - math.pi)
