@@ -22,9 +22,16 @@ REACH = 1e-9  # pixels by which triangles overlap
 
 
 class BuiltinRenderer:
-    """RGB, depth and object ids on a CPU; see ``spatial_envs.rendering.Renderer``."""
+    """RGB, depth and object ids on a CPU; see ``spatial_envs.rendering.Renderer``.
+
+    lit: shade by the sun and sky of ``spatial_envs.rendering``; False shows the colours as they are, for
+         buildings whose light is in their colours already (scans, procedural apartments).
+    """
 
     name = "builtin"
+
+    def __init__(self, lit: bool = True):
+        self.lit = lit
 
     def render(
         self, mesh: Mesh, cam_to_world: np.ndarray, intrinsics: np.ndarray, image_size: tuple[int, int]
@@ -40,7 +47,7 @@ class BuiltinRenderer:
             inverse_depth, face_ids = rasterise(mesh, pose, intrinsics, image_size)
             _shade(
                 inverse_depth, face_ids, mesh.vertices, mesh.faces, mesh.corner_normals, mesh.colors,
-                *mesh.texture_lookup, mesh.face_segments, *_camera(pose, intrinsics),
+                *mesh.texture_lookup, mesh.face_segments, *_camera(pose, intrinsics), self.lit,
                 rgb[row], depth[row], segment[row],
             )  # fmt: skip
         intrinsics = np.broadcast_to(np.asarray(intrinsics, np.float32), (*lead, 3, 3))
@@ -201,7 +208,7 @@ def _span(a, e, first, last):
 def _shade(
     inverse_depth, face_ids, vertices, faces, corner_normals, colors,
     uv, face_texture, texel_density, levels, texels, face_segments,
-    rotation, centre, lens, rgb, depth, segment,
+    rotation, centre, lens, lit, rgb, depth, segment,
 ):  # fmt: skip
     height, width = face_ids.shape
     corner = np.empty((3, 3))
@@ -254,7 +261,9 @@ def _shade(
             lambert = 0.0
             for axis in range(3):
                 lambert += normal[axis] * scale * SUN_DIRECTION[axis]
-            light = AMBIENT + SKY * 0.5 * (1.0 + normal[1] * scale) + SUN * max(lambert, 0.0)
+            light = 1.0
+            if lit:
+                light = AMBIENT + SKY * 0.5 * (1.0 + normal[1] * scale) + SUN * max(lambert, 0.0)
             for axis in range(3):
                 rgb[row, column, axis] = int(min(light * albedo[axis] + 0.5, 255.0))
 
