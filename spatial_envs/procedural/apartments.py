@@ -93,7 +93,7 @@ def _lines(low: float, high: float, step: float, more=()) -> np.ndarray:
 
 
 def _flat(first: np.ndarray, second: np.ndarray, holes=(), surface=None, color=(1, 1, 1)) -> Part:
-    """A rectangle in x and y that faces +Z, cut along lines, without the cells inside holes (x0, x1, y0, y1)."""
+    """A rectangle in x and y that faces +Z, cut along lines, without what is in holes (x0, x1, y0, y1)."""
     x, y = np.meshgrid(first, second)
     middle_x, middle_y = (first[1:] + first[:-1]) / 2, (second[1:] + second[:-1]) / 2
     keep = np.ones((len(middle_y), len(middle_x)), bool)
@@ -168,7 +168,7 @@ class _Assembly:
         return Building(name, mesh, objects, tuple(listed))
 
     def _frame(self, room: int, side: int):
-        """Turn and origin of the wall's frame, and its length: x to the right, seen from inside, z inwards."""
+        """Turn and origin of the wall's frame, and its length: x to the right from inside, z inwards."""
         r = self.plan.rects[room]
         origin = ((r.x0, r.z0), (r.x1, r.z1), (r.x0, r.z1), (r.x1, r.z0))[side]
         _, low, high = r.side(side)
@@ -190,8 +190,9 @@ class _Assembly:
             color = hsv(rng.uniform(), rng.uniform(0, 0.25), rng.uniform(0.6, 0.95))
         else:
             surface = str(rng.choice(["boards", "parquet", "carpet"], p=[0.5, 0.3, 0.2]))
-            color = hsv(rng.uniform(), 0.25, 0.75) if surface == "carpet" else None
-        if surface in ("boards", "parquet") or color is None:
+        if surface == "carpet":
+            color = hsv(rng.uniform(), 0.25, 0.75)
+        elif surface in ("boards", "parquet"):
             color = hsv(rng.uniform(0.06, 0.1), rng.uniform(0.35, 0.6), rng.uniform(0.6, 0.95))
         wide, deep = r.x1 - r.x0, r.z1 - r.z0
         floor = _flat(_lines(0, wide, 0.2), _lines(0, deep, 0.2), (), surface, color)
@@ -290,7 +291,7 @@ class _Assembly:
                 None,
                 0.004,
             )
-        s.box((middle, low + 0.013, -0.022), (half - 0.003, 0.012, 0.045), WHITE, None, 0.004)
+        s.box((middle, low + 0.013, -0.022), (half - 0.003, 0.012, 0.045), WHITE, None, 0.003)
         number = self.new("window")
         self.add(s.parts, number, window.room, turn, origin)
         pane = Shape()

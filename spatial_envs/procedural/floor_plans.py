@@ -1,7 +1,7 @@
 """Floor plans: rectangular rooms, the doorways that join them, windows and the entrance, all from a seed.
 
-The plan lies in x and z, metres. Sides of a room: 0 at its least z, 1 at its greatest z, 2 at its least x, 3 at
-its greatest x; a place along a side is its x (sides 0, 1) or z (sides 2, 3).
+The plan lies in x and z, metres. Sides of a room: 0 at its least z, 1 at its greatest z, 2 at its least x, 3
+at its greatest x; a place along a side is its x (sides 0, 1) or z (sides 2, 3).
 """
 
 from __future__ import annotations
@@ -120,9 +120,8 @@ def floor_plan(rng: np.random.Generator) -> Plan:
             continue
         rects = _turned(rng, [rect for _, rect in rooms])
         plan = Plan(tuple(kind for kind, _ in rooms), tuple(rects), wall, height)
-        plan = _with_doors(rng, plan)
-        if plan is not None:
-            return _with_windows(rng, plan)
+        if (joined := _with_doors(rng, plan)) is not None:
+            return _with_windows(rng, joined)
 
 
 def _kinds(rng: np.random.Generator, count: int) -> list[str]:

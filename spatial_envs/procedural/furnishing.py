@@ -134,7 +134,8 @@ class Space:
     def _covered(self, shadow) -> bool:
         side, low, high, bottom, top = shadow
         return any(
-            side == s and low < h and l < high and bottom < t and b < top for s, l, h, b, t in self.on_walls
+            side == s and low < right and left < high and bottom < t and b < top
+            for s, left, right, b, t in self.on_walls
         )
 
     def _admits(self, solids: list[Rect], keeps: list[Rect]) -> np.ndarray | None:
@@ -387,18 +388,18 @@ def _ceiling_lamps(space: Space) -> None:
 def _living_room(space: Space) -> None:
     rng, style = space.rng, space.style
     for _ in range(4):
-        sofa, low = f.sofa(rng, style), f.coffee_table(rng, style)
+        sofa, small = f.sofa(rng, style), f.coffee_table(rng, style)
         item = behind(sofa)
-        z = GAP + sofa.depth + 0.36 + low.depth / 2
-        table = Item(low, 0.0, z - (low.low[2] + low.high[2]) / 2)
-        mat = f.rug(rng, style, sofa.width * rng.uniform(0.95, 1.2), low.depth + 1.0)
-        items = [item, table, Item(mat, 0.0, z - 0.12, solid=False)]
+        z = GAP + sofa.depth + 0.36 + small.depth / 2
+        stand = Item(small, 0.0, z - (small.low[2] + small.high[2]) / 2)
+        mat = f.rug(rng, style, sofa.width * rng.uniform(0.95, 1.2), small.depth + 1.0)
+        items = [item, stand, Item(mat, 0.0, z - 0.12, solid=False)]
         for side in rng.permutation([-1, 1])[: rng.integers(0, 3)]:
             pillow = f.cushion(rng, style)
             items.append(
                 Item(pillow, side * (sofa.width / 2 - 0.38), item.z - 0.02, 0.452, side * -0.35, solid=False)
             )
-        items += _small(space, table, rng.uniform(-0.2, 0.2), 0, 0.16)
+        items += _small(space, stand, rng.uniform(-0.2, 0.2), 0, 0.16)
         long = [s for s in range(4) if space.length(s ^ 2) > 3.0]
         if (spot := space.against(items, sides=long or None, corner=0.1, tries=40)) is not None:
             break

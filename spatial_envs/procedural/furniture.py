@@ -17,6 +17,12 @@ from spatial_envs.procedural.surfaces import carpet, hsv, painting
 
 WHITE, BLACK, STEEL, CERAMIC = (0.93, 0.93, 0.92), (0.07, 0.07, 0.08), (0.72, 0.74, 0.76), (0.96, 0.96, 0.95)
 LEAVES = (0.27, 0.33, 0.38)  # hues
+CATEGORIES = (
+    "armchair", "bathtub", "bed", "bench", "books", "bookshelf", "cabinet", "chair", "chest_of_drawers", "clock",
+    "coffee_table", "counter", "curtain", "cushion", "decoration", "desk", "keyboard", "lamp", "mirror",
+    "nightstand", "oven", "picture", "plant", "refrigerator", "rug", "shower", "sink", "sofa", "stool", "table",
+    "toilet", "towel", "trash_can", "tv_monitor", "wardrobe", "washing_machine",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def _handle(s: Shape, x, y, z, long, upright=True) -> None:
     s.box((x, y, z + 0.03), half, STEEL, rounding=0.004)
     for side in (-0.8, 0.8):
         at = (x, y + side * long / 2, z) if upright else (x + side * long / 2, y, z)
-        s.limb(at, np.add(at, (0, 0, 0.03)), 0.005, None, STEEL, sides=6)
+        s.limb(np.add(at, (0, 0, -0.002)), np.add(at, (0, 0, 0.03)), 0.005, None, STEEL, sides=6)
 
 
 def sofa(rng: np.random.Generator, style: Style, seats: int = 0) -> Piece:
@@ -104,7 +110,7 @@ def sofa(rng: np.random.Generator, style: Style, seats: int = 0) -> Piece:
     w, d = seats * seat / 2 + arm, deep / 2
     s.box((0, 0.2, 0), (w - 0.01, 0.1, d - 0.02), color * 0.85, "fabric", 0.02, 2)
     for side in (-1, 1):
-        s.box((side * (w - arm / 2), 0.34, 0), (arm / 2, 0.24, d), color, "fabric", 0.05, 3)
+        s.box((side * (w - arm / 2), 0.345, 0), (arm / 2, 0.24, d), color, "fabric", 0.05, 3)
     s.box((0, back / 2 + 0.09, -d + 0.09), (w - arm * 0.6, back / 2 - 0.09, 0.09), color, "fabric", 0.05, 3)
     for n in range(seats):
         x = (n - (seats - 1) / 2) * seat
@@ -113,7 +119,7 @@ def sofa(rng: np.random.Generator, style: Style, seats: int = 0) -> Piece:
         s.box(
             (x, back - 0.18, -d + 0.25), (seat / 2 - 0.015, 0.21, 0.07), color * 1.02, "fabric", 0.06, 3, lean
         )
-    _feet(s, w, d, 0.1, style.dark, 0.025, 0.09)
+    _feet(s, w, d, 0.125, style.dark, 0.025, 0.09)
     return _done("sofa" if seats > 1 else "armchair", s)
 
 
@@ -160,8 +166,14 @@ def office_chair(rng: np.random.Generator, style: Style) -> Piece:
     for angle in np.arange(5) * tau / 5:
         tip = (0.27 * np.cos(angle), 0.06, 0.27 * np.sin(angle))
         s.limb((0, 0.1, 0), tip, 0.024, 0.016, BLACK)
-        s.lathe([(0.02, -0.03), (0.028, -0.015), (0.028, 0.015), (0.02, 0.03)], BLACK, None, 8,
-                (tip[0], 0.031, tip[2]), SIDEWAYS)  # fmt: skip
+        s.lathe(
+            [(0.02, -0.03), (0.028, -0.015), (0.028, 0.015), (0.02, 0.03)],
+            BLACK,
+            None,
+            8,
+            (tip[0], 0.029, tip[2]),
+            SIDEWAYS,
+        )
     s.limb((0, 0.1, 0), (0, 0.43, 0), 0.026, None, STEEL)
     s.box((0, 0.46, 0), (0.24, 0.04, 0.23), color, "fabric", 0.035, 3)
     s.box((0, 0.82, -0.22), (0.21, 0.25, 0.03), color, "fabric", 0.028, 3, rotation(x=-0.12))
@@ -177,8 +189,11 @@ def stool(rng: np.random.Generator, style: Style, seat: float = 0.45) -> Piece:
     for angle in np.arange(4) * tau / 4 + tau / 8:
         x, z = np.cos(angle), np.sin(angle)
         s.limb((x * r, 0, z * r), (x * r * 0.7, seat - 0.02, z * r * 0.7), 0.014, 0.017, style.wood, "wood")
-    s.loft([ellipse(r * 0.88, r * 0.88, seat * 0.35 - 0.01), ellipse(r * 0.88, r * 0.88, seat * 0.35 + 0.008)],
-           style.wood, "wood")  # fmt: skip
+    s.loft(
+        [ellipse(r * 0.88, r * 0.88, seat * 0.35 - 0.01), ellipse(r * 0.88, r * 0.88, seat * 0.35 + 0.008)],
+        style.wood,
+        "wood",
+    )
     profile = [(r * 0.92, seat - 0.02), (r, seat - 0.01), (r, seat + 0.012), (r * 0.93, seat + 0.02)]
     s.lathe(profile, style.fabric(rng) if rng.uniform() < 0.5 else style.wood, "wood", 20)
     return _done("stool", s)
@@ -201,8 +216,12 @@ def table(rng: np.random.Generator, style: Style, width: float, depth: float) ->
     s, w, d, high = Shape(), width / 2, depth / 2, rng.uniform(0.72, 0.76)
     if rng.uniform() < 0.3 and abs(w - d) < 0.2:
         w = d = min(w, d)
-        s.lathe([(w - 0.015, high - 0.03), (w, high - 0.018), (w, high - 0.006), (w - 0.008, high)],
-                style.wood, "wood", 36)  # fmt: skip
+        s.lathe(
+            [(w - 0.015, high - 0.03), (w, high - 0.018), (w, high - 0.006), (w - 0.008, high)],
+            style.wood,
+            "wood",
+            36,
+        )
         profile = [(0.3, 0), (0.28, 0.03), (0.06, 0.09), (0.05, 0.4), (0.09, high - 0.04)]
         s.lathe(profile, style.wood, "wood", 20)
     else:
@@ -220,8 +239,14 @@ def coffee_table(rng: np.random.Generator, style: Style) -> Piece:
     w, d, high = u(0.42, 0.58), u(0.27, 0.34), u(0.36, 0.44)
     color = style.dark if u() < 0.4 else style.wood
     if u() < 0.4:
-        s.loft([ellipse(w * k, d * k, y, sides=32) for k, y in
-                ((0.97, high - 0.03), (1, high - 0.02), (1, high - 0.006), (0.985, high))], color, "wood")  # fmt: skip
+        s.loft(
+            [
+                ellipse(w * k, d * k, y, sides=32)
+                for k, y in ((0.97, high - 0.03), (1, high - 0.02), (1, high - 0.006), (0.985, high))
+            ],
+            color,
+            "wood",
+        )
         _feet(s, w * 0.66, d * 0.66, high - 0.02, color, 0.02, 0.0)
     else:
         s.box((0, high - 0.018, 0), (w, 0.018, d), color, "wood", 0.01, 2)
@@ -237,7 +262,7 @@ def desk(rng: np.random.Generator, style: Style) -> Piece:
     s.box((x, (high - 0.03) / 2 + 0.02, 0), (0.19, (high - 0.07) / 2, d - 0.03), style.front, None, 0.006)
     for n in range(3):
         y = 0.16 + n * 0.215
-        s.box((x, y, d - 0.02), (0.175, 0.098, 0.01), style.front * 0.95, None, 0.004)
+        s.box((x, y, d - 0.021), (0.175, 0.098, 0.01), style.front * 0.95, None, 0.004)
         _handle(s, x, y, d - 0.01, 0.12, upright=False)
     for z in (-d + 0.05, d - 0.05):
         s.box((-w + 0.04, (high - 0.03) / 2, z), (0.022, (high - 0.03) / 2, 0.022), STEEL, None, 0.004)
@@ -251,8 +276,14 @@ def bed(rng: np.random.Generator, style: Style, width: float) -> Piece:
     s.box((0, 0.2, 0), (w, 0.09, d), style.wood, "wood", 0.015)
     _feet(s, w, d, 0.12, style.wood, 0.03, 0.06, square=True)
     padded = u() < 0.5
-    s.box((0, head / 2 + 0.03, -d + 0.03), (w, head / 2 - 0.03, 0.035), style.fabric(rng) if padded else style.wood,
-          "quilt" if padded else "wood", 0.02, 2)  # fmt: skip
+    s.box(
+        (0, head / 2 + 0.03, -d + 0.03),
+        (w + 0.006, head / 2 - 0.03, 0.035),
+        style.fabric(rng) if padded else style.wood,
+        "quilt" if padded else "wood",
+        0.02,
+        2,
+    )
     s.box((0, 0.38, 0.02), (w - 0.03, 0.11, d - 0.06), WHITE, "fabric", 0.05, 3)
     s.box((0, 0.4, 0.27), (w - 0.005, 0.118, d - 0.29), cover, "quilt", 0.05, 3)
     s.box((0, 0.515, -d + 0.66), (w - 0.012, 0.012, 0.1), cover * 0.6 + 0.38, "fabric", 0.01, 2)
@@ -343,8 +374,13 @@ def _books(s: Shape, rng, x0, x1, y, z, tall, deep) -> None:
     x = x0
     while x < x1 - 0.05:
         thick, high = rng.uniform(0.009, 0.022), tall * rng.uniform(0.65, 0.95)
-        s.box((x + thick, y + high / 2 + 0.001, z), (thick - 0.0008, high / 2, deep * rng.uniform(0.75, 0.95)),
-              hsv(rng.uniform(), rng.uniform(0.1, 0.8), rng.uniform(0.2, 0.85)), None, segments=0)  # fmt: skip
+        s.box(
+            (x + thick, y + high / 2 + 0.001, z),
+            (thick - 0.0008, high / 2, deep * rng.uniform(0.75, 0.95)),
+            hsv(rng.uniform(), rng.uniform(0.1, 0.8), rng.uniform(0.2, 0.85)),
+            None,
+            segments=0,
+        )
         x += 2 * thick
         if rng.uniform() < 0.06:
             x += rng.uniform(0.04, 0.12)
@@ -414,7 +450,7 @@ def tv(rng: np.random.Generator, style: Style, wide: float = 1.1) -> Piece:
     y = h + 0.07
     s.box((0, y, 0), (w, h, 0.022), BLACK, None, 0.01)
     s.panel((0, y, 0.0235), 2 * w - 0.03, 2 * h - 0.03, (1, 1, 1), painting(rng) // 3 + 12)
-    s.box((0, 0.055, -0.01), (0.05, 0.06, 0.012), BLACK)
+    s.box((0, 0.055, -0.014), (0.05, 0.054, 0.012), BLACK)
     s.box((0, 0.008, 0), (w * 0.4, 0.008, 0.1), BLACK, None, 0.006)
     return _done("tv_monitor", s)
 
@@ -439,8 +475,15 @@ def lamp(rng: np.random.Generator, style: Style, high: float) -> Piece:
         s.lathe([(0.03, 0.03), (0.07, 0.08), (0.06, 0.15), (0.02, 0.2)], style.fabric(rng), None, 18)
     y = high - tall
     s.loft([ellipse(r, r, y, sides=24), ellipse(low, low, high, sides=24)], shade, None, caps=False)
-    s.loft([ellipse(low - 0.004, low - 0.004, high - 0.001, sides=24), ellipse(r - 0.004, r - 0.004, y + 0.001, sides=24)],
-           shade, None, caps=False)  # fmt: skip
+    s.loft(
+        [
+            ellipse(low - 0.004, low - 0.004, high - 0.001, sides=24),
+            ellipse(r - 0.004, r - 0.004, y + 0.001, sides=24),
+        ],
+        shade,
+        None,
+        caps=False,
+    )
     s.lathe(
         [(0.02, 0), (0.045, 0.03), (0.04, 0.07), (0.01, 0.09)],
         (1, 0.98, 0.85),
@@ -455,15 +498,27 @@ def ceiling_lamp(rng: np.random.Generator, style: Style, ceiling: float) -> Piec
     """Hangs from the ceiling, well above a head."""
     s, kind, shade = Shape(), rng.integers(3), style.fabric(rng) * 0.5 + 0.45
     if kind == 0 or ceiling < 2.5:
-        s.lathe([(0.1, ceiling - 0.12), (0.19, ceiling - 0.09), (0.21, ceiling - 0.03), (0.19, ceiling - 0.002)],
-                (1, 0.98, 0.9), None, 28)  # fmt: skip
+        s.lathe(
+            [(0.1, ceiling - 0.12), (0.19, ceiling - 0.09), (0.21, ceiling - 0.03), (0.19, ceiling - 0.002)],
+            (1, 0.98, 0.9),
+            None,
+            28,
+        )
         return _done("lamp", s)
     y = ceiling - rng.uniform(0.35, 0.5)
     s.limb((0, y + 0.1, 0), (0, ceiling - 0.012, 0), 0.006, None, BLACK, sides=6)
     s.lathe([(0.05, ceiling - 0.02), (0.05, ceiling - 0.002)], BLACK, None, 14)
     if kind == 1:
-        s.loft([ellipse(0.2, 0.2, y - 0.08, sides=28), ellipse(0.13, 0.13, y + 0.05, sides=28), ellipse(0.03, 0.03, y + 0.12, sides=28)],
-               shade, None, caps=False)  # fmt: skip
+        s.loft(
+            [
+                ellipse(0.2, 0.2, y - 0.08, sides=28),
+                ellipse(0.13, 0.13, y + 0.05, sides=28),
+                ellipse(0.03, 0.03, y + 0.12, sides=28),
+            ],
+            shade,
+            None,
+            caps=False,
+        )
         s.lathe(
             [(0.015, -0.06), (0.05, -0.03), (0.05, 0.01), (0.01, 0.05)], (1, 0.98, 0.85), None, 14, (0, y, 0)
         )
@@ -486,7 +541,7 @@ def plant(rng: np.random.Generator, style: Style, high: float) -> Piece:
     hue, count, broad = rng.choice(LEAVES), int(rng.integers(14, 26)), u(0.16, 0.42)
     trunk = (high - pot) * u(0.0, 0.45)
     if trunk > 0.15:
-        s.limb((0, pot * 0.9, 0), (0, pot + trunk, 0), 0.02, 0.012, (0.4, 0.28, 0.18), "wood", 8)
+        s.limb((0, pot * 0.87, 0), (0, pot + trunk, 0), 0.02, 0.012, (0.4, 0.28, 0.18), "wood", 8)
     t = np.linspace(0, 1, 6)
     for n in range(count):
         azimuth, long = n * 2.4 + u(-0.3, 0.3), (high - pot - trunk) * u(0.6, 1.0)
@@ -583,8 +638,14 @@ def curtain(rng: np.random.Generator, style: Style, width: float, high: float) -
     s, color = Shape(), style.fabric(rng) * 0.6 + 0.35
     s.limb((-width / 2 - 0.08, 0, 0.06), (width / 2 + 0.08, 0, 0.06), 0.011, None, style.dark)
     for side in (-1, 1):
-        s.lathe([(0.011, 0), (0.024, 0.01), (0.024, 0.03), (0.008, 0.04)], style.dark, None, 10,
-                (side * (width / 2 + 0.08), 0, 0.06), rotation(z=-side * np.pi / 2))  # fmt: skip
+        s.lathe(
+            [(0.009, -0.004), (0.024, 0.01), (0.024, 0.03), (0.008, 0.04)],
+            style.dark,
+            None,
+            10,
+            (side * (width / 2 + 0.08), 0, 0.06),
+            rotation(z=-side * np.pi / 2),
+        )
         across, t = np.linspace(0, 0.27, 33), np.linspace(0, 1, 4)
         wave = 0.028 * np.sin(across / 0.27 * tau * 4)
         x = side * (width / 2 + 0.06 - across)
@@ -639,9 +700,10 @@ def _basin(s: Shape, half_x, half_z, y, deep, color, at=(0, 0), rim=0.02) -> Non
 
 
 def _tap(s: Shape, x, y, z, reach=0.14, high=0.22) -> None:
+    y -= 0.002  # into what it stands on
     angle = np.linspace(0, np.pi, 9)
     bow = [(x, y + high + reach / 2 * np.sin(a) * 0.9, z + reach / 2 * (1 - np.cos(a))) for a in angle]
-    s.pipe([(x, y, z), (x, y + high * 0.6, z), *bow, (x, y + high - 0.05, z + reach)], 0.011, STEEL)
+    s.pipe([(x, y + 0.004, z), (x, y + high * 0.6, z), *bow, (x, y + high - 0.05, z + reach)], 0.011, STEEL)
     s.lathe([(0.026, 0), (0.026, 0.015), (0.014, 0.03)], STEEL, None, 14, (x, y, z))
     s.limb((x + 0.05, y, z), (x + 0.05, y + 0.05, z), 0.012, 0.009, STEEL)
 
@@ -676,15 +738,15 @@ def oven(rng: np.random.Generator, style: Style) -> Piece:
     body = STEEL if rng.uniform() < 0.5 else WHITE
     s.box((0, 0.05, -0.03), (w - 0.002, 0.05, 0.26), BLACK, None, 0.002)
     s.box((0, 0.495, -0.01), (w - 0.002, 0.39, 0.288), body, None, 0.004)
-    s.box((0, 0.44, 0.29), (w - 0.015, 0.27, 0.012), body, None, 0.006)
-    s.box((0, 0.43, 0.3035), (w - 0.07, 0.17, 0.003), BLACK, None, 0.002)
+    s.box((0, 0.44, 0.288), (w - 0.015, 0.27, 0.012), body, None, 0.006)
+    s.box((0, 0.43, 0.302), (w - 0.07, 0.17, 0.003), BLACK, None, 0.002)
     _handle(s, 0, 0.66, 0.3, 0.44, upright=False)
     for x in np.linspace(-0.22, 0.22, 5):
         s.lathe([(0.02, 0), (0.02, 0.014), (0.014, 0.026)], BLACK, None, 12, (x, 0.81, 0.279), SIDEWAYS)
-    s.box((0, 0.893, 0.0), (w - 0.002, 0.008, 0.3), BLACK, None, 0.003)
+    s.box((0, 0.895, 0.0), (w - 0.002, 0.008, 0.3), BLACK, None, 0.003)
     for x, z, r in ((-0.14, -0.13, 0.09), (0.14, -0.13, 0.075), (-0.14, 0.13, 0.075), (0.14, 0.13, 0.09)):
         s.lathe(
-            [(r, 0.9), (r, 0.907), (r * 0.9, 0.907), (r * 0.86, 0.904)],
+            [(r, 0.901), (r, 0.909), (r * 0.9, 0.909), (r * 0.86, 0.906)],
             (0.22, 0.22, 0.23),
             None,
             20,
@@ -696,16 +758,21 @@ def oven(rng: np.random.Generator, style: Style) -> Piece:
 def refrigerator(rng: np.random.Generator, style: Style) -> Piece:
     s, w, high = Shape(), 0.3, rng.uniform(1.7, 1.95)
     color = [STEEL, WHITE, hsv(rng.uniform(), 0.4, 0.7)][rng.integers(3)]
-    s.box((0, high / 2 + 0.01, -0.02), (w, high / 2 - 0.01, 0.29), color, None, 0.012, 2)
+    s.box((0, high / 2, -0.02), (w, high / 2, 0.29), color, None, 0.012, 2)
     cut = high * rng.choice([0.34, 0.66])
     for low, top in ((0.04, cut - 0.004), (cut + 0.004, high - 0.008)):
         s.box((0, (low + top) / 2, 0.295), (w, (top - low) / 2, 0.024), color, None, 0.012, 2)
     side = rng.choice([-1, 1])
     _handle(s, side * 0.25, cut + 0.22, 0.318, 0.3)
     _handle(s, side * 0.25, cut - 0.22, 0.318, 0.3)
-    for _ in range(rng.integers(0, 6)):
-        s.box((rng.uniform(-0.2, 0.15), rng.uniform(max(cut, 0.9) + 0.1, high - 0.1), 0.3205),
-              (0.03, 0.04, 0.001), hsv(rng.uniform(), 0.6, 0.9), None, segments=0)  # fmt: skip
+    for n in range(rng.integers(0, 6)):
+        s.box(
+            (rng.uniform(-0.2, 0.15), rng.uniform(max(cut, 0.9) + 0.1, high - 0.1), 0.3205 + n * 0.0005),
+            (0.03, 0.04, 0.001),
+            hsv(rng.uniform(), 0.6, 0.9),
+            None,
+            segments=0,
+        )
     return _done("refrigerator", s)
 
 
@@ -723,9 +790,17 @@ def wall_cabinet(rng: np.random.Generator, style: Style, width: float) -> Piece:
 
 def toilet(rng: np.random.Generator, style: Style) -> Piece:
     s = Shape()
-    body = [(0.11, 0.19, 0.0, 0.02), (0.1, 0.18, 0.03, 0.02), (0.1, 0.17, 0.16, 0.03), (0.15, 0.21, 0.3, 0.05),
-            (0.185, 0.235, 0.39, 0.06), (0.175, 0.225, 0.4, 0.06), (0.13, 0.175, 0.4, 0.06), (0.1, 0.13, 0.3, 0.05),
-            (0.04, 0.05, 0.24, 0.04)]  # fmt: skip
+    body = [
+        (0.11, 0.19, 0.0, 0.02),
+        (0.1, 0.18, 0.03, 0.02),
+        (0.1, 0.17, 0.16, 0.03),
+        (0.15, 0.21, 0.3, 0.05),
+        (0.185, 0.235, 0.39, 0.06),
+        (0.175, 0.225, 0.4, 0.06),
+        (0.13, 0.175, 0.4, 0.06),
+        (0.1, 0.13, 0.3, 0.05),
+        (0.04, 0.05, 0.24, 0.04),
+    ]
     s.loft([ellipse(a, b, y, z, 28, 0.9) for a, b, y, z in body], CERAMIC)
     seat = [(0.19, 0.24, 0.404), (0.19, 0.24, 0.42), (0.135, 0.18, 0.42), (0.135, 0.18, 0.404)]
     s.loft([ellipse(a, b, y, 0.06, 28, 0.9) for a, b, y in seat], WHITE, caps=False)
@@ -740,7 +815,7 @@ def toilet(rng: np.random.Generator, style: Style) -> Piece:
         lid,
         (0, 0.63, -0.145),
     )
-    s.lathe([(0.02, 0), (0.02, 0.008), (0.012, 0.012)], STEEL, None, 12, (0, 0.79, -0.27))
+    s.lathe([(0.02, 0), (0.02, 0.008), (0.012, 0.012)], STEEL, None, 12, (0, 0.788, -0.27))
     return _done("toilet", s)
 
 
@@ -750,6 +825,7 @@ def washbasin(rng: np.random.Generator, style: Style) -> Piece:
     if rng.uniform() < 0.4:
         s.lathe([(0.11, 0), (0.09, 0.03), (0.075, 0.3), (0.1, 0.72)], CERAMIC, None, 20, (0, 0, -0.06))
     else:
+        s.box((0, 0.05, -0.03), (w - 0.05, 0.05, d - 0.05), style.dark, None, 0.004)
         s.box((0, 0.4, -0.01), (w - 0.02, 0.32, d - 0.02), style.front * 0.92, None, 0.004)
         for side in (-1, 1):
             s.box(
@@ -760,22 +836,29 @@ def washbasin(rng: np.random.Generator, style: Style) -> Piece:
                 0.004,
             )
             _handle(s, side * 0.04, 0.58, d - 0.017, 0.12)
-    rings = [(0.6, 0.72), (0.97, 0.76), (1.0, 0.85), (0.98, 0.86)]
+    rings = [(0.6, 0.715), (0.97, 0.76), (1.0, 0.85), (0.98, 0.86)]
     outer = [ellipse(w * k, d * k, y, 0, 32, 0.5) for k, y in rings]
     inner = [
         ellipse(w * k, d * k * 0.86, y, 0.02, 32, e)
         for k, y, e in ((0.88, 0.86, 0.5), (0.8, 0.79, 0.6), (0.4, 0.745, 0.8))
     ]
     s.loft([*outer, *inner], CERAMIC)
-    _tap(s, 0, 0.858, -d + 0.03, 0.1, 0.12)
+    _tap(s, 0, 0.857, -d + 0.03, 0.1, 0.12)
     return _done("sink", s)
 
 
 def bathtub(rng: np.random.Generator, style: Style, length: float) -> Piece:
     """Lies along its back wall."""
     s, w, d = Shape(), length / 2, 0.36
-    rings = [(1.0, 1.0, 0.0, 0.2), (1.0, 1.0, 0.54, 0.2), (0.99, 0.985, 0.56, 0.2),
-             (0.91, 0.82, 0.56, 0.4), (0.87, 0.75, 0.4, 0.45), (0.8, 0.65, 0.16, 0.5), (0.6, 0.4, 0.13, 0.7)]  # fmt: skip
+    rings = [
+        (1.0, 1.0, 0.0, 0.2),
+        (1.0, 1.0, 0.54, 0.2),
+        (0.99, 0.985, 0.56, 0.2),
+        (0.91, 0.82, 0.56, 0.4),
+        (0.87, 0.75, 0.4, 0.45),
+        (0.8, 0.65, 0.16, 0.5),
+        (0.6, 0.4, 0.13, 0.7),
+    ]
     s.loft([ellipse(w * a, d * b, y, 0, 40, e) for a, b, y, e in rings], CERAMIC)
     turn = rotation(y=np.pi / 2)
     tap = Shape()
@@ -832,7 +915,7 @@ def towel(rng: np.random.Generator, style: Style) -> Piece:
 
 def washing_machine(rng: np.random.Generator, style: Style) -> Piece:
     s = Shape()
-    s.box((0, 0.43, 0), (0.3, 0.42, 0.28), WHITE, None, 0.015, 2)
+    s.box((0, 0.425, 0), (0.3, 0.425, 0.28), WHITE, None, 0.015, 2)
     s.lathe(
         [(0.2, 0), (0.2, 0.02), (0.17, 0.035), (0.155, 0.03)], STEEL, None, 32, (0, 0.42, 0.281), SIDEWAYS
     )

@@ -46,9 +46,12 @@ class Part:
 def _rounded_box(segments: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Inner corner (N, 3) of -1 and 1, direction (N, 3), side's two axes (N, 2), faces (F, 3)."""
     t = -np.tan(np.linspace(np.pi / 4, 0, segments + 1)) if segments else np.zeros(1)
-    along = [(-1, value) for value in t] + [(1, -value) for value in t[::-1]]
+    along = [(-1.0, value) for value in t] + [(1.0, -value) for value in t[::-1]]
     count = len(along)
-    corner, outward, axes, faces = [], [], [], []
+    corner: list[np.ndarray] = []
+    outward: list[np.ndarray] = []
+    axes: list[np.ndarray] = []
+    faces: list[np.ndarray] = []
     quad = np.array([0, count, count + 1, 0, count + 1, 1])
     cells = (np.arange(count - 1)[:, None] * count + np.arange(count - 1)).ravel()
     for axis in range(3):
