@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import cos as cosine
 from math import pi
+from math import sin as sine
 
 import numpy as np
 from scipy import ndimage
@@ -16,7 +18,6 @@ from scipy import ndimage
 from spatial_envs.procedural import furniture as f
 from spatial_envs.procedural.floor_plans import INWARD, Plan, Rect
 from spatial_envs.procedural.furniture import Piece, Style
-from spatial_envs.procedural.rotations import rotation
 
 GAP = 0.02  # metres between furniture and a wall, more than the skirting board
 OFF = 0.0015  # metres between furniture and the floor, or the wall that it hangs on
@@ -36,10 +37,12 @@ class Placed:
 
     def footprint(self) -> Rect:
         """Its bounding box, seen from above."""
-        low, high = self.piece.low, self.piece.high
-        corners = np.array([[a, 0, b] for a in (low[0], high[0]) for b in (low[2], high[2])])
-        corners = corners @ rotation(y=self.yaw).T + [self.x, 0, self.z]
-        return Rect(*corners.min(axis=0)[[0, 2]], *corners.max(axis=0)[[0, 2]])
+        middle, half = (self.piece.low + self.piece.high) / 2, (self.piece.high - self.piece.low) / 2
+        cos, sin = cosine(self.yaw), sine(self.yaw)
+        x, z = self.x + cos * middle[0] + sin * middle[2], self.z - sin * middle[0] + cos * middle[2]
+        across = abs(cos) * half[0] + abs(sin) * half[2]
+        along = abs(sin) * half[0] + abs(cos) * half[2]
+        return Rect(x - across, z - along, x + across, z + along)
 
 
 @dataclass(frozen=True, eq=False)

@@ -188,7 +188,9 @@ def stool(rng: np.random.Generator, style: Style, seat: float = 0.45) -> Piece:
     s, r = Shape(), rng.uniform(0.15, 0.18)
     for angle in np.arange(4) * tau / 4 + tau / 8:
         x, z = np.cos(angle), np.sin(angle)
-        s.limb((x * r, 0, z * r), (x * r * 0.7, seat - 0.02, z * r * 0.7), 0.014, 0.017, style.wood, "wood")
+        s.limb(
+            (x * r, 0.004, z * r), (x * r * 0.7, seat - 0.02, z * r * 0.7), 0.014, 0.017, style.wood, "wood"
+        )
     s.loft(
         [ellipse(r * 0.88, r * 0.88, seat * 0.35 - 0.01), ellipse(r * 0.88, r * 0.88, seat * 0.35 + 0.008)],
         style.wood,

@@ -83,6 +83,13 @@ def _grid_faces(rows: int, columns: int, closed: bool) -> np.ndarray:
     return np.stack([a, c, d, a, d, b], axis=-1).reshape(-1, 3)
 
 
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The cross product of (..., 3); np.cross is slow for small arrays."""
+    ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
+    bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+
+
 def ellipse(
     half_x: float, half_z: float, y: float, z: float = 0.0, sides: int = 16, exponent: float = 1.0
 ) -> np.ndarray:
@@ -137,7 +144,7 @@ class Shape:
         rows, columns = rings.shape[:2]
         up = np.gradient(rings, axis=0)
         round_ = np.roll(rings, -1, axis=1) - np.roll(rings, 1, axis=1)
-        normals = np.cross(up, round_)
+        normals = _cross(up, round_)
         normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
         step = np.linalg.norm(np.diff(rings, axis=0), axis=-1).mean(axis=1)
         height = np.concatenate([[0.0], step.cumsum()])
@@ -152,7 +159,7 @@ class Shape:
 
     def _cap(self, ring, outward, color, surface) -> None:
         middle = ring.mean(axis=0)
-        normal = np.cross(ring[1] - middle, ring[0] - middle) * outward
+        normal = _cross(ring[1] - middle, ring[0] - middle) * outward
         length = np.linalg.norm(normal)
         if length < 1e-12:
             return
@@ -161,7 +168,8 @@ class Shape:
         faces = np.stack([np.full(count, count), (j + 1) % count, j], axis=-1)
         vertices = np.concatenate([ring, middle[None]])
         normals = np.broadcast_to(normal / length, vertices.shape)
-        uv = (vertices - middle) @ rotation_to(normal)[:, [0, 2]]
+        first = (ring[0] - middle) / np.linalg.norm(ring[0] - middle)
+        uv = np.stack([vertices @ first, vertices @ _cross(normal / length, first)], axis=-1)
         self._add(vertices, normals, uv, faces if outward > 0 else faces[:, ::-1], color, surface)
 
     def lathe(self, profile, color, surface: Surface = None, sides=16, at=(0, 0, 0), turn=None) -> None:
@@ -186,9 +194,9 @@ class Shape:
         rings = []
         angle = np.arange(sides) * tau / sides
         for point, way in zip(points, along, strict=True):
-            a = np.cross(way, side)
+            a = _cross(way, side)
             a /= np.linalg.norm(a)
-            b = np.cross(way, a)
+            b = _cross(way, a)
             rings.append(point + radius * (np.cos(angle)[:, None] * a - np.sin(angle)[:, None] * b))
         self.loft(rings, color)
 
@@ -196,7 +204,7 @@ class Shape:
         """Points (M, N, 3) of an open surface whose front is where columns x rows points."""
         grid = np.asarray(grid, float)
         rows, columns = grid.shape[:2]
-        normals = np.cross(np.gradient(grid, axis=1), np.gradient(grid, axis=0))
+        normals = _cross(np.gradient(grid, axis=1), np.gradient(grid, axis=0))
         normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
         height = np.concatenate([[0], np.linalg.norm(np.diff(grid, axis=0), axis=-1).mean(axis=1).cumsum()])
         width = np.concatenate([[0], np.linalg.norm(np.diff(grid, axis=1), axis=-1).mean(axis=0).cumsum()])
