@@ -1,4 +1,4 @@
-"""Procedural apartments: closed rooms that can be walked through, furnished, clean, and the same each time."""
+"""Procedural apartments: rooms that can be walked through, furnished, clean, and the same each time."""
 
 import hashlib
 import subprocess
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from spatial_envs.buildings import STRUCTURE, Building
+from spatial_envs.building import STRUCTURE, Building
 from spatial_envs.mesh import Mesh
 from spatial_envs.procedural import furniture
 from spatial_envs.procedural.apartments import apartment

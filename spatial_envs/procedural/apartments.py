@@ -11,7 +11,7 @@ from itertools import count
 import numpy as np
 from scipy import ndimage
 
-from spatial_envs.buildings import Building, Room, SceneObject
+from spatial_envs.building import Building, Room, boxes
 from spatial_envs.mesh import Mesh
 from spatial_envs.procedural.floor_plans import INWARD, Opening, Plan, Rect, floor_plan
 from spatial_envs.procedural.furnishing import Placed, furnish
@@ -152,20 +152,13 @@ class _Assembly:
                 number = self.new(p.piece.category)
                 self.add(p.piece.parts, number, room, rotation(y=p.yaw), (p.x, p.y, p.z))
         mesh = self._mesh(rooms)
-        order = np.argsort(mesh.face_segments, kind="stable")
-        starts = np.searchsorted(mesh.face_segments[order], np.arange(1, len(self.objects) + 2))
-        objects = {}
-        for number, (title, category) in self.objects.items():
-            corners = mesh.vertices[mesh.faces[order[starts[number - 1] : starts[number]]]].reshape(-1, 3)
-            low, high = corners.min(axis=0).astype(float), corners.max(axis=0).astype(float)
-            objects[number] = SceneObject(title, category, low, high)
         seen: dict[str, int] = {}
         listed = []
         for kind, r in zip(self.plan.kinds, self.plan.rects, strict=True):
             seen[kind] = seen.get(kind, 0) + 1
             low, high = np.array([r.x0, 0, r.z0]), np.array([r.x1, self.plan.height, r.z1])
             listed.append(Room(f"{kind}_{seen[kind]}", kind, low, high))
-        return Building(name, mesh, objects, tuple(listed))
+        return Building(name, mesh, boxes(mesh, self.objects), tuple(listed))
 
     def _frame(self, room: int, side: int):
         """Turn and origin of the wall's frame, and its length: x to the right from inside, z inwards."""

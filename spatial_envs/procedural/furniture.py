@@ -18,10 +18,11 @@ from spatial_envs.procedural.surfaces import carpet, hsv, painting
 WHITE, BLACK, STEEL, CERAMIC = (0.93, 0.93, 0.92), (0.07, 0.07, 0.08), (0.72, 0.74, 0.76), (0.96, 0.96, 0.95)
 LEAVES = (0.27, 0.33, 0.38)  # hues
 CATEGORIES = (
-    "armchair", "bathtub", "bed", "bench", "books", "bookshelf", "cabinet", "chair", "chest_of_drawers", "clock",
-    "coffee_table", "counter", "curtain", "cushion", "decoration", "desk", "keyboard", "lamp", "mirror",
-    "nightstand", "oven", "picture", "plant", "refrigerator", "rug", "shower", "sink", "sofa", "stool", "table",
-    "toilet", "towel", "trash_can", "tv_monitor", "wardrobe", "washing_machine",
+    "armchair", "bathtub", "bed", "bench", "books", "bookshelf", "cabinet", "chair",
+    "chest_of_drawers", "clock", "coffee_table", "counter", "curtain", "cushion", "decoration",
+    "desk", "keyboard", "lamp", "mirror", "nightstand", "oven", "picture", "plant", "refrigerator",
+    "rug", "shower", "sink", "sofa", "stool", "table", "toilet", "towel", "trash_can", "tv_monitor",
+    "wardrobe", "washing_machine",
 )  # fmt: skip
 
 
