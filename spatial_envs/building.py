@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -71,6 +71,23 @@ class Building:
             )
         has = ", ".join(self.categories) or "none"
         raise ValueError(f"category: got {category!r}, not in {self.name}; its categories: {has}")
+
+
+def cut_away(building: Building, floor: float = 0.0) -> Mesh:
+    """The mesh to be seen from above: without ceilings and what hangs from them, above a floor at this y.
+
+    Ceilings are told by their category, or else by facing down 1.8 m or more above the floor.
+    """
+    mesh = building.mesh
+    high = mesh.vertices[mesh.faces][..., 1].mean(axis=1) > floor + 1.8
+    hanging = [
+        number
+        for number, o in building.objects.items()
+        if o.category == "ceiling" or (o.low[1] > floor + 1.8 and o.category not in STRUCTURE)
+    ]
+    keep = ~((high & (mesh.face_normals[:, 1] < -0.5)) | np.isin(mesh.face_segments, hanging))
+    texture = None if mesh.face_texture is None else mesh.face_texture[keep]
+    return replace(mesh, faces=mesh.faces[keep], face_texture=texture, segment=mesh.face_segments[keep])
 
 
 def boxes(mesh: Mesh, named: Mapping[int, tuple[str, str]]) -> dict[int, SceneObject]:

@@ -193,7 +193,7 @@ def _node_names(path: Path, up: str, mesh: Mesh, nodes: tuple[str, ...]) -> Sema
     named = {}
     for number, node in enumerate(nodes, 1):
         category = _category(re.sub(r"[\s._-]*\d+$", "", node))
-        if re.match(r"[a-z]", category) and not NAMELESS.match(category):
+        if re.match(r"[a-z]\w\w", category) and not NAMELESS.match(category):
             named[number] = (node, category)
     used = {named[n][1] for n in np.unique(mesh.face_segments).tolist() if n in named}
     if len(used) < 2:

@@ -221,39 +221,30 @@ class _Assembly:
             _quad(s, (left, 0, out), (right, 0, out), (right, high, out), (left, high, out), color)
             _quad(s, (left, high, out), (right, high, out), (b, high, 0), (a, high, 0), color)
 
-    def _casing(self, s: Shape, a: float, b: float, top: float, z: float = 0.0) -> None:
+    def _casing(self, s: Shape, a: float, b: float, top: float) -> None:
         """The frame round a door, on the wall's face."""
         wide, out = CASING
-        for x in (a - wide / 2 + 0.004, b + wide / 2 - 0.004):  # over the edge of the opening
+        for x in (a - wide / 2 - 0.0005, b + wide / 2 + 0.0005):
             s.box(
-                (x, top / 2 + 0.001, z + out / 2 + 0.0005),
-                (wide / 2, top / 2, out / 2),
-                self.frame,
-                None,
-                0.004,
+                (x, top / 2 + 0.001, out / 2 + 0.0005), (wide / 2, top / 2, out / 2), self.frame, None, 0.004
             )
         middle, half = (a + b) / 2, (b - a) / 2 + wide + 0.006
-        s.box(
-            (middle, top + wide / 2 - 0.004, z + out / 2 + 0.001),
-            (half, wide / 2, out / 2 + 0.002),
-            self.frame,
-            None,
-            0.004,
-        )
+        size = (half, wide / 2, out / 2 + 0.002)
+        s.box((middle, top + wide / 2 + 0.002, out / 2 + 0.001), size, self.frame, None, 0.004)
 
-    def _reveal(self, s: Shape, a, b, bottom, top, deep, color, floor=True) -> None:
-        """The inner sides of a hole in the wall, from its face inwards."""
-        _quad(s, (a, bottom, 0), (a, bottom, -deep), (a, top, -deep), (a, top, 0), color)
-        _quad(s, (b, bottom, -deep), (b, bottom, 0), (b, top, 0), (b, top, -deep), color)
-        _quad(s, (a, top, -deep), (b, top, -deep), (b, top, 0), (a, top, 0), color)
+    def _reveal(self, s: Shape, a, b, bottom, top, back, color, front=0.0, floor=True) -> None:
+        """The inner sides of a hole in the wall, z from `back` to `front`; floor: below, up to the wall."""
+        _quad(s, (a, bottom, front), (a, bottom, back), (a, top, back), (a, top, front), color)
+        _quad(s, (b, bottom, back), (b, bottom, front), (b, top, front), (b, top, back), color)
+        _quad(s, (a, top, back), (b, top, back), (b, top, front), (a, top, front), color)
         if floor:
-            _quad(s, (a, bottom, 0), (b, bottom, 0), (b, bottom, -deep), (a, bottom, -deep), color)
+            _quad(s, (a, bottom, 0), (b, bottom, 0), (b, bottom, back), (a, bottom, back), color)
 
     def _door(self, door: Opening) -> None:
         turn, origin, _ = self._frame(door.room, door.side)
         a, b = self._along(door.room, door.side, door)
-        s, deep = Shape(), self.plan.wall
-        self._reveal(s, a, b, 0.0, door.top, deep, self.frame, floor=False)
+        s, deep, lip = Shape(), self.plan.wall, CASING[1] - 0.004  # over the casing's inner edge
+        self._reveal(s, a, b, 0.0, door.top, -deep - lip, self.frame, lip, floor=False)
         self._casing(s, a, b, door.top)
         number = self.new("door")
         self.add(s.parts, number, door.room, turn, origin)
@@ -270,7 +261,7 @@ class _Assembly:
         a, b = self._along(window.room, window.side, window)
         low, top = window.bottom, window.top
         s, middle, half = Shape(), (a + b) / 2, (b - a) / 2
-        self._reveal(s, a, b, low, top, RECESS, (0.92, 0.92, 0.9))
+        self._reveal(s, a, b, low, top, -RECESS, (0.92, 0.92, 0.9))
         bar, z = 0.025, -RECESS + 0.03
         for x in (a + bar + 0.002, b - bar - 0.002):
             s.box((x, (low + top) / 2, z), (bar, (top - low) / 2 - 0.002, 0.02), WHITE, None, 0.004)
@@ -295,7 +286,7 @@ class _Assembly:
         turn, origin, _ = self._frame(door.room, door.side)
         a, b = self._along(door.room, door.side, door)
         s, top = Shape(), door.top
-        self._reveal(s, a, b, 0.0, top, RECESS, self.frame)
+        self._reveal(s, a, b, 0.0, top, -RECESS, self.frame, CASING[1] - 0.004)
         self._casing(s, a, b, top)
         middle, half = (a + b) / 2, (b - a) / 2
         leaf = self.style.front if self.rng.uniform() < 0.5 else self.style.dark

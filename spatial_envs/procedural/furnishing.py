@@ -68,6 +68,7 @@ class Space:
     def __init__(self, plan: Plan, room: int, rng: np.random.Generator, style: Style):
         self.rng, self.style, self.height = rng, style, plan.height
         self.kind, self.rect = plan.kinds[room], plan.rects[room]
+        self.dining = "dining_room" in plan.kinds
         self.placed: list[Placed] = []
         self.solids: list[Rect] = []
         self.keeps: list[Rect] = []
@@ -417,19 +418,19 @@ def _living_room(space: Space) -> None:
         placed = space.against(group, sides=[spot[0] ^ 1], near=space.length(spot[0]) - spot[1], tries=20)
     if placed is None:
         space.against(group, corner=0.2)
-    dining = rng.uniform() < 0.75
-    if dining and space.rect.area > 17:
-        table = f.table(rng, style, rng.uniform(1.2, 1.7), 0.85)
-        base = Item(table)
-        chairs = _seats(space, table, int(rng.integers(3, 7)), 0, 0)
-        space.free([base, *chairs, *_small(space, base, 0, 0, 0.22)], 0.3, tries=50)
-    seat = behind(f.armchair(rng, style))
-    space.against([seat], corner=0.5, front=0.4)
-    shelf = behind(f.bookshelf(rng, style))
-    space.against([shelf], corner=0.6)
-    lamp, tall = f.lamp(rng, style, rng.uniform(1.45, 1.7)), f.plant(rng, style, rng.uniform(0.8, 1.4))
-    _corner_things(space, lambda: tall, lambda: lamp)
-    if rng.uniform() < 0.5:
+    if not space.dining and space.rect.area > 16:
+        for wide in (rng.uniform(1.4, 1.8), 1.3, 0.9):
+            table = f.table(rng, style, wide, 0.85)
+            base = Item(table)
+            chairs = _seats(space, table, int(rng.integers(3, 7)) if wide > 1 else 2, 0, 0)
+            if space.free([base, *chairs, *_small(space, base, 0, 0, 0.22)], 0.3, tries=40):
+                break
+    for _ in range(1 + (space.rect.area > 22)):
+        space.against([behind(f.armchair(rng, style))], corner=0.5, front=0.4)
+        space.against([behind(f.bookshelf(rng, style))], corner=0.6, tries=40)
+    lamp = f.lamp(rng, style, rng.uniform(1.45, 1.7))
+    _corner_things(space, lambda: lamp, *[lambda: f.plant(rng, style, rng.uniform(0.7, 1.4))] * 2)
+    if rng.uniform() < 0.7:
         case = behind(f.cabinet(rng, style, rng.uniform(0.9, 1.3), rng.uniform(0.75, 0.9)))
         space.against([case, *_small(space, case, -0.2, 0, 0.2), *_small(space, case, 0.25, 0, 0.2)])
     _pictures(space, int(rng.integers(2, 5)))
