@@ -281,8 +281,11 @@ def test_the_reference_apartment(reference):
     assert len(building.mesh.faces) == 944
     footprints = json.loads((reference / "floorplan.json").read_text())
     for name, corners in zip(footprints["footprint_names"], footprints["footprints_xz"], strict=True):
+        if name.startswith("wall"):
+            continue  # in several pieces there
         (found,) = [o for o in building.objects.values() if o.name == name]
-        np.testing.assert_allclose(found.low[[0, 2]], np.min(corners, axis=0), atol=0.01)
+        np.testing.assert_allclose(found.low[[0, 2]], np.min(corners, axis=0), atol=1e-4)
+        np.testing.assert_allclose(found.high[[0, 2]], np.max(corners, axis=0), atol=1e-4)
 
 
 def test_the_reference_views_without_light(reference):

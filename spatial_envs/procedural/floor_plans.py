@@ -213,7 +213,7 @@ def _hub(rng, kinds: list[str], wall: float):
         for column, area, side in ((one, areas[0], -1), (two, areas[1], 1)):
             if not column:
                 continue
-            across = area / depth
+            across = area / depth * rng.uniform(0.8, 1.4)
             lengths = _row(rng, column, across, depth, wall)
             if lengths is None:
                 ok = False

@@ -473,7 +473,7 @@ def lamp(rng: np.random.Generator, style: Style, high: float) -> Piece:
     r = 0.12 + 0.06 * (high > 0.8)
     tall, low = r * rng.uniform(1.1, 1.6), r * rng.uniform(0.55, 0.8)
     base = [(r * 0.85, 0), (r * 0.85, 0.012), (r * 0.7, 0.022), (0.02, 0.03)]
-    s.lathe([*base, (0.012, 0.06), (0.012, high - 0.03)], style.dark, None, 20)
+    s.lathe([*base, (0.012, 0.06), (0.012, high - tall * 0.7 + 0.02)], style.dark, None, 20)
     if high < 0.8:
         s.lathe([(0.03, 0.03), (0.07, 0.08), (0.06, 0.15), (0.02, 0.2)], style.fabric(rng), None, 18)
     y = high - tall
