@@ -108,7 +108,7 @@ def _inside(building: Building) -> list[np.ndarray]:
         view = renderer.render(mesh, pose, lens, (32, 32))
         near, middle = np.percentile(view.depth, [3, 50])
         pictured = len(np.unique(np.zeros(1) if view.segment is None else view.segment))
-        found.append(((near > 0.8) + 0.15 * min(middle, 3.5) + 0.06 * pictured, pose))
+        found.append(((near > 0.8) + 0.3 * min(middle, 3.0) + 0.05 * pictured, pose))
     found.sort(key=lambda one: -one[0])
     best = found[0][1]
     second = next((p for _, p in found if np.linalg.norm(p[:3, 3] - best[:3, 3]) > 3.5), found[1][1])
