@@ -132,6 +132,7 @@ def test_an_apartment_is_clean_and_typed(seed):
     assert mesh.areas.min() > 0
     assert mesh.vertices[:, 1].min() == 0
     assert set(np.unique(mesh.segment)) == set(building.objects) == set(range(1, len(building.objects) + 1))
+    assert (np.diff(mesh.segment) >= 0).all()  # an object's faces lie together: to be culled by its box
     assert not coincident(mesh)
     names = [o.name for o in building.objects.values()]
     assert len(set(names)) == len(names)

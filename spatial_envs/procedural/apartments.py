@@ -35,7 +35,7 @@ RECESS, SKIRTING, CASING = 0.1, (0.012, 0.08), (0.07, 0.015)  # metres
 
 def apartment(seed: int) -> Building:
     """The apartment of this seed: 3 to 7 furnished rooms, every one reachable by a disc of 0.18 m radius;
-    10,000 to 200,000 triangles, floor at y = 0, centred on x = z = 0."""
+    10,000 to 200,000 triangles in the order of their objects, floor at y = 0, centred on x = z = 0."""
     for attempt in count():
         rng = np.random.default_rng([seed, attempt])
         plan, style = floor_plan(rng), Style.draw(rng)
