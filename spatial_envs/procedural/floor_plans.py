@@ -149,52 +149,39 @@ def _split(rng, kinds: list[str]) -> tuple[list[str], list[str]]:
     return order[:cut], order[cut:]
 
 
-def _corridor(rng, kinds: list[str], wall: float):
-    """A corridor from end to end, and rooms on both sides of it."""
+def _two_rows(rng, kinds: list[str], deep: tuple[float, float], wall: float):
+    """A corridor along X and a row of rooms on either side of it, `deep` deep; None if in vain."""
     for _ in range(80):
         one, two = _split(rng, kinds)
-        depths, wide = rng.uniform(2.7, 4.6, 2), rng.uniform(1.25, 1.6)
+        depths, wide = rng.uniform(*deep, 2), rng.uniform(1.25, 1.6)
         length = sum(KINDS[kind][0] for kind in kinds) / depths.sum() + wall
         rooms = [("corridor", Rect(0, 0, length, wide))]
-        ok = True
         for row, depth, low in ((one, depths[0], -wall - depths[0]), (two, depths[1], wide + wall)):
             widths = _row(rng, row, depth, length, wall)
             if widths is None:
-                ok = False
                 break
             x = 0.0
             for kind, width in zip(row, widths, strict=True):
                 rooms.append((kind, Rect(x, low, x + width, low + depth)))
                 x += width + wall
-        if ok:
+        else:
             return rooms
     return None
+
+
+def _corridor(rng, kinds: list[str], wall: float):
+    """A corridor from end to end, and rooms on both sides of it."""
+    return _two_rows(rng, kinds, (2.7, 4.6), wall)
 
 
 def _end(rng, kinds: list[str], wall: float):
     """A corridor that ends in the living room, which takes the whole depth."""
-    for _ in range(80):
-        rest = [kind for kind in kinds if kind != "living_room"]
-        one, two = _split(rng, rest)
-        depths, wide = rng.uniform(2.4, 3.4, 2), rng.uniform(1.25, 1.6)
-        length = sum(KINDS[kind][0] for kind in rest) / depths.sum() + wall
-        rooms = [("corridor", Rect(0, 0, length, wide))]
-        ok = True
-        for row, depth, low in ((one, depths[0], -wall - depths[0]), (two, depths[1], wide + wall)):
-            widths = _row(rng, row, depth, length, wall)
-            if widths is None:
-                ok = False
-                break
-            x = 0.0
-            for kind, width in zip(row, widths, strict=True):
-                rooms.append((kind, Rect(x, low, x + width, low + depth)))
-                x += width + wall
-        if ok:
-            left = length + wall
-            low, high = -wall - depths[0], wide + wall + depths[1]
-            rooms.append(("living_room", Rect(left, low, left + rng.uniform(3.5, 4.4), high)))
-            return rooms
-    return None
+    rooms = _two_rows(rng, [kind for kind in kinds if kind != "living_room"], (2.4, 3.4), wall)
+    if rooms is None:
+        return None
+    left = rooms[0][1].x1 + wall
+    low, high = min(rect.z0 for _, rect in rooms), max(rect.z1 for _, rect in rooms)
+    return [*rooms, ("living_room", Rect(left, low, left + rng.uniform(3.5, 4.4), high))]
 
 
 def _hub(rng, kinds: list[str], wall: float):
