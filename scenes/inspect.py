@@ -1,7 +1,8 @@
-"""See what an environment would find: how many objects, and a contact sheet of them.
+"""See what an environment would find: how many objects or buildings, and a contact sheet of them.
 
 python -m scenes.inspect path/to/meshes
 python -m scenes.inspect procedural --split test --count 24 --out sheet.png
+python -m scenes.inspect procedural --buildings --count 4 --out apartments.png
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from spatial_envs.building import Building, cut_away
+from spatial_envs.buildings import BuildingSet, open_buildings
 from spatial_envs.camera import direction, facing_origin, intrinsics
 from spatial_envs.mesh import MeshError
 from spatial_envs.objects import SPLITS, ObjectSet, open_objects
 from spatial_envs.rendering.builtin import BuiltinRenderer
 
 TILE, COLUMNS = 160, 8  # pixels, tiles
+ROOM_TILE = 240  # pixels
 VIEWPOINT = 1.35 * direction(np.radians(35), np.radians(25))
 
 
@@ -45,25 +49,111 @@ def contact_sheet(objects: ObjectSet, count: int) -> tuple[Image.Image, list[str
     return sheet, faults
 
 
+def building_sheet(buildings: BuildingSet, count: int) -> tuple[Image.Image, list[str]]:
+    """For the first ``count`` buildings a map from above and two views from inside; what is broken."""
+    count = min(count, len(buildings))
+    rows, wide = -(-count // 2), 3 * ROOM_TILE + 8
+    sheet = Image.new("RGB", (wide * min(count, 2) - 8, (ROOM_TILE + 18) * rows), (24, 26, 32))
+    draw, font, faults = ImageDraw.Draw(sheet), ImageFont.load_default(11), []
+    for index in range(count):
+        left, top = wide * (index % 2), (ROOM_TILE + 18) * (index // 2)
+        try:
+            building = buildings.load(index)
+        except MeshError as error:
+            faults.append(str(error))
+            draw.text((left + 4, top + ROOM_TILE // 2), "broken", fill=(205, 35, 60), font=font)
+            continue
+        for n, picture in enumerate([_map(building), *_inside(building)]):
+            sheet.paste(Image.fromarray(picture), (left + n * ROOM_TILE, top))
+        things = f"{len(building.objects)} objects" if building.objects else "no semantics"
+        rooms = f"{len(building.rooms)} rooms, " if building.rooms else ""
+        caption = f"{building.name}: {rooms}{things}, {len(building.mesh.faces):,} triangles"
+        draw.text((left + 4, top + ROOM_TILE + 1), caption, fill=(150, 156, 168), font=font)
+    return sheet, faults
+
+
+def _floor(building: Building) -> float:
+    """The height of the lowest large floor, metres."""
+    mesh = building.mesh
+    up = mesh.face_normals[:, 1] > 0.9
+    heights = mesh.vertices[mesh.faces[up]][..., 1].mean(axis=1)
+    order = np.argsort(heights)
+    share = np.cumsum(mesh.areas[up][order]) / max(mesh.areas[up].sum(), 1e-9)
+    return float(heights[order][np.searchsorted(share, 0.05)]) if up.any() else 0.0
+
+
+def _map(building: Building) -> np.ndarray:
+    """(ROOM_TILE, ROOM_TILE, 3) uint8: from high above, the ceiling cut away."""
+    low, high = building.mesh.vertices.min(axis=0), building.mesh.vertices.max(axis=0)
+    middle, extent = (low + high) / 2, max(high[0] - low[0], high[2] - low[2]) * 1.05
+    pose = np.eye(4)
+    pose[:3, :3] = [[1, 0, 0], [0, 0, -1], [0, 1, 0]]
+    pose[:3, 3] = middle[0], high[1] + 3 * extent, middle[2]
+    lens = intrinsics(2 * np.degrees(np.arctan(1 / 6)), (ROOM_TILE, ROOM_TILE))
+    renderer = BuiltinRenderer(building.lit)
+    view = renderer.render(cut_away(building, _floor(building)), pose, lens, (ROOM_TILE, ROOM_TILE))
+    view.rgb[view.depth == 0] = (24, 26, 32)
+    return view.rgb
+
+
+def _inside(building: Building) -> list[np.ndarray]:
+    """Two pictures (ROOM_TILE, ROOM_TILE, 3) uint8, 1.5 m above the floor, where much can be seen."""
+    rng, mesh, renderer = np.random.default_rng(0), building.mesh, BuiltinRenderer(building.lit)
+    corners, floor = mesh.vertices[mesh.faces].mean(axis=1), _floor(building)
+    level = (mesh.face_normals[:, 1] > 0.9) & (np.abs(corners[:, 1] - floor) < 0.1)
+    chance = np.where(level, mesh.areas, 0.0)
+    lens, found = intrinsics(85, (32, 32)), []
+    for face in rng.choice(len(chance), 120, p=chance / chance.sum()):
+        pose = _standing(corners[face] + [0, 1.5, 0], rng.uniform(0, 2 * np.pi))
+        view = renderer.render(mesh, pose, lens, (32, 32))
+        near, middle = np.percentile(view.depth, [3, 50])
+        pictured = len(np.unique(np.zeros(1) if view.segment is None else view.segment))
+        found.append(((near > 0.8) + 0.3 * min(middle, 3.0) + 0.05 * pictured, pose))
+    found.sort(key=lambda one: -one[0])
+    best = found[0][1]
+    second = next((p for _, p in found if np.linalg.norm(p[:3, 3] - best[:3, 3]) > 3.5), found[1][1])
+    lens, size = intrinsics(85, (ROOM_TILE, ROOM_TILE)), (ROOM_TILE, ROOM_TILE)
+    return [renderer.render(mesh, pose, lens, size).rgb for pose in (best, second)]
+
+
+def _standing(eye: np.ndarray, yaw: float) -> np.ndarray:
+    """(4, 4) cam_to_world of a camera that looks along yaw (0 is -Z, left positive), 6 degrees down."""
+    cos, sin, tilt = np.cos(yaw), np.sin(yaw), np.radians(6)
+    forward = np.array([-sin * np.cos(tilt), -np.sin(tilt), -cos * np.cos(tilt)])
+    right = np.array([cos, 0, -sin])
+    pose = np.eye(4)
+    pose[:3] = np.stack([right, np.cross(forward, right), forward, eye], axis=1)
+    return pose
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Print the counts and write the sheet."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("scenes", help="procedural, a mesh file, a folder, or a scene-set YAML")
+    parser.add_argument("--buildings", action="store_true", help="buildings to walk in, not objects")
     parser.add_argument("--split", default="train", choices=SPLITS)
     parser.add_argument("--up", default="auto", choices=("auto", "y", "z"))
-    parser.add_argument("--count", type=int, default=32, help="objects on the sheet (default 32)")
-    parser.add_argument("--out", type=Path, default=Path("objects.png"), help="default objects.png")
+    parser.add_argument("--count", type=int, help="how many on the sheet (default 32 objects, 8 buildings)")
+    parser.add_argument("--out", type=Path, help="default objects.png, or buildings.png")
     options = parser.parse_args(arguments)
+    word = "buildings" if options.buildings else "objects"
+    count = max(options.count if options.count is not None else 8 if options.buildings else 32, 1)
+    out = options.out or Path(f"{word}.png")
+    found: BuildingSet | ObjectSet
     try:
-        objects = open_objects(options.scenes, options.split, options.up)
+        if options.buildings:
+            found = buildings = open_buildings(options.scenes, options.split, options.up)
+            sheet, faults = building_sheet(buildings, count)
+        else:
+            found = objects = open_objects(options.scenes, options.split, options.up)
+            sheet, faults = contact_sheet(objects, count)
     except ValueError as error:
         sys.exit(f"scenes.inspect: {error}")
-    sheet, faults = contact_sheet(objects, max(options.count, 1))
-    sheet.save(options.out)
-    splits = "no splits: train = test" if objects.leaky else f"split {options.split}"
-    print(f"{objects.label}: {len(objects)} objects, {splits}; the first are in {options.out}")
+    sheet.save(out)
+    splits = "no splits: train = test" if found.leaky else f"split {options.split}"
+    print(f"{found.label}: {len(found)} {word}, {splits}; the first are in {out}")
     for fault in faults:
         print(f"broken: {fault}")
 

@@ -11,7 +11,7 @@ import json
 import re
 import struct
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,14 @@ def read_mesh(path: str | Path, up: str = "y") -> Mesh:
     up:   the file's up axis, "y" or "z"; "z" turns (x, y, z) into (x, z, -y).
     Raises MeshError, naming the file and the fault; ValueError for another ``up``.
     """
+    return replace(read_named(path, up)[0], segment=None)
+
+
+def read_named(path: str | Path, up: str = "y") -> tuple[Mesh, tuple[str, ...]]:
+    """``read_mesh`` with ``segment`` and the names of the file's nodes: segment s is the node names[s - 1].
+
+    A glTF node without a name has its mesh's; other formats have one name for each of their geometries.
+    """
     path = Path(path)
     if up not in ("y", "z"):
         raise ValueError(f"up: got {up!r}, expected 'y' or 'z'")
@@ -64,7 +72,8 @@ def read_mesh(path: str | Path, up: str = "y") -> Mesh:
         scene = trimesh.load_scene(
             io.BytesIO(said.data), file_type=suffix[1:], resolver=said.folder, process=False, **said.options
         )
-        mesh = _checked(_join(scene, said))
+        joined, names = _join(scene, said)
+        mesh = _checked(joined)
     except _Fault as fault:
         raise MeshError(f"{path}: {fault}") from None
     except IndexError as error:
@@ -73,10 +82,10 @@ def read_mesh(path: str | Path, up: str = "y") -> Mesh:
         raise MeshError(f"{path}: not a readable {suffix} file ({type(error).__name__}: {error})") from error
     for warning in dict.fromkeys(said.warnings):
         warnings.warn(f"{path}: {warning}", stacklevel=2)
-    if up == "y":
-        return mesh
-    x, y, z = mesh.vertices.T
-    return Mesh(np.stack([x, z, -y], 1), mesh.faces, mesh.colors, mesh.uv, mesh.textures, mesh.face_texture)
+    if up == "z":
+        x, y, z = mesh.vertices.T
+        mesh = replace(mesh, vertices=np.stack([x, z, -y], 1))
+    return mesh, names
 
 
 class _Fault(Exception):
@@ -112,6 +121,7 @@ class _Announced:
     textures   the image that each material names; None for a file with one nameless material
     transforms KHR_texture_transform by material
     gltf       colours follow glTF: base colour x vertex colour x texture
+    nodes      the names of glTF nodes, which are called by their numbers in ``data``
     """
 
     data: bytes
@@ -120,6 +130,7 @@ class _Announced:
     textures: dict[str | None, str] = field(default_factory=dict)
     transforms: dict[str, dict] = field(default_factory=dict)
     gltf: bool = False
+    nodes: list[str] = field(default_factory=list)
     options: dict = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -296,8 +307,11 @@ def _announce_gltf(data: bytes, folder: _Folder) -> _Announced:
         if coordinates is not None and header["accessors"][coordinates]["componentType"] != 5126:
             raise _Fault("texture coordinates that are not floats cannot be read")
     nodes = header.get("nodes", [])
-    for node in nodes:
+    for number, node in enumerate(nodes):
         node.pop("camera", None)  # trimesh would lose the node's children
+        named = node.get("name") or (header["meshes"][node["mesh"]].get("name") if "mesh" in node else None)
+        said.nodes.append(str(named or f"node_{number}"))
+        node["name"] = str(number)
     children = {child for node in nodes for child in node.get("children", [])}
     header.setdefault("scenes", [{"nodes": [i for i in range(len(nodes)) if i not in children]}])
     said.data = json.dumps(header).encode()
@@ -314,11 +328,11 @@ _ANNOUNCE = {
 }
 
 
-def _join(scene: trimesh.Scene, said: _Announced) -> Mesh:
-    """All triangles of the scene as one mesh, float64, not yet checked for shape."""
+def _join(scene: trimesh.Scene, said: _Announced) -> tuple[Mesh, tuple[str, ...]]:
+    """All triangles of the scene as one mesh, float64, not yet checked for shape, and its nodes' names."""
     decoded: dict[int, np.ndarray | None] = {}  # by the image's id
     textures: list[np.ndarray] = []
-    parts, vertex_count, face_count = [], 0, 0
+    parts, names, vertex_count, face_count = [], list(said.nodes), 0, 0
     for node in scene.graph.nodes_geometry:
         matrix, name = scene.graph[node]
         geometry: Any = scene.geometry[name]
@@ -342,17 +356,25 @@ def _join(scene: trimesh.Scene, said: _Announced) -> Mesh:
         if np.linalg.det(matrix[:3, :3]) < 0:
             faces = faces[:, ::-1]  # a mirror turns triangles inside out
         vertices = vertices @ matrix[:3, :3].T + matrix[:3, 3]
-        parts.append((vertices, faces + vertex_count, colors, uv, np.full(len(faces), number, np.int32)))
+        if said.gltf:  # a node with several primitives is split into 7_a93c, 7_b210, ...
+            segment = 1 + int(node.partition("_")[0])
+        else:
+            names.append(str(name))
+            segment = len(names)
+        textured, segments = (np.full(len(faces), n, np.int32) for n in (number, segment))
+        parts.append((vertices, faces + vertex_count, colors, uv, textured, segments))
         vertex_count += len(vertices)
         face_count += len(faces)
     if not parts:
         raise _Fault("no triangles in it (a point cloud, lines, or not a mesh)")
     if face_count < said.triangles:
         raise _Fault(f"truncated or malformed: only {face_count} of its {said.triangles} faces can be read")
-    vertices, faces, colors, uv, numbers = (np.concatenate(column) for column in zip(*parts, strict=True))
+    vertices, faces, colors, uv, numbers, segments = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
     if not textures:
-        return Mesh(vertices, faces, colors)
-    return Mesh(vertices, faces, colors, uv, tuple(textures), numbers)
+        return Mesh(vertices, faces, colors, segment=segments), tuple(names)
+    return Mesh(vertices, faces, colors, uv, tuple(textures), numbers, segments), tuple(names)
 
 
 def _appearance(geometry: Any, said: _Announced, decoded: dict) -> tuple[np.ndarray, np.ndarray, Any]:
@@ -452,4 +474,5 @@ def _checked(mesh: Mesh) -> Mesh:
         None if mesh.uv is None else mesh.uv[used].astype(np.float32),
         mesh.textures,
         None if mesh.face_texture is None else mesh.face_texture[keep],
+        mesh.face_segments[keep],
     )

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import yaml
@@ -20,6 +20,9 @@ from spatial_envs.mesh_files import SUFFIXES, read_mesh
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+S_co = TypeVar("S_co", covariant=True)
+F = TypeVar("F", bound="File")
+Set = TypeVar("Set", bound="SceneSet")
 
 SPLITS = ("train", "validation", "test", "test_category")
 PROCEDURAL = {  # first seed and number of objects; only test_category has the families of TEST_FAMILIES
@@ -66,11 +69,17 @@ class _Seed(NamedTuple):
         return procedural_object(self.seed, TEST_FAMILIES if self.unseen_family else TRAIN_FAMILIES)
 
 
-@dataclass(frozen=True, eq=False)
-class ObjectSet:
-    """Objects of one split, in a fixed order.
+class Source(Protocol[S_co]):
+    """Where one scene of a set comes from."""
 
-    names   one for each object, without doubles
+    def load(self) -> S_co: ...
+
+
+@dataclass(frozen=True, eq=False)
+class SceneSet(Generic[S_co]):
+    """Scenes of one split, in a fixed order.
+
+    names   one for each scene, without doubles
     label   what tables call the set
     leaky   True where there are no splits, so that train = test
     """
@@ -78,33 +87,36 @@ class ObjectSet:
     names: tuple[str, ...]
     label: str
     leaky: bool
-    sources: Sequence[_File | _Seed] = field(repr=False)
+    sources: Sequence[Source[S_co]] = field(repr=False)
+    word: ClassVar[str] = "scene"  # what errors call one
     _broken: set[int] = field(default_factory=set, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def index(self, name_or_index: str | int) -> int:
-        """The index of an object given by its name or index; ValueError for one that is not in the set."""
+        """The index of a scene given by its name or index; ValueError for one that is not in the set."""
         if isinstance(name_or_index, str):
             if name_or_index in self.names:
                 return self.names.index(name_or_index)
             close = difflib.get_close_matches(name_or_index, self.names, 5, cutoff=0.4) or self.names[:5]
             raise ValueError(
-                f"object: got {name_or_index!r}, not in {self.label}; close to it: {', '.join(close)}"
+                f"{self.word}: got {name_or_index!r}, not in {self.label}; close to it: {', '.join(close)}"
             )
         if isinstance(name_or_index, bool) or not isinstance(name_or_index, int | np.integer):
-            raise ValueError(f"object: got {name_or_index!r}, expected a name or an index")
+            raise ValueError(f"{self.word}: got {name_or_index!r}, expected a name or an index")
         if not 0 <= name_or_index < len(self):
-            raise ValueError(f"object: got {name_or_index}, expected 0 to {len(self) - 1} ({self.label})")
+            raise ValueError(
+                f"{self.word}: got {name_or_index}, expected 0 to {len(self) - 1} ({self.label})"
+            )
         return int(name_or_index)
 
-    def first(self, count: int) -> ObjectSet:
-        """The first ``count`` objects as a set of their own."""
+    def first(self: Set, count: int) -> Set:
+        """The first ``count`` scenes as a set of their own."""
         return replace(self, names=self.names[:count], sources=self.sources[:count])
 
-    def load(self, index: int) -> Mesh:
-        """The object, Y up, normalised to a bounding radius of 0.5 m; MeshError where its file is broken."""
+    def load(self, index: int) -> S_co:
+        """The scene; MeshError where its file is broken."""
         return self.sources[self.index(index)].load()
 
     def draw(self, rng: np.random.Generator, build: Callable[[int], T]) -> tuple[int, T]:
@@ -127,6 +139,12 @@ class ObjectSet:
                 skipped = f"skipped {len(self._broken)} of {len(self)} files"
                 warnings.warn(f"{self.label}: {skipped}: {error}", stacklevel=2)
         raise ValueError(f"scenes: all {len(self)} files of {self.label} are broken; the warnings say why")
+
+
+class ObjectSet(SceneSet[Mesh]):
+    """Objects of one split: ``load`` gives a Mesh, Y up, normalised to a bounding radius of 0.5 m."""
+
+    word = "object"
 
 
 def open_objects(scenes: str | Path, split: str = "train", up: str = "auto") -> ObjectSet:
@@ -162,7 +180,7 @@ def open_objects(scenes: str | Path, split: str = "train", up: str = "auto") -> 
         raise ValueError(f"scenes: {str(scenes)!r} does not exist{hint}; expected {expected}")
     has_splits = path.is_file() and path.suffix.lower() in (".yaml", ".yml")
     label = f"{path.name}/{split}" if has_splits else path.name
-    named = _scene_set(path, split, up) if has_splits else _listed(path, up, "scenes")
+    named = scene_set(path, split, up, _listed) if has_splits else _listed(path, up, "scenes")
     axes = " and ".join(sorted({file.up.upper() for file in named.values()}))
     logger.info("%s: %d objects, %s up (up=%r)", label, len(named), axes, up)
     return ObjectSet(tuple(named), label, not has_splits, tuple(named.values()))
@@ -206,8 +224,20 @@ def _listed(path: Path, up: str, where: str) -> dict[str, _File]:
     }
 
 
-def _scene_set(path: Path, split: str, up: str) -> dict[str, _File]:
-    """The objects of a split of a scene-set YAML; all splits are listed, so that a file in two is noticed."""
+class File(Protocol):
+    """A source that is a file."""
+
+    @property
+    def path(self) -> str: ...
+
+
+def scene_set(
+    path: Path, split: str, up: str, listed: Callable[[Path, str, str], dict[str, F]]
+) -> dict[str, F]:
+    """The scenes of a split of a scene-set YAML; all splits are listed, so that a file in two is noticed.
+
+    listed: (path of an entry, up, where errors begin) -> its files by name
+    """
     try:
         content = yaml.safe_load(path.read_bytes())
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -221,7 +251,7 @@ def _scene_set(path: Path, split: str, up: str) -> dict[str, _File]:
     splits = _mapping(path, "splits", content["splits"], SPLITS[:3])
     if split not in splits:
         raise ValueError(f"{path}: splits: {split!r} is missing; it has {', '.join(splits) or 'none'}")
-    objects: dict[str, dict[str, _File]] = {}
+    objects: dict[str, dict[str, F]] = {}
     seen: dict[str, str] = {}
     for key, entries in splits.items():
         where = f"{path}: splits: {key}"
@@ -232,7 +262,7 @@ def _scene_set(path: Path, split: str, up: str) -> dict[str, _File]:
             place = Path(os.path.realpath(path.parent / Path(entry).expanduser()))
             if not place.exists():
                 raise ValueError(f"{where}: {entry!r} does not exist (looked for at {place})")
-            for name, file in _listed(place, axis if up == "auto" else up, where).items():
+            for name, file in listed(place, axis if up == "auto" else up, where).items():
                 if file.path in seen:
                     raise ValueError(
                         f"{where}: {file.path} is already in {seen[file.path]}; expected it once"
