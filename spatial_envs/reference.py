@@ -30,13 +30,16 @@ TOLERANCE = 0.0015  # metres behind the picture's surface at which a sample stil
 @dataclass(frozen=True, eq=False)
 class Reference:
     """points (10_000, 3) float32, metres, blue noise, in spatial order; dense: 100,000 points of the same
-    surface; diameter of the bounding sphere, metres; attainable: the coverage that 64 Fibonacci views at
-    the middle radius reach."""
+    surface; diameter of the bounding sphere, metres; attainable: the coverage that can be reached, for an
+    object by 64 Fibonacci views at the middle radius; covered and voxel, metres, of what is compared with it,
+    where they are no shares of the diameter."""
 
     points: np.ndarray
     dense: KDTree
     diameter: float
     attainable: float
+    covered: float | None = None
+    voxel: float | None = None
 
     def floor(self, mesh: Mesh) -> float:
         """The Chamfer distance, metres, that perfect and complete points of this surface score: new samples
@@ -49,7 +52,7 @@ class Reference:
 
     def empty_cloud(self) -> Cloud:
         """A reconstruction without points, to be compared with this surface."""
-        return Cloud(ChamferTracker(self.points, self.dense, self.diameter))
+        return Cloud(ChamferTracker(self.points, self.dense, self.diameter, self.covered), self.voxel)
 
 
 def build_reference(
@@ -102,7 +105,7 @@ def _samples(
     rng = np.random.default_rng(0)
     if kind == "visible":
         size = (2 * image_size[0], 2 * image_size[1])
-        dense = _visible_samples(mesh, region.fibonacci_poses(CAMERAS), intrinsics(fov, size), size, rng)
+        dense = visible_samples(mesh, region.fibonacci_poses(CAMERAS), intrinsics(fov, size), size, rng)
     else:
         dense = surface_samples(mesh, DENSE_POINTS, rng)[0]
     return KDTree(blue_noise(dense, POINTS)).points, dense  # a tree's order is a spatial one
@@ -122,8 +125,15 @@ def surface_samples(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[n
     return points.astype(np.float32), faces
 
 
-def _visible_samples(mesh: Mesh, poses, lens, image_size, rng) -> np.ndarray:
-    """(100_000, 3) float32: uniform over the surface that at least one of the cameras sees."""
+def visible_samples(
+    mesh: Mesh,
+    poses: np.ndarray,
+    lens: np.ndarray,
+    image_size: tuple[int, int],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """(100_000, 3) float32: uniform over the surface that at least one of the cameras (K, 4, 4) sees.
+    MeshError where none sees anything."""
     pictures = [rasterise(mesh, pose, lens, image_size)[0].astype(np.float32) for pose in poses]
     found: list[np.ndarray] = []
     while sum(len(points) for points in found) < DENSE_POINTS:
