@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from spatial_envs.building import Building
 from spatial_envs.kdtree import KDTree
 from spatial_envs.mesh import MeshError
-from spatial_envs.reference import POINTS, Reference, blue_noise, visible_samples
+from spatial_envs.reference import POINTS, VERSION, Reference, blue_noise, kept, visible_samples
 from spatial_envs.simulators import AgentState, Simulator
 
 SPACING, STANDS = 0.75, 400  # metres between the places to look from, and how many at most
@@ -18,17 +21,21 @@ VOXEL = 0.05  # metres: the map keeps one point per voxel
 
 
 def building_reference(
-    building: Building, simulator: Simulator, lens: np.ndarray, image_size: tuple[int, int], tilts: tuple
+    building: Building,
+    simulator: Simulator,
+    lens: np.ndarray,
+    image_size: tuple[int, int],
+    tilts: Sequence[float],
+    cache_dir: Path | None = None,
 ) -> Reference:
     """The surface that an agent with this lens sees from places 0.75 m apart on the largest island, looking
     all round at each of the ``tilts`` (radians); 10,000 points and 100,000. Deterministic.
 
-    Coverage counts at 5 cm, and a map keeps one point for each voxel of 5 cm. Raises MeshError where nothing
-    is seen.
+    Coverage counts at 5 cm, and a map keeps one point for each voxel of 5 cm. cache_dir: as in
+    ``build_reference``. Raises MeshError where nothing is seen.
     """
     rng = np.random.default_rng(0)
-    hfov = 2 * math.atan(image_size[1] / (2 * lens[0, 0]))
-    turns = max(math.ceil(2 * math.pi / hfov - 1e-6), 1)
+    turns = max(math.ceil(math.pi / math.atan(image_size[1] / (2 * lens[0, 0])) - 1e-6), 1)
     poses = np.stack(
         [
             simulator.camera_pose(AgentState(place, 2 * math.pi * k / turns, tilt))
@@ -37,14 +44,19 @@ def building_reference(
             for k in range(turns)
         ]
     )
-    try:
+    recipe = repr((VERSION, lens.tolist(), image_size, hashlib.sha256(poses.tobytes()).hexdigest()))
+
+    def build() -> tuple[np.ndarray, np.ndarray, float]:
         dense = visible_samples(building.mesh, poses, lens, image_size, rng)
+        return KDTree(blue_noise(dense, POINTS)).points, dense, 1.0  # a tree's order is a spatial one
+
+    try:
+        points, dense, attainable = kept(building.mesh, recipe, cache_dir, build)
     except MeshError as error:
         raise MeshError(f"{building.name}: {error}") from None
-    points = KDTree(blue_noise(dense, POINTS)).points  # a tree's order is a spatial one
     corners = building.mesh.vertices.astype(np.float64)
     diameter = float(np.linalg.norm(corners.max(axis=0) - corners.min(axis=0)))
-    return Reference(points, KDTree(dense), diameter, 1.0, COVERED, VOXEL)
+    return Reference(points, KDTree(dense), diameter, attainable, COVERED, VOXEL)
 
 
 def stands(simulator: Simulator, rng: np.random.Generator) -> list[np.ndarray]:

@@ -12,6 +12,7 @@ import reprlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -148,6 +149,7 @@ class Navigation:
         observations: Sequence[str] | None = None,
         device: str = "auto",
         cache_size: int = 64,
+        cache_dir: str | Path | None = None,
     ) -> None:
         rules = self.rules
         check_choice("action", action, ("discrete", "velocity"))
@@ -166,6 +168,9 @@ class Navigation:
         if not isinstance(scenes, (str, os.PathLike)):
             raise ValueError(f"scenes: got {scenes!r}; expected 'procedural' or a path")
         check_device(device)
+        is_path = isinstance(cache_dir, (str, os.PathLike))
+        if cache_dir is not None and (not is_path or os.path.isfile(cache_dir)):
+            raise ValueError(f"cache_dir: got {cache_dir!r}; expected None or a folder")
         self.weights = self._checked_weights(weights)
         words = not isinstance(categories, str) and np.iterable(categories)
         if not words or not len(categories) or not all(isinstance(c, str) and c for c in categories):
@@ -205,6 +210,7 @@ class Navigation:
         known = dict.fromkeys((*STRUCTURE, *CATEGORIES, *self.categories))
         self.semantic_ids = {name: number for number, name in enumerate(known, 1)}  # 0 = anything else
         self.cache_size = cache_size
+        self.cache_dir = None if cache_dir is None else Path(cache_dir)
         self.cache: OrderedDict[int, Place] = OrderedDict()
         self.rows: list[Episode | None] = [None] * num_rows
 
@@ -506,9 +512,8 @@ class Navigation:
             height = max(round(REFERENCE_WIDTH * self.image_size[0] / self.image_size[1]), 16)
             size = height, REFERENCE_WIDTH
             tilts = (0.0, math.radians(30), -math.radians(30)) if self.rules.actions > 4 else (0.0,)
-            reference = building_reference(
-                building, simulator, horizontal_intrinsics(self.hfov, size), size, tilts
-            )
+            lens = horizontal_intrinsics(self.hfov, size)
+            reference = building_reference(building, simulator, lens, size, tilts, self.cache_dir)
         corners = building.mesh.vertices[:, [0, 2]].astype(np.float64)
         self.cache[index] = Place(building, simulator, reference, (corners.min(axis=0), corners.max(axis=0)))
         if len(self.cache) > self.cache_size:
@@ -865,7 +870,7 @@ class PointNavEnv(_NavigationEnv):
     | backbone, backbone_kwargs, pooling, device | as in ``NBVEnv`` | "auto", None, "mean", "auto" |
     | reconstruction | see above | "backbone"; "depth" where there is none |
     | observations | the keys wanted | all but those on request |
-    | cache_size | buildings kept in memory (about 30 MB each) | 64 |
+    | cache_size, cache_dir | buildings kept in memory (about 30 MB each); a folder that keeps what can be seen of them | 64, None |
 
     ## Version History
 

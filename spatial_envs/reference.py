@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,33 +70,46 @@ def build_reference(
     cache_dir: a folder that keeps what was built, by content; a damaged file there is built again.
     Raises MeshError where no camera sees anything.
     """
-    if cache_dir is not None:
-        recipe = repr((VERSION, region, fov, image_size, kind)).encode()
-        digest = hashlib.sha256(mesh.vertices.tobytes() + mesh.faces.tobytes() + recipe).hexdigest()
-        path = cache_dir / f"reference-{digest[:32]}.npz"
-        if path.is_file():
-            try:
-                with np.load(path) as kept:
-                    return Reference(kept["points"], KDTree(kept["dense"]), 1.0, float(kept["attainable"]))
-            except Exception as error:  # numpy and zipfile raise a dozen kinds, by what is damaged
-                logger.warning("%s is damaged and is built again: %s", path, error)
-        reference = build_reference(mesh, region, fov, image_size, kind)
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache_dir, suffix=".part", delete=False) as part:
-            np.savez(
-                part, points=reference.points, dense=reference.dense.points, attainable=reference.attainable
-            )
-        Path(part.name).replace(path)
-        return reference
-    points, dense = _samples(mesh, region, fov, image_size, kind)
-    tree = KDTree(dense)
-    cloud = Cloud(ChamferTracker(points, tree, 1.0))
-    lens = intrinsics(fov, image_size)
-    for pose in region.fibonacci_poses(ATTAINABLE_VIEWS):
-        inverse_depth, faces = rasterise(mesh, pose, lens, image_size)
-        depth = np.where(faces >= 0, 1 / np.maximum(inverse_depth, 1e-12), 0)
-        cloud.add(unproject(depth, lens, pose)[faces >= 0])
-    return Reference(points, tree, 1.0, cloud.metrics()["coverage"])
+    recipe = repr((VERSION, region, fov, image_size, kind))
+
+    def build() -> tuple[np.ndarray, np.ndarray, float]:
+        points, dense = _samples(mesh, region, fov, image_size, kind)
+        cloud = Cloud(ChamferTracker(points, KDTree(dense), 1.0))
+        lens = intrinsics(fov, image_size)
+        for pose in region.fibonacci_poses(ATTAINABLE_VIEWS):
+            inverse_depth, faces = rasterise(mesh, pose, lens, image_size)
+            depth = np.where(faces >= 0, 1 / np.maximum(inverse_depth, 1e-12), 0)
+            cloud.add(unproject(depth, lens, pose)[faces >= 0])
+        return points, dense, cloud.metrics()["coverage"]
+
+    points, dense, attainable = kept(mesh, recipe, cache_dir, build)
+    return Reference(points, KDTree(dense), 1.0, attainable)
+
+
+def kept(
+    mesh: Mesh,
+    recipe: str,
+    cache_dir: Path | None,
+    build: Callable[[], tuple[np.ndarray, np.ndarray, float]],
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """What ``build`` gives (points, dense points, attainable), from the folder ``cache_dir`` where an earlier
+    call with this mesh and recipe has left it."""
+    if cache_dir is None:
+        return build()
+    digest = hashlib.sha256(mesh.vertices.tobytes() + mesh.faces.tobytes() + recipe.encode()).hexdigest()
+    path = cache_dir / f"reference-{digest[:32]}.npz"
+    if path.is_file():
+        try:
+            with np.load(path) as there:
+                return there["points"], there["dense"], float(there["attainable"])
+        except Exception as error:  # numpy and zipfile raise a dozen kinds, by what is damaged
+            logger.warning("%s is damaged and is built again: %s", path, error)
+    points, dense, attainable = build()
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=cache_dir, suffix=".part", delete=False) as part:
+        np.savez(part, points=points, dense=dense, attainable=attainable)
+    Path(part.name).replace(path)
+    return points, dense, attainable
 
 
 def _samples(
