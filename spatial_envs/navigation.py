@@ -1,7 +1,8 @@
 """Navigation: walk through a building to a goal, or to see all of it. ``PointNavEnv`` is the users' page.
 
 In the order in which data runs: action -> walk (simulator) -> View -> the map and the backbone
-(``Navigation._look``) -> reward (``Navigation.step``), and the observation of it all (``Navigation.observe``).
+(``Navigation._look``) -> reward (``Navigation.step``), and the observation of it all
+(``Navigation.observe``).
 """
 
 from __future__ import annotations
@@ -229,7 +230,7 @@ class Navigation:
         self.observation_space = spaces.Dict(chosen)
         if "features" in chosen:
             assert self.backbone is not None
-            self.feature_mean, self.feature_std = self.backbone.statistics("gravity", pooling)
+            self.feature_mean, self.feature_std = self.backbone.statistics("agent", pooling)
         self.action_space: spaces.Space = (
             spaces.Discrete(rules.actions)
             if action == "discrete"
@@ -577,8 +578,8 @@ class Navigation:
             points = self._view_points(place, category)
             if not len(points):
                 raise ValueError(
-                    f"options['category']: got {category!r}, but no {category} in {place.building.name} can be "
-                    "seen from less than 1 m away"
+                    f"options['category']: got {category!r}, but none in {place.building.name} can be seen "
+                    "from less than 1 m away"
                 )
             return category, points
         has = [name for name in self.categories if name in place.building.categories]
