@@ -496,7 +496,7 @@ def test_unreachable_goals_are_refused(tmp_path):
 def test_a_scene_without_a_floor(tmp_path):
     trimesh.creation.icosphere(radius=0.3).export(tmp_path / "ball.glb")
     env = PointNavEnv(scenes=str(tmp_path / "ball.glb"), image_size=32, backbone=None)
-    with pytest.raises(ValueError, match="ball: mesh: no floor for an agent 1.5 m high"):
+    with pytest.raises(ValueError, match=r"ball: mesh: no floor for an agent 1.5 m high"):
         env.reset(seed=0)
 
 
