@@ -16,6 +16,10 @@ __version__ = "0.1.0"
 _ENVIRONMENTS = {
     "NBV-MapAnything-v0": "spatial_envs.nbv:NBV{}Env",
     "NBV-MapAnything-Discrete-v0": "spatial_envs.nbv:NBVDiscrete{}Env",
+    "PointNav-Habitat-v0": "spatial_envs.navigation:PointNav{}Env",
+    "ImageNav-Habitat-v0": "spatial_envs.navigation:ImageNav{}Env",
+    "ObjectNav-Habitat-v0": "spatial_envs.navigation:ObjectNav{}Env",
+    "Explore-Habitat-v0": "spatial_envs.navigation:Explore{}Env",
 }
 
 for _id, _entry_point in _ENVIRONMENTS.items():

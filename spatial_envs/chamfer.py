@@ -108,11 +108,14 @@ class ChamferTracker:
 
 
 class Cloud:
-    """A reconstruction: points thinned to one per voxel, first come, and scored by a ChamferTracker."""
+    """A reconstruction: points thinned to one per voxel, first come, and scored by a ChamferTracker.
 
-    def __init__(self, tracker: ChamferTracker) -> None:
+    voxel: its side, metres; None = 0.5 % of the diameter.
+    """
+
+    def __init__(self, tracker: ChamferTracker, voxel: float | None = None) -> None:
         self.tracker = tracker
-        self.voxel = VOXEL_SHARE * tracker.diameter
+        self.voxel = VOXEL_SHARE * tracker.diameter if voxel is None else voxel
         self._taken = np.full(2**12, -1, np.int64)  # hash set of voxel keys
         self._filled = 0
 

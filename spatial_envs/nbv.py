@@ -261,7 +261,7 @@ class NBV:
             episode.first = episode.metrics
             self.rows[row] = episode
 
-    def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See ``Task.step``; actions (B, A) in [-1, 1], clipped, or (B,) indices of candidates."""
         episodes = [self.episode(row) for row in rows]
         before = [episode.metrics for episode in episodes]
@@ -274,7 +274,7 @@ class NBV:
             rewards[k] = episode.gain - self.invalid_penalty * episode.invalid
             stopped = self.stop_at is not None and episode.metrics["coverage"] >= self.stop_at
             terminated[k] = stopped or len(episode.views) >= self.views
-        return rewards, terminated
+        return rewards, terminated, np.zeros_like(terminated)
 
     def _gain(self, before: Metrics, after: Metrics, first: Metrics) -> float:
         if callable(self.reward):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,13 +31,16 @@ TOLERANCE = 0.0015  # metres behind the picture's surface at which a sample stil
 @dataclass(frozen=True, eq=False)
 class Reference:
     """points (10_000, 3) float32, metres, blue noise, in spatial order; dense: 100,000 points of the same
-    surface; diameter of the bounding sphere, metres; attainable: the coverage that 64 Fibonacci views at
-    the middle radius reach."""
+    surface; diameter of the bounding sphere, metres; attainable: the coverage that can be reached, for an
+    object by 64 Fibonacci views at the middle radius; covered and voxel, metres, of what is compared with it,
+    where they are no shares of the diameter."""
 
     points: np.ndarray
     dense: KDTree
     diameter: float
     attainable: float
+    covered: float | None = None
+    voxel: float | None = None
 
     def floor(self, mesh: Mesh) -> float:
         """The Chamfer distance, metres, that perfect and complete points of this surface score: new samples
@@ -49,7 +53,7 @@ class Reference:
 
     def empty_cloud(self) -> Cloud:
         """A reconstruction without points, to be compared with this surface."""
-        return Cloud(ChamferTracker(self.points, self.dense, self.diameter))
+        return Cloud(ChamferTracker(self.points, self.dense, self.diameter, self.covered), self.voxel)
 
 
 def build_reference(
@@ -66,33 +70,46 @@ def build_reference(
     cache_dir: a folder that keeps what was built, by content; a damaged file there is built again.
     Raises MeshError where no camera sees anything.
     """
-    if cache_dir is not None:
-        recipe = repr((VERSION, region, fov, image_size, kind)).encode()
-        digest = hashlib.sha256(mesh.vertices.tobytes() + mesh.faces.tobytes() + recipe).hexdigest()
-        path = cache_dir / f"reference-{digest[:32]}.npz"
-        if path.is_file():
-            try:
-                with np.load(path) as kept:
-                    return Reference(kept["points"], KDTree(kept["dense"]), 1.0, float(kept["attainable"]))
-            except Exception as error:  # numpy and zipfile raise a dozen kinds, by what is damaged
-                logger.warning("%s is damaged and is built again: %s", path, error)
-        reference = build_reference(mesh, region, fov, image_size, kind)
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache_dir, suffix=".part", delete=False) as part:
-            np.savez(
-                part, points=reference.points, dense=reference.dense.points, attainable=reference.attainable
-            )
-        Path(part.name).replace(path)
-        return reference
-    points, dense = _samples(mesh, region, fov, image_size, kind)
-    tree = KDTree(dense)
-    cloud = Cloud(ChamferTracker(points, tree, 1.0))
-    lens = intrinsics(fov, image_size)
-    for pose in region.fibonacci_poses(ATTAINABLE_VIEWS):
-        inverse_depth, faces = rasterise(mesh, pose, lens, image_size)
-        depth = np.where(faces >= 0, 1 / np.maximum(inverse_depth, 1e-12), 0)
-        cloud.add(unproject(depth, lens, pose)[faces >= 0])
-    return Reference(points, tree, 1.0, cloud.metrics()["coverage"])
+    recipe = repr((VERSION, region, fov, image_size, kind))
+
+    def build() -> tuple[np.ndarray, np.ndarray, float]:
+        points, dense = _samples(mesh, region, fov, image_size, kind)
+        cloud = Cloud(ChamferTracker(points, KDTree(dense), 1.0))
+        lens = intrinsics(fov, image_size)
+        for pose in region.fibonacci_poses(ATTAINABLE_VIEWS):
+            inverse_depth, faces = rasterise(mesh, pose, lens, image_size)
+            depth = np.where(faces >= 0, 1 / np.maximum(inverse_depth, 1e-12), 0)
+            cloud.add(unproject(depth, lens, pose)[faces >= 0])
+        return points, dense, cloud.metrics()["coverage"]
+
+    points, dense, attainable = kept(mesh, recipe, cache_dir, build)
+    return Reference(points, KDTree(dense), 1.0, attainable)
+
+
+def kept(
+    mesh: Mesh,
+    recipe: str,
+    cache_dir: Path | None,
+    build: Callable[[], tuple[np.ndarray, np.ndarray, float]],
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """What ``build`` gives (points, dense points, attainable), from the folder ``cache_dir`` where an earlier
+    call with this mesh and recipe has left it."""
+    if cache_dir is None:
+        return build()
+    digest = hashlib.sha256(mesh.vertices.tobytes() + mesh.faces.tobytes() + recipe.encode()).hexdigest()
+    path = cache_dir / f"reference-{digest[:32]}.npz"
+    if path.is_file():
+        try:
+            with np.load(path) as there:
+                return there["points"], there["dense"], float(there["attainable"])
+        except Exception as error:  # numpy and zipfile raise a dozen kinds, by what is damaged
+            logger.warning("%s is damaged and is built again: %s", path, error)
+    points, dense, attainable = build()
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=cache_dir, suffix=".part", delete=False) as part:
+        np.savez(part, points=points, dense=dense, attainable=attainable)
+    Path(part.name).replace(path)
+    return points, dense, attainable
 
 
 def _samples(
@@ -102,7 +119,7 @@ def _samples(
     rng = np.random.default_rng(0)
     if kind == "visible":
         size = (2 * image_size[0], 2 * image_size[1])
-        dense = _visible_samples(mesh, region.fibonacci_poses(CAMERAS), intrinsics(fov, size), size, rng)
+        dense = visible_samples(mesh, region.fibonacci_poses(CAMERAS), intrinsics(fov, size), size, rng)
     else:
         dense = surface_samples(mesh, DENSE_POINTS, rng)[0]
     return KDTree(blue_noise(dense, POINTS)).points, dense  # a tree's order is a spatial one
@@ -122,8 +139,15 @@ def surface_samples(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[n
     return points.astype(np.float32), faces
 
 
-def _visible_samples(mesh: Mesh, poses, lens, image_size, rng) -> np.ndarray:
-    """(100_000, 3) float32: uniform over the surface that at least one of the cameras sees."""
+def visible_samples(
+    mesh: Mesh,
+    poses: np.ndarray,
+    lens: np.ndarray,
+    image_size: tuple[int, int],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """(100_000, 3) float32: uniform over the surface that at least one of the cameras (K, 4, 4) sees.
+    MeshError where none sees anything."""
     pictures = [rasterise(mesh, pose, lens, image_size)[0].astype(np.float32) for pose in poses]
     found: list[np.ndarray] = []
     while sum(len(points) for points in found) < DENSE_POINTS:

@@ -35,8 +35,9 @@ class Task(Protocol):
         """Begin a new episode in each row. Bad options: ValueError, and nothing changes."""
         ...
 
-    def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rewards (B,) float64 and terminated (B,) bool. Bad actions: ValueError, and nothing changes."""
+    def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rewards (B,) float64, terminated and truncated (B,) bool. Bad actions: ValueError, and nothing
+        changes."""
         ...
 
     def observe(self, row: int) -> Observation:
@@ -121,10 +122,11 @@ class TaskEnv(gym.Env):
         """Advance by one action. ResetNeeded before the first reset and after the end of an episode."""
         if not self._begun or self._over:
             raise ResetNeeded("step: the episode has not begun or is over; call reset() first")
-        rewards, terminated = self.task.step([0], _action_array("action", action)[None])
-        self._over = bool(terminated[0])
+        rewards, terminated, truncated = self.task.step([0], _action_array("action", action)[None])
+        self._over = bool(terminated[0] or truncated[0])
         self._show()
-        return self.task.observe(0), float(rewards[0]), self._over, False, self.task.info(0)
+        ended = bool(terminated[0]), bool(truncated[0])
+        return self.task.observe(0), float(rewards[0]), *ended, self.task.info(0)
 
     def render(self):
         """A picture (H, W, 3) uint8 in "rgb_array" mode; in "human" mode the window is already up to date."""
@@ -246,20 +248,22 @@ class TaskVectorEnv(gym.vector.VectorEnv):
         terminated = np.zeros(self.num_envs, np.bool_)
         truncated = np.zeros(self.num_envs, np.bool_)
         if len(rows):
-            rewards[rows], terminated[rows] = self.task.step(rows, actions[rows])
+            rewards[rows], terminated[rows], truncated[rows] = self.task.step(rows, actions[rows])
         self._elapsed[rows] += 1
         if self.max_episode_steps is not None:
-            truncated[rows] = self._elapsed[rows] >= self.max_episode_steps
+            truncated[rows] |= self._elapsed[rows] >= self.max_episode_steps
         self._reset_rows(fresh, {}, self._generators)
         self._over = terminated | truncated
-        infos: dict[str, Any] = {}
+        finals: dict[int, dict[str, Any]] = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP and self._over.any():
             ended = np.flatnonzero(self._over)
             for row in ended.tolist():
-                final = {"final_obs": self.task.observe(row), "final_info": self.task.info(row)}
-                infos = self._add_info(infos, final, row)
+                finals[row] = {"final_obs": self.task.observe(row), "final_info": self.task.info(row)}
             self._reset_rows(ended, {}, self._generators)
-        for row in range(self.num_envs):
+        infos: dict[str, Any] = {}
+        for row in range(self.num_envs):  # row by row, as gymnasium's own loop
+            if row in finals:
+                infos = self._add_info(infos, finals[row], row)
             infos = self._add_info(infos, self.task.info(row), row)
         return self._observe(), rewards, terminated, truncated, infos
 

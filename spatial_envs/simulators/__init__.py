@@ -7,11 +7,13 @@ left, pitch grows upwards, both radians: forward in plan = (-sin yaw, 0, -cos ya
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from spatial_envs.building import Building
 from spatial_envs.view import View
 
 STOP, FORWARD, LEFT, RIGHT, UP, DOWN = range(6)  # the discrete actions; UP and DOWN tilt the camera
@@ -89,3 +91,29 @@ class Simulator(Protocol):
     def next_action(self, goal: np.ndarray, radius: float) -> int:
         """What a greedy follower of the shortest way does next; STOP within ``radius`` metres of the goal."""
         ...
+
+
+def make_simulator(
+    simulator: str | Callable[..., Simulator], building: Building, **arguments: Any
+) -> Simulator:
+    """A simulator of a building, by name ("builtin", "habitat"), or made by a callable of your own; it is
+    called with the building, and the arguments of ``BuiltinSimulator`` by name.
+
+    Raises ValueError for an unknown name, ImportError where habitat-sim is asked for and absent.
+    """
+    if simulator == "builtin":
+        from spatial_envs.rendering.builtin import BuiltinRenderer
+        from spatial_envs.simulators.builtin import BuiltinSimulator
+
+        if arguments.get("renderer", "builtin") == "builtin":
+            arguments["renderer"] = BuiltinRenderer(lit=building.lit)
+        return BuiltinSimulator(building.mesh, **arguments)
+    if simulator == "habitat":
+        from spatial_envs.simulators.habitat import HabitatSimulator
+
+        return HabitatSimulator(building, **arguments)
+    if callable(simulator):
+        return simulator(building, **arguments)
+    raise ValueError(
+        f"simulator: got {simulator!r}; expected 'builtin', 'habitat', or a callable that makes one"
+    )

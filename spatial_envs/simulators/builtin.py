@@ -180,4 +180,5 @@ def horizontal_intrinsics(hfov: float, image_size: tuple[int, int]) -> np.ndarra
 
 def wrapped(angle: float) -> float:
     """The angle in [-pi, pi), radians."""
-    return float((angle + math.pi) % (2 * math.pi) - math.pi)
+    inside = -math.pi <= angle < math.pi  # to the bit
+    return float(angle if inside else (angle + math.pi) % (2 * math.pi) - math.pi)

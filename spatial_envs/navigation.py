@@ -1,0 +1,996 @@
+"""Navigation: walk through a building to a goal, or to see all of it. ``PointNavEnv`` is the users' page.
+
+In the order in which data runs: action -> walk (simulator) -> View -> the map and the backbone
+(``Navigation._look``) -> reward (``Navigation.step``), and the observation of it all (``Navigation.observe``).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import reprlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.error import ResetNeeded
+
+from spatial_envs.arguments import check_choice, check_device, check_range, checked_image_size, floats
+from spatial_envs.backbones import Backbone, make_backbone
+from spatial_envs.building import STRUCTURE, Building
+from spatial_envs.building_reference import building_reference
+from spatial_envs.buildings import open_buildings
+from spatial_envs.camera import inverse_pose, transform_points, turn_about_y, unproject
+from spatial_envs.chamfer import POTENTIALS, Cloud, Metrics
+from spatial_envs.goals import LOOK, draw_start, draw_start_and_goal, view_points
+from spatial_envs.occupancy import CHANNELS, CROP, OccupancyMap
+from spatial_envs.procedural.furniture import CATEGORIES
+from spatial_envs.reference import Reference
+from spatial_envs.rendering import Renderer
+from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState, Simulator, make_simulator
+from spatial_envs.simulators.builtin import horizontal_intrinsics, wrapped
+from spatial_envs.task import RENDER_METADATA, Observation, TaskEnv, TaskVectorEnv, check_state
+from spatial_envs.view import View, stack_views
+
+SOUGHT = ("chair", "bed", "plant", "toilet", "tv_monitor", "sofa")  # what ObjectNav asks for, as habitat's
+FAR = 100.0  # metres: the bound of goal and position sensors
+ENOUGH = 0.9  # of what can be seen: Explore's success
+STILL, STRAIGHT_ON = 0.025, 1.0  # metres and degrees: a velocity below both is a stop (habitat-lab)
+REFERENCE_WIDTH = 128  # pixels of the pictures that say what can be seen
+ON_REQUEST = ("semantic", "map")  # observed only where asked for; ObjectNav has semantic by default
+PARTS = ("chamfer", "geodesic", "success", "slack", "collision")
+GOAL_PARTS = ("geodesic", "success")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What habitat-lab says of a task: lengths in metres, turns in degrees."""
+
+    goal: str  # "point", "image", "object" or "none"
+    success_distance: float
+    max_steps: int
+    turn_step: float
+    actions: int
+    weights: Mapping[str, float]
+
+
+GOAL_WEIGHTS = {"chamfer": 0.1, "geodesic": 1.0, "success": 2.5, "slack": 0.01, "collision": 0.02}
+EXPLORE_WEIGHTS = {"chamfer": 1.0, "slack": 0.0, "collision": 0.0}
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A building as it is kept between episodes."""
+
+    building: Building
+    simulator: Simulator
+    reference: Reference | None
+    bounds: tuple[np.ndarray, np.ndarray]  # (2,) each, lowest and highest (x, z)
+    sought: dict[str, np.ndarray] = field(default_factory=dict)  # view points (G, 3) by category
+
+
+@dataclass(eq=False)
+class Episode:
+    """One row: where the agent is and was, what it saw, and what was made of it."""
+
+    index: int  # of the building in its set
+    place: Place
+    simulator: Simulator
+    start: AgentState
+    goal: np.ndarray | None  # (3,), or (G, 3) the view points of a category
+    goal_yaw: float
+    category: str
+    shortest: float  # metres from the start to the goal; 0 without one
+    trajectory: list[AgentState]
+    distance: float  # metres from here to the goal
+    cloud: Cloud | None
+    occupancy: OccupancyMap | None
+    metrics: Metrics = field(default_factory=dict)  # the figures of the map now
+    first: Metrics = field(default_factory=dict)  # and those of the first view
+    views: list[View] = field(default_factory=list)  # the newest first, as many as the window holds
+    per_view: list[Any] = field(default_factory=list)  # what the backbone keeps of each
+    features: np.ndarray | None = None  # (n, ...) float32, not yet standardised
+    picture: np.ndarray | None = None  # (H, W, 3) uint8, what the goal looks like
+    path_length: float = 0.0
+    collisions: int = 0
+    gain: float = 0.0  # of the last step
+    stopped: bool = False
+
+    @property
+    def state(self) -> AgentState:
+        """Where the agent is."""
+        return self.trajectory[-1]
+
+    @property
+    def steps(self) -> int:
+        """How many actions were taken."""
+        return len(self.trajectory) - 1
+
+
+class Navigation:
+    """The task behind the four ids (arguments are documented in ``PointNavEnv``), for any number of rows."""
+
+    rules: ClassVar[Rules]
+
+    def __init__(
+        self,
+        num_rows: int = 1,
+        *,
+        scenes: str = "procedural",
+        split: str = "train",
+        up: str = "auto",
+        num_buildings: int | None = None,
+        simulator: str | Callable[..., Simulator] = "builtin",
+        renderer: str | Renderer = "builtin",
+        agent_height: float = 1.5,
+        agent_radius: float = 0.1,
+        camera_height: float = 1.5,
+        hfov: float = 90.0,
+        image_size: int | tuple[int, int] | None = None,
+        max_depth: float = 10.0,
+        forward_step: float = 0.25,
+        turn_step: float | None = None,
+        sliding: bool = True,
+        action: str = "discrete",
+        max_steps: int | None = None,
+        success_distance: float | None = None,
+        categories: Sequence[str] = SOUGHT,
+        window: int = 4,
+        reward: str | Callable[[Metrics, Metrics], float] = "log",
+        weights: Mapping[str, float] | None = None,
+        backbone: str | Backbone | None = "auto",
+        backbone_kwargs: dict[str, Any] | None = None,
+        reconstruction: str | None = None,
+        pooling: str = "mean",
+        observations: Sequence[str] | None = None,
+        device: str = "auto",
+        cache_size: int = 64,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        rules = self.rules
+        check_choice("action", action, ("discrete", "velocity"))
+        check_choice("pooling", pooling, ("mean", "none"))
+        if not callable(reward):
+            check_choice("reward", reward, tuple(POTENTIALS))
+        turn_step = rules.turn_step if turn_step is None else turn_step
+        max_steps = rules.max_steps if max_steps is None else max_steps
+        success_distance = rules.success_distance if success_distance is None else success_distance
+        check_range("turn_step", turn_step, 0.01, 180)
+        check_range("max_steps", max_steps, 1, 1_000_000, int)
+        check_range("success_distance", success_distance, 0, 100)
+        check_range("max_depth", max_depth, 0.1, 1000)
+        check_range("window", window, 1, 64, int)
+        check_range("cache_size", cache_size, 1, math.inf, int)
+        if not isinstance(scenes, (str, os.PathLike)):
+            raise ValueError(f"scenes: got {scenes!r}; expected 'procedural' or a path")
+        check_device(device)
+        is_path = isinstance(cache_dir, (str, os.PathLike))
+        if cache_dir is not None and (not is_path or os.path.isfile(cache_dir)):
+            raise ValueError(f"cache_dir: got {cache_dir!r}; expected None or a folder")
+        self.weights = self._checked_weights(weights)
+        words = not isinstance(categories, str) and np.iterable(categories)
+        if not words or not len(categories) or not all(isinstance(c, str) and c for c in categories):
+            raise ValueError(f"categories: got {categories!r}; expected a list of names, at least one")
+
+        self.backbone = make_backbone(backbone, backbone_kwargs, device)
+        self.backbone_name = "none" if self.backbone is None else self.backbone.name
+        if reconstruction is None:
+            reconstruction = "depth" if self.backbone is None else "backbone"
+        check_choice("reconstruction", reconstruction, ("backbone", "depth", "none"))
+        if reconstruction == "backbone" and self.backbone is None:
+            raise ValueError("reconstruction: got 'backbone' with backbone=None; expected 'depth' or 'none'")
+        if reconstruction == "none" and self.weights["chamfer"]:
+            raise ValueError(
+                "reconstruction: got 'none', but the reward counts the map's Chamfer gain; expected "
+                "weights={'chamfer': 0} with it"
+            )
+        if image_size is None:
+            image_size = getattr(self.backbone, "image_size", 112)
+        self.image_size = checked_image_size(image_size, 1 if self.backbone is None else self.backbone.patch)
+        self.buildings = open_buildings(scenes, split=split, up=up)
+        if num_buildings is not None:
+            check_range("num_buildings", num_buildings, 1, len(self.buildings), int)
+            self.buildings = self.buildings.first(num_buildings)
+        self.simulator = simulator
+        self.body: dict[str, Any] = {
+            "agent_height": agent_height, "agent_radius": agent_radius, "camera_height": camera_height,
+            "hfov": hfov, "image_size": self.image_size, "forward_step": forward_step,
+            "turn_step": turn_step, "sliding": sliding, "renderer": renderer,
+        }  # fmt: skip
+        self.agent_height, self.agent_radius, self.hfov = agent_height, agent_radius, hfov
+        self.max_depth, self.forward_step, self.turn_step = max_depth, forward_step, turn_step
+        self.action, self.max_steps, self.success_distance = action, int(max_steps), success_distance
+        self.window, self.reward, self.pooling = int(window), reward, pooling
+        self.reconstruction, self.goal_kind = reconstruction, rules.goal
+        self.categories = tuple(categories)
+        known = dict.fromkeys((*STRUCTURE, *CATEGORIES, *self.categories))
+        self.semantic_ids = {name: number for number, name in enumerate(known, 1)}  # 0 = anything else
+        self.cache_size = cache_size
+        self.cache_dir = None if cache_dir is None else Path(cache_dir)
+        self.cache: OrderedDict[int, Place] = OrderedDict()
+        self.rows: list[Episode | None] = [None] * num_rows
+
+        all_spaces = self._observation_spaces()
+        self.observable = tuple(all_spaces)
+        if observations is not None and (isinstance(observations, str) or not np.iterable(observations)):
+            raise ValueError(f"observations: got {observations!r}; expected a list of keys")
+        for key in () if observations is None else observations:
+            check_choice("observations", key, tuple(all_spaces))
+        if observations is None:
+            own = ("semantic",) if self.goal_kind == "object" else ()
+            observations = [key for key in all_spaces if key not in ON_REQUEST or key in own]
+        chosen = {key: space for key, space in all_spaces.items() if key in observations}
+        if not chosen:
+            raise ValueError(f"observations: got none; expected some of {', '.join(all_spaces)}")
+        self.observation_space = spaces.Dict(chosen)
+        if "features" in chosen:
+            assert self.backbone is not None
+            self.feature_mean, self.feature_std = self.backbone.statistics("gravity", pooling)
+        self.action_space: spaces.Space = (
+            spaces.Discrete(rules.actions)
+            if action == "discrete"
+            else spaces.Box(-1.0, 1.0, (2,), np.float32)
+        )
+
+    def _checked_weights(self, weights: Mapping[str, float] | None) -> dict[str, float]:
+        """The weights of the reward's parts, the defaults where none are given."""
+        if weights is not None and not isinstance(weights, Mapping):
+            raise ValueError(
+                f"weights: got {weights!r}; expected a mapping of {', '.join(self.rules.weights)}"
+            )
+        for key, value in (weights or {}).items():
+            check_choice("weights", key, tuple(self.rules.weights))
+            check_range(f"weights[{key!r}]", value, 0, 1e6)
+        return {**self.rules.weights, **(weights or {})}
+
+    def _observation_spaces(self) -> dict[str, spaces.Space]:
+        height, width = self.image_size
+        available: dict[str, spaces.Space] = {
+            "rgb": spaces.Box(0, 255, (height, width, 3), np.uint8),
+            "depth": spaces.Box(0.0, self.max_depth, (height, width, 1), np.float32),
+            "semantic": spaces.Box(0, 255, (height, width, 1), np.uint8),
+            "gps": spaces.Box(-FAR, FAR, (2,), np.float32),
+            "compass": spaces.Box(-math.pi, math.pi, (1,), np.float32),
+            "remaining": spaces.Box(0.0, 1.0, (1,), np.float32),
+            "map": spaces.Box(0, 255, (CROP, CROP, len(CHANNELS)), np.uint8),
+        }
+        if self.goal_kind == "point":
+            bound = np.array([FAR, math.pi], np.float32)
+            available["pointgoal"] = spaces.Box(np.array([0, -math.pi], np.float32), bound)
+        elif self.goal_kind == "object":
+            available["objectgoal"] = spaces.Discrete(len(self.semantic_ids) + 1)
+        elif self.goal_kind == "image":
+            available["imagegoal"] = spaces.Box(0, 255, (height, width, 3), np.uint8)
+        if self.backbone is not None:
+            patches = (height // self.backbone.patch) * (width // self.backbone.patch)
+            token = (self.backbone.dim,) if self.pooling == "mean" else (patches, self.backbone.dim)
+            available["features"] = spaces.Box(-10.0, 10.0, (self.window, *token), np.float32)
+            available["view_mask"] = spaces.MultiBinary(self.window)
+        return available
+
+    # ---- the two calls that advance rows
+
+    def reset(
+        self, rows: Sequence[int], generators: Sequence[np.random.Generator], options: dict[str, Any]
+    ) -> None:
+        """See ``Task.reset``; options: "building", "start", "yaw", "goal", "goal_yaw", "category"."""
+        valid = ["building", "start", "yaw"]
+        valid += {"point": ["goal"], "image": ["goal", "goal_yaw"], "object": ["category"]}.get(
+            self.goal_kind, []
+        )
+        for key in options:
+            check_choice("options", key, valid)
+        given = {key: value for key, value in options.items() if value is not None}
+        index = self.buildings.index(given["building"]) if "building" in given else None
+        begun = []
+        for generator in generators:
+            drawn, place = (
+                self.buildings.draw(generator, self._place) if index is None else (index, self._place(index))
+            )
+            begun.append(self._begin(drawn, place, generator, given))
+        self._look(begun)
+        for row, episode in zip(rows, begun, strict=True):
+            episode.first = episode.metrics
+            self.rows[row] = episode
+
+    def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See ``Task.step``; actions (B,) integers, or (B, 2) velocities in [-1, 1], clipped."""
+        episodes = [self.episode(row) for row in rows]
+        checked = self._checked_actions(actions)
+        before = [(episode.distance, episode.metrics) for episode in episodes]
+        for episode, action in zip(episodes, checked, strict=True):
+            self._walk(episode, action)
+        self._look([episode for episode in episodes if not episode.stopped])
+        rewards = np.zeros(len(episodes))
+        for k, episode in enumerate(episodes):
+            distance, metrics = before[k]
+            episode.gain = self._gain(metrics, episode)
+            parts = {
+                "chamfer": episode.gain,
+                "geodesic": distance - episode.distance,
+                "success": float(self._success(episode)),
+                "slack": -1.0,
+                "collision": -float(episode.state.collided),
+            }
+            rewards[k] = sum(weight * parts[name] for name, weight in self.weights.items())
+        stopped = np.array([episode.stopped for episode in episodes])
+        late = np.array([episode.steps >= self.max_steps for episode in episodes])
+        return rewards, stopped, late & ~stopped
+
+    def _walk(self, episode: Episode, action: Any) -> None:
+        """Let the agent carry out an action; what it sees then is not yet known."""
+        simulator, before = episode.simulator, episode.state
+        if simulator.state is not before:  # rows in one building share its simulator
+            simulator.reset(before.position, before.yaw, before.pitch)
+        if self.action == "velocity":
+            forward = (float(action[0]) + 1) / 2 * self.forward_step
+            turn = float(action[1]) * self.turn_step
+            episode.stopped = forward < STILL and abs(turn) < STRAIGHT_ON
+            if not episode.stopped:
+                simulator.move(forward, math.radians(turn))
+        else:
+            episode.stopped = int(action) == STOP
+            simulator.step(int(action))
+        state = simulator.state
+        episode.trajectory.append(state)
+        episode.collisions += state.collided
+        if moved := float(np.linalg.norm(state.position - before.position)):
+            episode.path_length += moved
+            if episode.goal is not None:
+                episode.distance = float(simulator.distance(state.position, episode.goal))
+
+    def _gain(self, before: Metrics, episode: Episode) -> float:
+        """Of the map, by the measure of ``reward``; 0 where there is no map."""
+        after = episode.metrics
+        if not after or after is before:
+            return 0.0
+        if callable(self.reward):
+            return float(self.reward(before, after))
+        potential = POTENTIALS[self.reward]
+        return potential(after, episode.first) - potential(before, episode.first)
+
+    def _success(self, episode: Episode) -> bool:
+        return episode.stopped and episode.goal is not None and episode.distance < self.success_distance
+
+    # ---- View -> map, features
+
+    def _look(self, episodes: Sequence[Episode]) -> None:
+        """Let each episode take in what its camera sees now. One backbone call for all."""
+        for episode in episodes:
+            view = self._view(episode)
+            episode.views = [view, *episode.views[: self.window - 1]]
+            episode.per_view = [None, *episode.per_view[: self.window - 1]]
+            if episode.occupancy is not None:
+                target = self._semantic(episode) == self.semantic_ids.get(episode.category, -1)
+                episode.occupancy.add(view, episode.state, target)
+        if self.backbone is not None and (
+            "features" in self.observation_space.spaces or self.reconstruction == "backbone"
+        ):
+            self._encode(episodes)
+        if self.reconstruction == "depth":
+            for episode in episodes:
+                view = episode.views[0]
+                points = unproject(view.depth, view.intrinsics, view.cam_to_world)
+                self._map(episode, points[view.depth > 0])
+
+    def _view(self, episode: Episode) -> View:
+        """What the agent's camera sees; what is farther than its depth reaches has none."""
+        view = episode.simulator.render_view(episode.simulator.camera_pose(episode.state))
+        view.depth[view.depth > self.max_depth] = 0.0
+        return view
+
+    def _encode(self, episodes: Sequence[Episode]) -> None:
+        """Features of each window, in the agent's frame: Y up, the agent at the origin, looking along -Z."""
+        if not episodes:
+            return
+        assert self.backbone is not None
+        longest = max(len(episode.views) for episode in episodes)
+        frames = [agent_frame(episode.state) for episode in episodes]
+        padded = stack_views(
+            [stack_views([*e.views, *[e.views[-1]] * (longest - len(e.views))]) for e in episodes]
+        ).moved(np.stack([inverse_pose(frame) for frame in frames])[:, None])
+        view_mask = np.array([[k < len(e.views) for k in range(longest)] for e in episodes])
+        known = [[*e.per_view, *[None] * longest][:longest] for e in episodes]
+        if any(kept is not None for row in known for kept in row):
+            encoding = self.backbone.encode(padded, view_mask, known)
+        else:
+            encoding = self.backbone.encode(padded, view_mask)
+        tokens = encoding.tokens.mean(dim=2) if self.pooling == "mean" else encoding.tokens
+        for k, episode in enumerate(episodes):
+            count = len(episode.views)
+            episode.features = tokens[k, :count].float().cpu().numpy()
+            if encoding.per_view is not None:
+                episode.per_view = encoding.per_view[k][:count]
+            if self.reconstruction == "backbone":
+                points = encoding.points[k, 0][encoding.mask[k, 0]].float().cpu().numpy()
+                self._map(episode, transform_points(frames[k], points))
+
+    def _map(self, episode: Episode, points: np.ndarray) -> None:
+        assert episode.cloud is not None
+        episode.cloud.add(points)
+        episode.metrics = episode.cloud.metrics()
+
+    # ---- what the agent is told
+
+    def observe(self, row: int) -> Observation:
+        """See ``Task.observe``; the keys are documented in ``PointNavEnv``."""
+        episode = self.episode(row)
+        view, state, count = episode.views[0], episode.state, len(episode.views)
+        made: dict[str, Callable[[], Any]] = {
+            "rgb": lambda: view.rgb.copy(),
+            "depth": lambda: view.depth[..., None].copy(),
+            "semantic": lambda: self._semantic(episode)[..., None],
+            "gps": lambda: in_frame(episode.start, state.position).astype(np.float32).clip(-FAR, FAR),
+            "compass": lambda: np.array([wrapped(state.yaw - episode.start.yaw)], np.float32),
+            "remaining": lambda: np.array([1 - episode.steps / self.max_steps], np.float32).clip(0, 1),
+            "map": lambda: self._crop(episode),
+            "pointgoal": lambda: polar(in_frame(state, episode.goal)),  # type: ignore[arg-type]
+            "objectgoal": lambda: np.int64(self.semantic_ids[episode.category]),
+            "imagegoal": lambda: episode.picture.copy(),  # type: ignore[union-attr]
+            "features": lambda: self._padded(
+                np.clip((episode.features - self.feature_mean) / self.feature_std, -10, 10)
+            ),
+            "view_mask": lambda: (np.arange(self.window) < count).astype(np.int8),
+        }
+        return {key: made[key]() for key in self.observation_space.spaces}
+
+    def _padded(self, rows: np.ndarray) -> np.ndarray:
+        out = np.zeros((self.window, *rows.shape[1:]), np.float32)
+        out[: len(rows)] = rows
+        return out
+
+    def _semantic(self, episode: Episode) -> np.ndarray:
+        """(H, W) uint8: ids of categories, 0 where nothing known is seen."""
+        segment = episode.views[0].segment
+        objects = episode.place.building.objects
+        if segment is None or not objects:
+            return np.zeros(self.image_size, np.uint8)
+        ids = np.zeros(max(max(objects), int(segment.max())) + 1, np.uint8)
+        for number, thing in objects.items():
+            ids[number] = self.semantic_ids.get(thing.category, 0)
+        return ids[segment]
+
+    def _crop(self, episode: Episode) -> np.ndarray:
+        assert episode.occupancy is not None
+        goal = episode.goal if self.goal_kind == "point" else None
+        return episode.occupancy.crop(episode.state, None if goal is None else goal[[0, 2]])
+
+    def info(self, row: int) -> dict[str, Any]:
+        """See ``Task.info``; the keys are documented in ``PointNavEnv``."""
+        episode = self.episode(row)
+        state = episode.state
+        info: dict[str, Any] = {"position": state.position.copy(), "yaw": float(state.yaw)}
+        if episode.goal is not None:
+            success = self._success(episode)
+            info |= {
+                "success": success,
+                "spl": success * _efficiency(episode),
+                "soft_spl": _progress(episode) * _efficiency(episode),
+                "distance_to_goal": episode.distance,
+            }
+        if self.reconstruction != "none":
+            info |= {"coverage": episode.metrics["coverage"], "chamfer": episode.metrics["chamfer"]}
+            info["gain"] = episode.gain
+        return {
+            **info,
+            "path_length": episode.path_length,
+            "collisions": episode.collisions,
+            "collided": bool(state.collided),
+            "steps": episode.steps,
+            "is_success": info.get("success", info.get("coverage", 0.0) >= ENOUGH),
+            "building": self.buildings.names[episode.index],
+            "backbone": self.backbone_name,
+        }
+
+    # ---- beginnings
+
+    def episode(self, row: int) -> Episode:
+        """The row's episode; ResetNeeded where there is none yet."""
+        episode = self.rows[row]
+        if episode is None:
+            raise ResetNeeded("no episode has begun; call reset() first")
+        return episode
+
+    def _place(self, index: int) -> Place:
+        """The building and what is known of it, from the cache where they are there."""
+        if index in self.cache:
+            self.cache.move_to_end(index)
+            return self.cache[index]
+        building = self.buildings.load(index)
+        try:
+            simulator = make_simulator(self.simulator, building, **self.body)
+        except ValueError as error:
+            if str(error).startswith("mesh:"):
+                raise ValueError(f"{building.name}: {error}") from None
+            raise
+        reference = None
+        if self.reconstruction != "none":
+            height = max(round(REFERENCE_WIDTH * self.image_size[0] / self.image_size[1]), 16)
+            size = height, REFERENCE_WIDTH
+            tilts = (0.0, math.radians(30), -math.radians(30)) if self.rules.actions > 4 else (0.0,)
+            lens = horizontal_intrinsics(self.hfov, size)
+            reference = building_reference(building, simulator, lens, size, tilts, self.cache_dir)
+        corners = building.mesh.vertices[:, [0, 2]].astype(np.float64)
+        self.cache[index] = Place(building, simulator, reference, (corners.min(axis=0), corners.max(axis=0)))
+        if len(self.cache) > self.cache_size:
+            self.cache.popitem(last=False)
+        return self.cache[index]
+
+    def _begin(self, index: int, place: Place, rng: np.random.Generator, given: Mapping[str, Any]) -> Episode:
+        """An episode before its first view: what is given, and the rest drawn."""
+        simulator = place.simulator
+        start, goal, category = None, None, ""
+        if "start" in given:
+            start = simulator.snap(_point("options['start']", given["start"]), name="options['start']")
+        if "goal" in given:
+            goal = simulator.snap(_point("options['goal']", given["goal"]), name="options['goal']")
+        if self.goal_kind == "object":
+            category, goal = self._category(place, rng, given.get("category"))
+        if self.goal_kind == "none":
+            start = simulator.sample(rng) if start is None else start
+        elif goal is None and start is None:
+            start, goal = draw_start_and_goal(simulator, rng)
+        elif goal is None:
+            goal = draw_start(simulator, rng, np.asarray(start)[None])  # ways have no direction
+        elif start is None:
+            start = draw_start(simulator, rng, goal.reshape(-1, 3))
+        assert start is not None
+        yaw = _angle("options['yaw']", given["yaw"]) if "yaw" in given else rng.uniform(-math.pi, math.pi)
+        goal_yaw = rng.uniform(-math.pi, math.pi) if self.goal_kind == "image" else 0.0
+        goal_yaw = _angle("options['goal_yaw']", given["goal_yaw"]) if "goal_yaw" in given else goal_yaw
+        shortest = 0.0 if goal is None else float(simulator.distance(start, goal))
+        if goal is not None and not math.isfinite(shortest):
+            raise ValueError(
+                f"options['goal']: got {np.round(goal, 3).tolist()}, which cannot be reached from "
+                f"{np.round(start, 3).tolist()}; expected a goal on the same island"
+            )
+        return self._episode(
+            index, place, AgentState(start, wrapped(yaw)), goal, goal_yaw, category, shortest
+        )
+
+    def _episode(self, index, place, start, goal, goal_yaw, category, shortest) -> Episode:
+        occupancy = None
+        if "map" in self.observation_space.spaces:
+            low, high = place.bounds
+            occupancy = OccupancyMap(low, high, self.agent_height, self.agent_radius)
+        episode = Episode(
+            index, place, place.simulator, start, goal, goal_yaw, category, shortest, [start], shortest,
+            None if place.reference is None else place.reference.empty_cloud(), occupancy,
+        )  # fmt: skip
+        if episode.cloud is not None:
+            episode.metrics = episode.first = episode.cloud.metrics()
+        if self.goal_kind == "image":
+            pose = place.simulator.camera_pose(AgentState(goal, goal_yaw))
+            episode.picture = place.simulator.render_view(pose).rgb
+        return episode
+
+    def _category(
+        self, place: Place, rng: np.random.Generator, category: str | None
+    ) -> tuple[str, np.ndarray]:
+        """The category sought, drawn from those that the building has and shows, and its view points."""
+        if category is not None:
+            check_choice("options['category']", category, self.categories)
+            points = self._view_points(place, category)
+            if not len(points):
+                raise ValueError(
+                    f"options['category']: got {category!r}, but no {category} in {place.building.name} can be "
+                    "seen from less than 1 m away"
+                )
+            return category, points
+        has = [name for name in self.categories if name in place.building.categories]
+        for name in rng.permutation(has).tolist():
+            if len(points := self._view_points(place, name)):
+                return name, points
+        why = (
+            place.building.no_semantics or f"its categories: {', '.join(place.building.categories) or 'none'}"
+        )
+        raise ValueError(
+            f"scenes: ObjectNav cannot run in {place.building.name}: {why}; expected some of "
+            f"{', '.join(self.categories)}"
+        )
+
+    def _view_points(self, place: Place, category: str) -> np.ndarray:
+        if category not in place.sought:
+            lens = horizontal_intrinsics(60.0, (LOOK, LOOK))
+            renderer = getattr(place.simulator, "renderer", None)
+
+            def camera(pose: np.ndarray) -> np.ndarray:
+                if renderer is None:
+                    segment = place.simulator.render_view(pose).segment
+                else:
+                    segment = renderer.render(place.building.mesh, pose, lens, (LOOK, LOOK)).segment
+                return np.zeros((1, 1)) if segment is None else segment
+
+            place.sought[category] = view_points(place.building, place.simulator, category, camera)
+        return place.sought[category]
+
+    # ---- for those who look around, follow, or go back
+
+    def next_action(self, row: int) -> Any:
+        """What a greedy follower of the shortest way does next, an action of this space. It stops where that
+        is a success."""
+        episode = self.episode(row)
+        if episode.goal is None:
+            raise ValueError("next_action: Explore has no goal to follow a way to")
+        simulator, state = episode.simulator, episode.state
+        if simulator.state is not state:
+            simulator.reset(state.position, state.yaw, state.pitch)
+        chosen = simulator.next_action(episode.goal, self.success_distance)
+        if self.action == "discrete":
+            return np.int64(chosen)
+        velocity = {FORWARD: (1, 0), LEFT: (-1, 1), RIGHT: (-1, -1)}.get(chosen, (-1, 0))
+        return np.array(velocity, np.float32)
+
+    def render_view(self, row: int, cam_to_world: np.ndarray) -> View:
+        """The row's building from any poses (..., 4, 4), through the agent's lens."""
+        poses = floats("cam_to_world", cam_to_world, "finite (..., 4, 4)")
+        if poses.shape[-2:] != (4, 4) or not np.isfinite(poses).all():
+            raise ValueError(f"cam_to_world: got {poses.shape} {poses.tolist()}; expected finite (..., 4, 4)")
+        return self.episode(row).simulator.render_view(poses)
+
+    def render(self, row: int) -> np.ndarray:
+        """See ``Task.render``."""
+        return self.episode(row).views[0].rgb
+
+    def get_state(self, row: int) -> dict[str, Any]:
+        """What the row's episode follows from; views are rendered again."""
+        episode = self.episode(row)
+        return {
+            "building": self.buildings.names[episode.index], "goal": episode.goal,
+            "goal_yaw": episode.goal_yaw, "category": episode.category, "shortest": episode.shortest,
+            "gain": episode.gain, "stopped": episode.stopped,
+            "trajectory": [(s.position, s.yaw, s.pitch, s.collided) for s in episode.trajectory],
+        }  # fmt: skip
+
+    def set_state(self, row: int, state: dict[str, Any]) -> None:
+        """Walk the row's episode again. ValueError for what is no state of such a task."""
+        keys = {"building", "goal", "goal_yaw", "category", "shortest", "gain", "stopped", "trajectory"}
+        check_state("state['task']", state, keys)
+        index = self.buildings.index(state["building"])
+        place = self._place(index)
+        try:
+            walked = [AgentState(np.array(p, np.float64), y, t, c) for p, y, t, c in state["trajectory"]]
+            for there in walked:
+                place.simulator.snap(there.position)
+        except (TypeError, ValueError) as error:
+            got = reprlib.repr(state["trajectory"])
+            raise ValueError(f"state['task']['trajectory']: got {got}: {error}") from None
+        goal, stopped = state["goal"], state["stopped"]
+        episode = self._episode(
+            index, place, walked[0], goal, state["goal_yaw"], state["category"], state["shortest"]
+        )
+        self._look([episode])
+        episode.first = episode.metrics
+        for there in walked[1 : len(walked) - stopped]:
+            episode.path_length += float(np.linalg.norm(there.position - episode.state.position))
+            episode.collisions += there.collided
+            episode.trajectory.append(there)
+            self._look([episode])
+        if stopped:
+            episode.trajectory.append(walked[-1])
+        if goal is not None:
+            episode.distance = float(place.simulator.distance(episode.state.position, goal))
+        episode.gain, episode.stopped = state["gain"], stopped
+        self.rows[row] = episode
+
+    # ---- what comes from outside
+
+    def _checked_actions(self, actions: np.ndarray) -> np.ndarray:
+        """The actions (B, ...), clipped to the space; ValueError for what it cannot hold."""
+        space = self.action_space
+        if isinstance(space, spaces.Discrete):
+            if actions.ndim != 1 or not np.issubdtype(actions.dtype, np.integer):
+                got = f"{actions.dtype} of shape {actions.shape[1:]}"
+                raise ValueError(f"action: got {got}; expected an integer")
+            if not ((actions >= 0) & (actions < space.n)).all():
+                raise ValueError(f"action: got {actions.tolist()}; expected 0 to {space.n - 1}")
+            return actions
+        real = np.issubdtype(actions.dtype, np.floating) or np.issubdtype(actions.dtype, np.integer)
+        if actions.shape[1:] != space.shape or not real:
+            got = f"{actions.dtype} of shape {actions.shape[1:]}"
+            raise ValueError(f"action: got {got}; expected floats of shape {space.shape}")
+        if not np.isfinite(actions).all():
+            raise ValueError(f"action: got {actions.tolist()}; expected finite numbers in [-1, 1]")
+        return np.clip(actions.astype(np.float64), -1, 1)
+
+
+def agent_frame(state: AgentState) -> np.ndarray:
+    """(4, 4) float64, frame to world: the agent's place on the floor, Y up, -Z where it is heading."""
+    frame = turn_about_y(state.yaw)
+    frame[:3, 3] = state.position
+    return frame
+
+
+def in_frame(state: AgentState, point: np.ndarray) -> np.ndarray:
+    """(2,) metres: how far forward and to the right of an agent a point (3,) is."""
+    dx, _, dz = point - state.position
+    sin, cos = math.sin(state.yaw), math.cos(state.yaw)
+    return np.array([-sin * dx - cos * dz, cos * dx - sin * dz])
+
+
+def polar(offset: np.ndarray) -> np.ndarray:
+    """(2,) float32: distance, metres, and angle to the left, radians, of (forward, right)."""
+    return np.array([min(math.hypot(*offset), FAR), math.atan2(-offset[1], offset[0])], np.float32)
+
+
+def _efficiency(episode: Episode) -> float:
+    """Shortest way over the longer of it and the path walked; 1 where both are nothing."""
+    longer = max(episode.shortest, episode.path_length)
+    return episode.shortest / longer if longer > 0 else 1.0
+
+
+def _progress(episode: Episode) -> float:
+    """Share of the way to the goal that is done, at least 0."""
+    if episode.shortest <= 0:
+        return float(episode.distance <= 0)
+    return max(0.0, 1 - episode.distance / episode.shortest)
+
+
+def _point(name: str, value: Any) -> np.ndarray:
+    point = floats(name, value, "(x, y, z), metres")
+    if point.shape != (3,) or not np.isfinite(point).all():
+        raise ValueError(f"{name}: got {value!r}; expected (x, y, z), finite, metres")
+    return point
+
+
+def _angle(name: str, value: Any) -> float:
+    angle = floats(name, value, "radians")
+    if angle.shape != () or not np.isfinite(angle):
+        raise ValueError(f"{name}: got {value!r}; expected finite radians")
+    return float(angle)
+
+
+class PointNav(Navigation):
+    """To a point, given in the agent's frame."""
+
+    rules = Rules("point", 0.2, 500, 10.0, 4, GOAL_WEIGHTS)
+
+
+class ImageNav(Navigation):
+    """To where a picture was taken."""
+
+    rules = Rules("image", 0.2, 1000, 10.0, 4, GOAL_WEIGHTS)
+
+
+class ObjectNav(Navigation):
+    """To an object of a class."""
+
+    rules = Rules("object", 0.1, 500, 30.0, 6, GOAL_WEIGHTS)
+
+
+class Explore(Navigation):
+    """To see all there is."""
+
+    rules = Rules("none", 0.0, 500, 10.0, 4, EXPLORE_WEIGHTS)
+
+
+class _NavigationEnv(TaskEnv):
+    """What the four environments share beside their task."""
+
+    metadata: ClassVar[dict[str, Any]] = {**RENDER_METADATA, "render_fps": 10}  # type: ignore[misc]
+    task: Navigation
+
+    def render_view(self, cam_to_world: np.ndarray) -> View:
+        """The building from any poses (..., 4, 4) cam_to_world, through the agent's lens."""
+        return self.task.render_view(0, cam_to_world)
+
+
+class PointNavEnv(_NavigationEnv):
+    """## Description
+
+    An agent walks through a building it has never seen to a point that it is told in its own frame, and is
+    rewarded for its progress, for arriving, and for the map that its views add up to. habitat-lab's PointNav,
+    with Gymnasium's interface. World: metres, Y up; yaw 0 looks along -Z and grows to the left.
+
+    ## Action Space
+
+    ``Discrete(4)``: 0 stop, 1 forward by 0.25 m, 2 turn left, 3 turn right by 10 degrees.
+    With ``action="velocity"`` ``Box(-1, 1, (2,), float32)``, clipped: forward by 0.25 m (a1 + 1) / 2, then a
+    turn to the left by 10 degrees a2; less than 0.025 m and less than 1 degree together mean stop.
+    A step that a wall blocks goes on along the wall, or with ``sliding=False`` ends there.
+
+    ## Observation Space
+
+    A flat Dict; ``observations=`` chooses among
+
+    | key | shape | meaning |
+    |---|---|---|
+    | rgb | (H, W, 3) uint8 | what the agent sees |
+    | depth | (H, W, 1) | metres along the optical axis, 0 = nothing within ``max_depth`` |
+    | pointgoal | (2,) | PointNav: distance to the goal, metres, and its direction, radians to the left |
+    | imagegoal | (H, W, 3) uint8 | ImageNav: what an agent at the goal sees |
+    | objectgoal | Discrete | ObjectNav: the category sought, an id as in ``semantic`` |
+    | gps | (2,) | metres forward and to the right of the start, in the start's frame |
+    | compass | (1,) | radians to the left of the start's heading |
+    | remaining | (1,) | share of the steps left |
+    | features | (window, D) | the backbone's tokens of the latest views, the newest first, pooled, in the agent's frame, standardised, clipped to +-10; (window, P, D) with ``pooling="none"`` |
+    | view_mask | (window,) | with features: 1 for the views that there are |
+    | semantic | (H, W, 1) uint8 | only where asked for (ObjectNav: by default): ids of categories, ``task.semantic_ids``; 0 = none of them |
+    | map | (64, 64, 4) uint8 | only where asked for: the plan seen so far, by measured depth; the agent in the middle, looking towards row 0; cells of 0.125 m; 0 or 255 for occupied, free, visited, goal (the point, or where the category was seen) |
+
+    ## Rewards
+
+    The sum of parts, each times its weight (``weights=``):
+
+    | part | what | PointNav, ImageNav, ObjectNav | Explore |
+    |---|---|---|---|
+    | chamfer | gain of the map against what can be seen, by ``reward=``, as in ``NBVEnv`` | 0.1 | 1 |
+    | geodesic | metres by which the shortest way to the goal became shorter | 1 | |
+    | success | 1 at a successful stop | 2.5 | |
+    | slack | -1 at every step | 0.01 | 0 |
+    | collision | -1 at a step that fell short | 0.02 | 0 |
+
+    The map: one point for each voxel of 5 cm, first come, of the views' points (``reconstruction``:
+    ``"backbone"``, or ``"depth"``, the measured depth; ``"none"`` for no map, which saves its time). What can
+    be seen: the surface visible from places 0.75 m apart on the largest island, all round, 10,000 points. The
+    map never holds more than the building's surface has voxels.
+
+    ## Starting State
+
+    A building of the split, drawn uniformly; start and goal on its largest island as habitat-lab draws them:
+    1 to 30 m apart along the shortest way, heights within 0.5 m, mostly not in a straight line.
+    ``reset(options={"building": name or index, "start": (x, y, z), "yaw": radians, "goal": (x, y, z)})``: in
+    the building's own metres, Y up, snapped by at most 0.02 m to where the agent can stand.
+
+    ## Episode End
+
+    Stop terminates; ``max_steps`` truncates. Success: a stop at less than ``success_distance``, 0.2 m along
+    the shortest way, from the goal.
+
+    ## Info
+
+    ``position`` (3,), ``yaw``, ``collided``, ``collisions``, ``path_length`` (m), ``steps``, ``success``,
+    ``spl`` = success l / max(l, p), ``soft_spl`` = max(0, 1 - d / l) l / max(l, p) (l the shortest way from the
+    start, p the path length, d = ``distance_to_goal``, m, along the shortest way), ``coverage`` (of what can be
+    seen, at 5 cm), ``chamfer`` (m), ``gain``, ``is_success``, ``building``, ``backbone``.
+
+    ## Arguments
+
+    | argument | values | default |
+    |---|---|---|
+    | scenes | "procedural", a mesh file, a folder of buildings, a scene-set YAML | "procedural" |
+    | split | "train", "validation", "test" | "train" |
+    | up | "auto", "y", "z": the up axis of files | "auto" |
+    | num_buildings | only the first so many buildings of the split | None, all |
+    | simulator | "builtin", "habitat", or a callable that makes one of a Building | "builtin" |
+    | renderer | of the built-in simulator: "builtin", "pytorch3d", an object | "builtin" |
+    | agent_height, agent_radius, camera_height | metres | 1.5, 0.1, 1.5 |
+    | hfov, image_size | degrees; pixels, n or (H, W) | 90; None: 112, and 518 for MapAnything |
+    | max_depth | metres | 10 |
+    | forward_step, turn_step, sliding | metres, degrees, bool | 0.25, 10 (ObjectNav 30), True |
+    | action | "discrete", "velocity" | "discrete" |
+    | max_steps, success_distance | | 500 (ImageNav 1000), 0.2 m (ObjectNav 0.1) |
+    | categories | ObjectNav: what may be sought | chair, bed, plant, toilet, tv_monitor, sofa |
+    | window | views that features are made of | 4 |
+    | reward, weights | see above | "log", None |
+    | backbone, backbone_kwargs, pooling, device | as in ``NBVEnv`` | "auto", None, "mean", "auto" |
+    | reconstruction | see above | "backbone"; "depth" where there is none |
+    | observations | the keys wanted | all but those on request |
+    | cache_size, cache_dir | buildings kept in memory (about 30 MB each); a folder that keeps what can be seen of them | 64, None |
+
+    ## Version History
+
+    - v0: first version.
+    """  # noqa: E501
+
+    task_type = PointNav
+
+    def next_action(self) -> Any:
+        """What a greedy follower of the shortest way does next."""
+        return self.task.next_action(0)
+
+
+class ImageNavEnv(_NavigationEnv):
+    """As ``PointNavEnv``, but the goal is where a picture was taken: ``imagegoal`` instead of ``pointgoal``.
+
+    ## Action Space
+
+    As in ``PointNavEnv``.
+
+    ## Starting State
+
+    As in ``PointNavEnv``; the picture's heading is drawn, or ``options["goal_yaw"]``.
+
+    ## Episode End
+
+    1000 steps truncate. Success: a stop at less than 0.2 m from the goal, whatever the heading.
+
+    ## Version History
+
+    - v0: first version.
+    """
+
+    task_type = ImageNav
+
+    def next_action(self) -> Any:
+        """What a greedy follower of the shortest way does next."""
+        return self.task.next_action(0)
+
+
+class ObjectNavEnv(_NavigationEnv):
+    """As ``PointNavEnv``, but the goal is any object of a category: ``objectgoal`` instead of ``pointgoal``.
+
+    ## Action Space
+
+    ``Discrete(6)``: 0 stop, 1 forward by 0.25 m, 2 turn left, 3 turn right, 4 look up, 5 look down, by 30
+    degrees. With ``action="velocity"`` as in ``PointNavEnv``, turns up to 30 degrees, without looking up or
+    down.
+
+    ## Starting State
+
+    The category is drawn from those of ``categories`` that the building has, or ``options["category"]``; the
+    start is 1 to 30 m from the nearest view point.
+
+    ## Episode End
+
+    Success: a stop at less than 0.1 m, along the shortest way, from a view point: a place on a grid of 0.1 m
+    within 1 m of such an object, from where it fills at least 0.3 % of a picture taken towards it.
+
+    ## Version History
+
+    - v0: first version.
+    """
+
+    task_type = ObjectNav
+
+    def next_action(self) -> Any:
+        """What a greedy follower of the shortest way does next."""
+        return self.task.next_action(0)
+
+
+class ExploreEnv(_NavigationEnv):
+    """As ``PointNavEnv`` without a goal: active mapping. The reward is the map's Chamfer gain alone.
+
+    ## Action Space
+
+    As in ``PointNavEnv``.
+
+    ## Episode End
+
+    Stop terminates, 500 steps truncate. ``is_success``: a coverage of 0.9. What tells of a goal is not in
+    ``info``.
+
+    ## Version History
+
+    - v0: first version.
+    """
+
+    task_type = Explore
+
+
+class _NavigationVectorEnv(TaskVectorEnv):
+    """Many episodes at once, one backbone call for all."""
+
+    task: Navigation
+
+    def next_actions(self) -> np.ndarray:
+        """(N, ...): what greedy followers of the shortest ways do next."""
+        return np.stack([self.task.next_action(row) for row in range(self.num_envs)])
+
+
+class PointNavVectorEnv(_NavigationVectorEnv):
+    """Many episodes of ``PointNavEnv`` at once."""
+
+    task_type = PointNav
+
+
+class ImageNavVectorEnv(_NavigationVectorEnv):
+    """Many episodes of ``ImageNavEnv`` at once."""
+
+    task_type = ImageNav
+
+
+class ObjectNavVectorEnv(_NavigationVectorEnv):
+    """Many episodes of ``ObjectNavEnv`` at once."""
+
+    task_type = ObjectNav
+
+
+class ExploreVectorEnv(_NavigationVectorEnv):
+    """Many episodes of ``ExploreEnv`` at once."""
+
+    task_type = Explore
