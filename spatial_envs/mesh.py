@@ -99,6 +99,15 @@ class Mesh:
             density[textured] = np.sqrt(texel_count / np.maximum(self.areas[textured], 1e-20))
         return uv, face_texture, density, levels, texels
 
+    def recoloured(self, colors: np.ndarray) -> Mesh:
+        """The mesh with other colours (V, 3) uint8. No cached property depends on the colours: the new mesh
+        shares them all, and none is computed twice."""
+        other = replace(self, colors=colors)
+        for name, value in vars(Mesh).items():
+            if isinstance(value, cached_property):
+                other.__dict__[name] = getattr(self, name)
+        return other
+
     def normalised(self) -> Mesh:
         """The mesh with the centre of its bounding box at the origin and its farthest vertex at 0.5 m."""
         vertices = self.vertices.astype(np.float64)
