@@ -99,6 +99,13 @@ class Mesh:
             density[textured] = np.sqrt(texel_count / np.maximum(self.areas[textured], 1e-20))
         return uv, face_texture, density, levels, texels
 
+    def normalised(self) -> Mesh:
+        """The mesh with the centre of its bounding box at the origin and its farthest vertex at 0.5 m."""
+        vertices = self.vertices.astype(np.float64)
+        vertices = vertices - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+        scale = 0.5 / np.linalg.norm(vertices, axis=1).max()
+        return replace(self, vertices=(vertices * scale).astype(np.float32))
+
     def recoloured(self, colors: np.ndarray) -> Mesh:
         """The mesh with other colours (V, 3) uint8. No cached property depends on the colours: the new mesh
         shares them all, and none is computed twice."""
@@ -107,13 +114,6 @@ class Mesh:
             if isinstance(value, cached_property):
                 other.__dict__[name] = getattr(self, name)
         return other
-
-    def normalised(self) -> Mesh:
-        """The mesh with the centre of its bounding box at the origin and its farthest vertex at 0.5 m."""
-        vertices = self.vertices.astype(np.float64)
-        vertices = vertices - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
-        scale = 0.5 / np.linalg.norm(vertices, axis=1).max()
-        return replace(self, vertices=(vertices * scale).astype(np.float32))
 
 
 def _mip_maps(texture: np.ndarray) -> list[np.ndarray]:

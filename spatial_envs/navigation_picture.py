@@ -353,9 +353,9 @@ def _captions(draw: ImageDraw.ImageDraw, plan: Plan, info: Mapping[str, Any], ov
     if over and "spl" in info:
         lines[0].append(f"{'success' if info['success'] else 'failure'}, SPL {info['spl']:.2f}")
     if "coverage" in info:
-        lines[1].append(f"seen {info['coverage']:.0%}")
+        lines[1].append(f"coverage {info['coverage']:.0%}")
     if "chamfer" in info:
-        lines[1].append(f"Chamfer {100 * info['chamfer']:.0f} cm")
+        lines[1].append(f"Chamfer {info['chamfer']:.2f} m")
     caption(draw, (MAIN + MARGIN, PLAN_HEIGHT + 2), "    ".join(lines[0]), INK, 16)
     caption(draw, (MAIN + MARGIN, PLAN_HEIGHT + 28), "    ".join(lines[1]), DIM_INK, 14)
     right, bar = MAIN + PLAN_WIDTH - MARGIN, round(plan.scale)

@@ -531,3 +531,48 @@ def test_bad_actions_change_nothing(arguments, action):
     with pytest.raises(ValueError, match="action: got"):
         env.step(action)
     assert str(env.task.info(0)) == before
+
+
+# ---- what differs from a robot
+
+
+EVERYTHING = {
+    "textures": True, "light": True, "camera_height": 0.2, "hfov": 10, "depth_noise": 1, "actuation_noise": 1,
+}  # fmt: skip
+
+
+def test_randomised_episodes_differ_and_can_be_played_again(arguments):
+    env, plain = PointNavEnv(**arguments, randomise=EVERYTHING), PointNavEnv(**arguments)
+    seen = [begin(env)[0], env.reset(options={"start": START, "yaw": YAW, "goal": GOAL})[0], begin(plain)[0]]
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert (seen[a]["rgb"] != seen[b]["rgb"]).mean() > 0.5
+        assert (seen[a]["depth"] != seen[b]["depth"]).mean() > 0.5
+    begin(env)
+    for _ in range(4):
+        *_, info = env.step(FORWARD)
+    assert abs(info["position"][2] - 0.5) > 1e-3  # it walked too far
+    state, expected = env.get_state(), env.task.observe(0)
+    begin(plain)
+    env.set_state(state)
+    for key, value in expected.items():
+        np.testing.assert_array_equal(env.task.observe(0)[key], value)
+
+
+def test_randomise_is_checked(arguments):
+    with pytest.raises(ValueError, match="randomise: got the key 'fog'"):
+        PointNavEnv(**arguments, randomise={"fog": 1})
+    with pytest.raises(ValueError, match=r"randomise\['depth_noise'\]: got 3"):
+        PointNavEnv(**arguments, randomise={"depth_noise": 3})
+
+    class NotBuiltin:
+        name = "other"
+
+        def __init__(self, building, renderer, **settings):
+            self.inner = BuiltinSimulator(building.mesh, **settings)
+
+        def __getattr__(self, key):
+            return getattr(self.inner, key)
+
+    env = PointNavEnv(**arguments, simulator=NotBuiltin, randomise={"hfov": 5})
+    with pytest.raises(ValueError, match=r"randomise: textures, .* need simulator='builtin', got 'other'"):
+        env.reset(seed=0)
