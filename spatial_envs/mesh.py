@@ -106,6 +106,15 @@ class Mesh:
         scale = 0.5 / np.linalg.norm(vertices, axis=1).max()
         return replace(self, vertices=(vertices * scale).astype(np.float32))
 
+    def recoloured(self, colors: np.ndarray) -> Mesh:
+        """The mesh with other colours (V, 3) uint8. No cached property depends on the colours: the new mesh
+        shares them all, and none is computed twice."""
+        other = replace(self, colors=colors)
+        for name, value in vars(Mesh).items():
+            if isinstance(value, cached_property):
+                other.__dict__[name] = getattr(self, name)
+        return other
+
 
 def _mip_maps(texture: np.ndarray) -> list[np.ndarray]:
     """The image (h, w, 3) uint8 and its halvings, down to a side of 4 pixels."""

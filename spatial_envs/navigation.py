@@ -1,7 +1,8 @@
 """Navigation: walk through a building to a goal, or to see all of it. ``PointNavEnv`` is the users' page.
 
 In the order in which data runs: action -> walk (simulator) -> View -> the map and the backbone
-(``Navigation._look``) -> reward (``Navigation.step``), and the observation of it all (``Navigation.observe``).
+(``Navigation._look``) -> reward (``Navigation.step``), and the observation of it all
+(``Navigation.observe``).
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ from spatial_envs.buildings import open_buildings
 from spatial_envs.camera import inverse_pose, transform_points, turn_about_y, unproject
 from spatial_envs.chamfer import POTENTIALS, Cloud, Metrics
 from spatial_envs.goals import LOOK, draw_start, draw_start_and_goal, view_points
+from spatial_envs.navigation_picture import Plan, Seen, draw_navigation, draw_plan, footprint
 from spatial_envs.occupancy import CHANNELS, CROP, OccupancyMap
 from spatial_envs.procedural.furniture import CATEGORIES
+from spatial_envs.randomisation import as_randomisation
 from spatial_envs.reference import Reference
 from spatial_envs.rendering import Renderer
+from spatial_envs.rendering.builtin import BuiltinRenderer
 from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState, Simulator, make_simulator
-from spatial_envs.simulators.builtin import horizontal_intrinsics, wrapped
+from spatial_envs.simulators.builtin import BuiltinSimulator, horizontal_intrinsics, wrapped
 from spatial_envs.task import RENDER_METADATA, Observation, TaskEnv, TaskVectorEnv, check_state
 from spatial_envs.view import View, stack_views
 
@@ -40,6 +44,7 @@ SOUGHT = ("chair", "bed", "plant", "toilet", "tv_monitor", "sofa")  # what Objec
 FAR = 100.0  # metres: the bound of goal and position sensors
 ENOUGH = 0.9  # of what can be seen: Explore's success
 STILL, STRAIGHT_ON = 0.025, 1.0  # metres and degrees: a velocity below both is a stop (habitat-lab)
+PLAN_CELL = 0.25  # metres, of what a picture shows as seen
 REFERENCE_WIDTH = 128  # pixels of the pictures that say what can be seen
 ON_REQUEST = ("semantic", "map")  # observed only where asked for; ObjectNav has semantic by default
 PARTS = ("chamfer", "geodesic", "success", "slack", "collision")
@@ -71,6 +76,7 @@ class Place:
     reference: Reference | None
     bounds: tuple[np.ndarray, np.ndarray]  # (2,) each, lowest and highest (x, z)
     sought: dict[str, np.ndarray] = field(default_factory=dict)  # view points (G, 3) by category
+    plans: dict[float, Plan] = field(default_factory=dict)  # pictures from above by the floor's height
 
 
 @dataclass(eq=False)
@@ -84,6 +90,7 @@ class Episode:
     goal: np.ndarray | None  # (3,), or (G, 3) the view points of a category
     goal_yaw: float
     category: str
+    noise_seed: int  # of what is randomised
     shortest: float  # metres from the start to the goal; 0 without one
     trajectory: list[AgentState]
     distance: float  # metres from here to the goal
@@ -142,6 +149,7 @@ class Navigation:
         window: int = 4,
         reward: str | Callable[[Metrics, Metrics], float] = "log",
         weights: Mapping[str, float] | None = None,
+        randomise: Mapping[str, Any] | None = None,
         backbone: str | Backbone | None = "auto",
         backbone_kwargs: dict[str, Any] | None = None,
         reconstruction: str | None = None,
@@ -172,6 +180,7 @@ class Navigation:
         if cache_dir is not None and (not is_path or os.path.isfile(cache_dir)):
             raise ValueError(f"cache_dir: got {cache_dir!r}; expected None or a folder")
         self.weights = self._checked_weights(weights)
+        self.randomisation = as_randomisation(randomise)
         words = not isinstance(categories, str) and np.iterable(categories)
         if not words or not len(categories) or not all(isinstance(c, str) and c for c in categories):
             raise ValueError(f"categories: got {categories!r}; expected a list of names, at least one")
@@ -229,7 +238,7 @@ class Navigation:
         self.observation_space = spaces.Dict(chosen)
         if "features" in chosen:
             assert self.backbone is not None
-            self.feature_mean, self.feature_std = self.backbone.statistics("gravity", pooling)
+            self.feature_mean, self.feature_std = self.backbone.statistics("agent", pooling)
         self.action_space: spaces.Space = (
             spaces.Discrete(rules.actions)
             if action == "discrete"
@@ -328,13 +337,18 @@ class Navigation:
             simulator.reset(before.position, before.yaw, before.pitch)
         if self.action == "velocity":
             forward = (float(action[0]) + 1) / 2 * self.forward_step
-            turn = float(action[1]) * self.turn_step
-            episode.stopped = forward < STILL and abs(turn) < STRAIGHT_ON
-            if not episode.stopped:
-                simulator.move(forward, math.radians(turn))
+            turn = math.radians(float(action[1]) * self.turn_step)
+            episode.stopped = forward < STILL and abs(turn) < math.radians(STRAIGHT_ON)
         else:
-            episode.stopped = int(action) == STOP
+            forward = self.forward_step * (action == FORWARD)
+            turn = math.radians(self.turn_step) * (int(action == LEFT) - int(action == RIGHT))
+            episode.stopped = bool(action == STOP)
+        if self.randomisation.actuation_noise and (forward or turn) and not episode.stopped:
+            simulator.move(*self.randomisation.noisy_walk(forward, turn, episode.noise_seed, episode.steps))
+        elif self.action == "discrete":
             simulator.step(int(action))
+        elif not episode.stopped:
+            simulator.move(forward, turn)
         state = simulator.state
         episode.trajectory.append(state)
         episode.collisions += state.collided
@@ -380,7 +394,9 @@ class Navigation:
     def _view(self, episode: Episode) -> View:
         """What the agent's camera sees; what is farther than its depth reaches has none."""
         view = episode.simulator.render_view(episode.simulator.camera_pose(episode.state))
-        view.depth[view.depth > self.max_depth] = 0.0
+        view = self.randomisation.noisy_view(view, episode.noise_seed, episode.steps)
+        if view.depth.max() > self.max_depth:
+            view.depth[view.depth > self.max_depth] = 0.0
         return view
 
     def _encode(self, episodes: Sequence[Episode]) -> None:
@@ -548,25 +564,53 @@ class Navigation:
                 f"options['goal']: got {np.round(goal, 3).tolist()}, which cannot be reached from "
                 f"{np.round(start, 3).tolist()}; expected a goal on the same island"
             )
-        return self._episode(
-            index, place, AgentState(start, wrapped(yaw)), goal, goal_yaw, category, shortest
-        )
+        seed, there = int(rng.integers(2**31)), AgentState(start, wrapped(yaw))
+        return self._episode(index, place, there, goal, goal_yaw, category, seed, shortest)
 
-    def _episode(self, index, place, start, goal, goal_yaw, category, shortest) -> Episode:
+    def _episode(
+        self,
+        index: int,
+        place: Place,
+        start: AgentState,
+        goal: np.ndarray | None,
+        goal_yaw: float,
+        category: str,
+        seed: int,
+        shortest: float,
+    ) -> Episode:
+        """An episode that stands at its start and has seen nothing yet."""
         occupancy = None
         if "map" in self.observation_space.spaces:
             low, high = place.bounds
             occupancy = OccupancyMap(low, high, self.agent_height, self.agent_radius)
+        simulator = self._varied(place, seed)
         episode = Episode(
-            index, place, place.simulator, start, goal, goal_yaw, category, shortest, [start], shortest,
+            index, place, simulator, start, goal, goal_yaw, category, seed, shortest, [start], shortest,
             None if place.reference is None else place.reference.empty_cloud(), occupancy,
         )  # fmt: skip
         if episode.cloud is not None:
             episode.metrics = episode.first = episode.cloud.metrics()
         if self.goal_kind == "image":
-            pose = place.simulator.camera_pose(AgentState(goal, goal_yaw))
-            episode.picture = place.simulator.render_view(pose).rgb
+            assert goal is not None
+            view = simulator.render_view(simulator.camera_pose(AgentState(goal, goal_yaw)))
+            episode.picture = self.randomisation.noisy_view(view, seed, 0).rgb
         return episode
+
+    def _varied(self, place: Place, seed: int) -> Simulator:
+        """The building's simulator, or one in the episode's colours and with its camera."""
+        random, drawn = self.randomisation, self.randomisation.draw(seed)
+        if not (random.textures or random.camera_height or random.hfov):
+            return place.simulator
+        if not isinstance(place.simulator, BuiltinSimulator):
+            raise ValueError(
+                "randomise: textures, camera_height and hfov need simulator='builtin', got "
+                f"{place.simulator.name!r}"
+            )
+        return place.simulator.varied(
+            random.tinted(place.building.mesh, seed),
+            max(self.body["camera_height"] + drawn.camera_height, 0.0),
+            min(max(self.hfov + drawn.hfov, 1.0), 179.0),
+        )
 
     def _category(
         self, place: Place, rng: np.random.Generator, category: str | None
@@ -577,8 +621,8 @@ class Navigation:
             points = self._view_points(place, category)
             if not len(points):
                 raise ValueError(
-                    f"options['category']: got {category!r}, but no {category} in {place.building.name} can be "
-                    "seen from less than 1 m away"
+                    f"options['category']: got {category!r}, but none in {place.building.name} can be seen "
+                    "from less than 1 m away"
                 )
             return category, points
         has = [name for name in self.categories if name in place.building.categories]
@@ -634,22 +678,55 @@ class Navigation:
 
     def render(self, row: int) -> np.ndarray:
         """See ``Task.render``."""
-        return self.episode(row).views[0].rgb
+        episode = self.episode(row)
+        place, y = episode.place, round(float(episode.state.position[1]), 1)
+        if y not in place.plans:
+            renderer = getattr(place.simulator, "renderer", None) or BuiltinRenderer(place.building.lit)
+            place.plans[y] = draw_plan(renderer, place.building, y)
+        footprints, way, sought = [], None, None
+        title = {"none": "explore", "point": "to the point", "image": "to where the picture was taken"}.get(
+            self.goal_kind, f"find a {episode.category.replace('_', ' ')}"
+        )
+        if self.goal_kind == "object":
+            building = place.building
+            footprints = [footprint(building, number) for number in building.of_category(episode.category)]
+            sought = self._semantic(episode) == self.semantic_ids[episode.category]
+        if episode.goal is not None:
+            way = episode.simulator.path(episode.start.position, episode.goal)
+        return draw_navigation(
+            place.plans[y], episode.views[0], episode.trajectory, self.info(row), title=title,
+            seen=self._seen(episode), goal=episode.goal, footprints=footprints, way=way,
+            goal_image=episode.picture, sought=sought,
+            over=episode.stopped or episode.steps >= self.max_steps,
+        )  # fmt: skip
+
+    def _seen(self, episode: Episode) -> Seen | None:
+        """Which parts of the plan the map covers; None without a map."""
+        if episode.cloud is None:
+            return None
+        tracker, (low, high) = episode.cloud.tracker, episode.place.bounds
+        covered = tracker.reference[tracker.squared_to_cloud <= tracker.coverage_distance**2]
+        level = np.abs(covered[:, 1] - episode.state.position[1] - 1) < 1.2
+        columns, rows = (int(n) for n in np.ceil((high - low) / PLAN_CELL) + 1)
+        known = np.zeros((rows, columns), np.bool_)
+        column, row = ((covered[level][:, [0, 2]] - low) // PLAN_CELL).astype(int).T
+        known[row, column] = True
+        return Seen(known, low, PLAN_CELL)
 
     def get_state(self, row: int) -> dict[str, Any]:
         """What the row's episode follows from; views are rendered again."""
         episode = self.episode(row)
         return {
             "building": self.buildings.names[episode.index], "goal": episode.goal,
-            "goal_yaw": episode.goal_yaw, "category": episode.category, "shortest": episode.shortest,
-            "gain": episode.gain, "stopped": episode.stopped,
+            "goal_yaw": episode.goal_yaw, "category": episode.category, "seed": episode.noise_seed,
+            "shortest": episode.shortest, "gain": episode.gain, "stopped": episode.stopped,
             "trajectory": [(s.position, s.yaw, s.pitch, s.collided) for s in episode.trajectory],
         }  # fmt: skip
 
     def set_state(self, row: int, state: dict[str, Any]) -> None:
         """Walk the row's episode again. ValueError for what is no state of such a task."""
-        keys = {"building", "goal", "goal_yaw", "category", "shortest", "gain", "stopped", "trajectory"}
-        check_state("state['task']", state, keys)
+        keys = {"building", "goal", "goal_yaw", "category", "seed", "shortest", "gain", "stopped"}
+        check_state("state['task']", state, keys | {"trajectory"})
         index = self.buildings.index(state["building"])
         place = self._place(index)
         try:
@@ -661,8 +738,9 @@ class Navigation:
             raise ValueError(f"state['task']['trajectory']: got {got}: {error}") from None
         goal, stopped = state["goal"], state["stopped"]
         episode = self._episode(
-            index, place, walked[0], goal, state["goal_yaw"], state["category"], state["shortest"]
-        )
+            index, place, walked[0], goal,
+            state["goal_yaw"], state["category"], state["seed"], state["shortest"],
+        )  # fmt: skip  # fmt: skip
         self._look([episode])
         episode.first = episode.metrics
         for there in walked[1 : len(walked) - stopped]:
@@ -867,6 +945,7 @@ class PointNavEnv(_NavigationEnv):
     | categories | ObjectNav: what may be sought | chair, bed, plant, toilet, tv_monitor, sofa |
     | window | views that features are made of | 4 |
     | reward, weights | see above | "log", None |
+    | randomise | what differs from episode to episode, as between a simulator and a robot: textures, light, camera_height, hfov, depth_noise, actuation_noise, see ``randomisation.Randomisation`` | None |
     | backbone, backbone_kwargs, pooling, device | as in ``NBVEnv`` | "auto", None, "mean", "auto" |
     | reconstruction | see above | "backbone"; "depth" where there is none |
     | observations | the keys wanted | all but those on request |

@@ -50,8 +50,8 @@ def draw_next_best_view(
     canvas = Image.new("RGB", (MAIN + SIDE, MAIN), BACKGROUND)
     canvas.paste(image, (0, 0))
     latest = views[-1]
-    canvas.paste(_framed(latest.rgb), (MAIN, 0))
-    canvas.paste(_framed(depth_picture(latest.depth)), (MAIN, SIDE))
+    canvas.paste(framed(latest.rgb), (MAIN, 0))
+    canvas.paste(framed(depth_picture(latest.depth)), (MAIN, SIDE))
     _captions(ImageDraw.Draw(canvas), len(views), metrics, backbone)
     return np.asarray(canvas)
 
@@ -136,7 +136,7 @@ def _cameras(
         x, y = np.array([column, row]) + 13 * away / max(float(np.linalg.norm(away)), 1e-6)
         ink = PATH_INK if k == len(views) - 1 else INK
         draw.text(
-            (x, y), str(k + 1), fill=ink, font=_font(15), anchor="mm", stroke_width=2, stroke_fill=BACKGROUND
+            (x, y), str(k + 1), fill=ink, font=font(15), anchor="mm", stroke_width=2, stroke_fill=BACKGROUND
         )
     return image
 
@@ -154,34 +154,36 @@ def _arc(here: np.ndarray, there: np.ndarray) -> np.ndarray:
 
 def _captions(draw: ImageDraw.ImageDraw, count: int, metrics: Metrics, backbone: str) -> None:
     line = f"view {count}    Chamfer {100 * metrics['chamfer']:.2f} cm    coverage {metrics['coverage']:.1%}"
-    _text(draw, (14, 12), line, INK, 16)
+    caption(draw, (14, 12), line, INK, 16)
     left, top, width = 14, MAIN - 30, 150
     for k in range(width):
         colour = tuple(int(c) for c in ramp(np.array(k / (width - 1))))
         draw.line([(left + k, top), (left + k, top + 8)], fill=colour)
-    _text(draw, (left, top - 18), "distance of the true surface to the reconstruction", DIM_INK, 12)
-    _text(draw, (left, top + 10), "0", DIM_INK, 11)
-    _text(draw, (left + width - 30, top + 10), f"{400 * COVERAGE_SHARE:.0f} cm", DIM_INK, 11)
-    _text(draw, (MAIN - 118, top + 10), "cameras drawn nearer", DIM_INK, 11)
-    _text(draw, (MAIN - 118, top - 6), f"backbone {backbone}", DIM_INK, 11)
-    _text(draw, (MAIN + 8, 6), "latest view", DIM_INK, 12)
-    _text(draw, (MAIN + 8, SIDE + 6), "depth", DIM_INK, 12)
+    caption(draw, (left, top - 18), "distance of the true surface to the reconstruction", DIM_INK, 12)
+    caption(draw, (left, top + 10), "0", DIM_INK, 11)
+    caption(draw, (left + width - 30, top + 10), f"{400 * COVERAGE_SHARE:.0f} cm", DIM_INK, 11)
+    caption(draw, (MAIN - 118, top + 10), "cameras drawn nearer", DIM_INK, 11)
+    caption(draw, (MAIN - 118, top - 6), f"backbone {backbone}", DIM_INK, 11)
+    caption(draw, (MAIN + 8, 6), "latest view", DIM_INK, 12)
+    caption(draw, (MAIN + 8, SIDE + 6), "depth", DIM_INK, 12)
 
 
-def _text(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, ink: tuple, size: int) -> None:
-    draw.text(place, text, fill=ink, font=_font(size), stroke_width=2, stroke_fill=BACKGROUND)
+def caption(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, ink: tuple, size: int) -> None:
+    """Text with its upper left corner at ``place``, pixels, readable on anything."""
+    draw.text(place, text, fill=ink, font=font(size), stroke_width=2, stroke_fill=BACKGROUND)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of all captions."""
     return ImageFont.load_default(size)
 
 
-def _framed(rgb: np.ndarray) -> Image.Image:
-    """The picture, as large as fits into the side panel, pixels kept sharp."""
-    image = Image.new("RGB", (SIDE, SIDE), BACKGROUND)
-    scale = (SIDE - 4) / max(rgb.shape[:2])
+def framed(rgb: np.ndarray, side: int = SIDE, margin: int = 2) -> Image.Image:
+    """The picture in a square panel, as large as fits with the margin, pixels kept sharp."""
+    image = Image.new("RGB", (side, side), BACKGROUND)
+    scale = (side - 2 * margin) / max(rgb.shape[:2])
     fitted = Image.fromarray(rgb).resize(
         (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale)), Image.Resampling.NEAREST
     )
-    image.paste(fitted, ((SIDE - fitted.width) // 2, (SIDE - fitted.height) // 2))
+    image.paste(fitted, ((side - fitted.width) // 2, (side - fitted.height) // 2))
     return image

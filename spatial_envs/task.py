@@ -254,14 +254,16 @@ class TaskVectorEnv(gym.vector.VectorEnv):
             truncated[rows] |= self._elapsed[rows] >= self.max_episode_steps
         self._reset_rows(fresh, {}, self._generators)
         self._over = terminated | truncated
-        infos: dict[str, Any] = {}
+        finals: dict[int, dict[str, Any]] = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP and self._over.any():
             ended = np.flatnonzero(self._over)
             for row in ended.tolist():
-                final = {"final_obs": self.task.observe(row), "final_info": self.task.info(row)}
-                infos = self._add_info(infos, final, row)
+                finals[row] = {"final_obs": self.task.observe(row), "final_info": self.task.info(row)}
             self._reset_rows(ended, {}, self._generators)
-        for row in range(self.num_envs):
+        infos: dict[str, Any] = {}
+        for row in range(self.num_envs):  # row by row, as gymnasium's own loop
+            if row in finals:
+                infos = self._add_info(infos, finals[row], row)
             infos = self._add_info(infos, self.task.info(row), row)
         return self._observe(), rewards, terminated, truncated, infos
 

@@ -1,6 +1,7 @@
 """Small buildings of boxes, with known answers, for the tests of navigation."""
 
 import numpy as np
+import trimesh
 
 from spatial_envs.mesh import Mesh
 
@@ -67,3 +68,22 @@ def two_storeys() -> Mesh:
         (-3.2, 3.2, 5.5, 5.6, -3.7, 3.7),
         height=5.6,
     )  # fmt: skip
+
+
+def furnished_room() -> trimesh.Scene:
+    """Two rooms of 1.9 x 4 m with an opening between them, a sofa in one and a chair in the other, named."""
+    scene = trimesh.Scene()
+    for name, low, high, colour in (
+        ("floor_1", (-2.2, -0.1, -2.2), (2.2, 0, 2.2), (120, 100, 80)),
+        ("wall_1", (-2.2, -0.05, -2.2), (-2, 2.5, 2.2), (200, 190, 180)),
+        ("wall_2", (2, -0.05, -2.2), (2.2, 2.5, 2.2), (200, 200, 180)),
+        ("wall_3", (-2.2, -0.05, -2.2), (2.2, 2.5, -2), (200, 210, 180)),
+        ("wall_4", (-2.2, -0.05, 2), (2.2, 2.5, 2.2), (200, 220, 180)),
+        ("wall_5", (-0.1, -0.05, -2), (0.1, 2.5, 0.8), (200, 230, 180)),
+        ("sofa_1", (0.8, 0.001, -1.9), (1.9, 0.8, -1.2), (60, 90, 200)),
+        ("chair_1", (-1.8, 0.001, -1.8), (-1.3, 0.9, -1.3), (200, 60, 60)),
+    ):
+        box = trimesh.creation.box(bounds=[low, high])
+        box.visual.vertex_colors = np.tile(np.array([*colour, 255], np.uint8), (len(box.vertices), 1))
+        scene.add_geometry(box, node_name=name, geom_name=name)
+    return scene

@@ -82,8 +82,8 @@ class Backbone(Protocol):
         ...
 
     def statistics(self, frame: str, pooling: str) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation (D,) of the features in that frame, "gravity", "first_view" or
-        "world", with that pooling, "mean" or "none", for standardising."""
+        """Mean and standard deviation (D,) of the features in that frame: "gravity", "first_view", "world",
+        or for navigation "agent"; with that pooling, "mean" or "none". For standardising."""
         ...
 
 

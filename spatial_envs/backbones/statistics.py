@@ -1,6 +1,7 @@
 """Measure what standardises a backbone's features: ``python -m spatial_envs.backbones.statistics compact``.
 
-Episodes of random views of the train split; one entry for each frame and pooling, written beside this file.
+Episodes of random views of the train split, and for the frame "agent" greedy walks through its apartments;
+one entry for each frame and pooling, written beside this file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spatial_envs.navigation import PointNavEnv
 from spatial_envs.nbv import NBVEnv
 
 
@@ -25,12 +27,35 @@ def measure(backbone: str, objects: int = 64, episodes: int = 256) -> dict:
                 backbone=backbone, frame=frame, pooling=pooling, num_objects=objects,
                 observations=["poses"], cache_dir=references,
             )  # fmt: skip
-            features = _played(env, episodes)
-            entry.setdefault(frame, {})[pooling] = {
-                "mean": [float(f"{x:.6g}") for x in features.mean(axis=0)],
-                "std": [float(f"{x:.6g}") for x in np.maximum(features.std(axis=0), 1e-4)],
-            }
+            entry.setdefault(frame, {})[pooling] = _statistics(_played(env, episodes))
+    entry["agent"] = {pooling: _statistics(_walked(backbone, pooling)) for pooling in ("mean", "none")}
     return entry
+
+
+def _statistics(features: np.ndarray) -> dict[str, list[float]]:
+    return {
+        "mean": [float(f"{x:.6g}") for x in features.mean(axis=0)],
+        "std": [float(f"{x:.6g}") for x in np.maximum(features.std(axis=0), 1e-4)],
+    }
+
+
+def _walked(backbone: str, pooling: str, buildings: int = 16, episodes: int = 48) -> np.ndarray:
+    """(rows, D) float64: the features of every fifth window of greedy walks."""
+    env = PointNavEnv(
+        backbone=backbone, pooling=pooling, num_buildings=buildings, observations=["gps"],
+    )  # fmt: skip
+    rows = []
+    for seed in range(episodes):
+        env.reset(seed=seed, options={"building": seed % buildings})
+        over = False
+        while not over:
+            _, _, terminated, truncated, info = env.step(env.next_action())
+            over = terminated or truncated
+            features = env.task.episode(0).features
+            assert features is not None
+            if info["steps"] % 5 == 0:
+                rows.append(features.reshape(-1, features.shape[-1]))
+    return np.concatenate(rows).astype(np.float64)
 
 
 def _played(env: NBVEnv, episodes: int) -> np.ndarray:

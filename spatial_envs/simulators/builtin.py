@@ -9,6 +9,7 @@ It does what habitat-sim does on its navigation mesh, with these differences, ea
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -77,6 +78,13 @@ class BuiltinSimulator:
         self.distance, self.path = self.space.distance, self.space.path
         self.floor_map = self.space.floor_map
         self.reset(self.sample(np.random.default_rng(0)), 0.0)
+
+    def varied(self, mesh: Mesh, camera_height: float, hfov: float) -> BuiltinSimulator:
+        """The same agent and space, with the mesh in other colours and another camera (metres, degrees)."""
+        other = copy.copy(self)
+        other.mesh, other.camera_height = mesh, camera_height
+        other.intrinsics = horizontal_intrinsics(hfov, self.image_size)
+        return other
 
     def reset(self, position: np.ndarray, yaw: float, pitch: float = 0.0) -> AgentState:
         """Put the agent at ``position`` (3,), snapped by at most 0.02 m in plan, or ValueError."""
