@@ -65,7 +65,7 @@ def film(env, policy, path: Path, episodes: int = 3) -> None:
 def walk_through(env, policy, folder: Path, episodes: int = 3) -> None:
     """Film a few episodes of navigation (env in "rgb_array" mode), a frame a step, into episode.mp4; the end
     of the first one is trajectory.png."""
-    with imageio.get_writer(folder / "episode.mp4", fps=FPS, macro_block_size=16) as writer:
+    with imageio.get_writer(folder / "episode.mp4", fps=FPS, macro_block_size=2) as writer:
         for episode in range(episodes):
             for _ in walk(env, policy, episode):
                 picture = env.render()

@@ -6,7 +6,7 @@ import csv
 import importlib
 import inspect
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +14,10 @@ import yaml
 from gymnasium import spaces
 from rich.markdown import Markdown
 from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from agents.families import Family, family
+from agents.families import EXPLORATION, NEXT_BEST_VIEW, Family, family
+from agents.imitation import Lessons, WarmStart
 from agents.pictures import plot_curves
 from agents.runs import (
     ALGORITHMS,
@@ -75,6 +77,11 @@ class Flags:
     """Any other argument of the environment, as name=value."""
     hyper: tuple[str, ...] = ()
     """Hyperparameters other than the config's, as name=value."""
+    warm_start: Literal["greedy", "frontier", "nearest-frontier"] | None = None
+    """Navigation with ppo or a2c: first clone a baseline, by configs/warm_start.yml. greedy follows the
+    shortest way on the true map to the goal; the frontier ones know what the agent has seen."""
+    warm: tuple[str, ...] = ()
+    """Settings of the warm start other than that file's, as name=value."""
     track: Literal["tensorboard", "wandb", "none"] = "tensorboard"
     """Where the training's figures go besides evaluations.csv."""
     out: Path | None = None
@@ -97,7 +104,12 @@ def train(flags: Flags) -> Path:
     envs = training_envs(run)
     logs = None if run["track"] == "none" else str(folder)
     model = resumed(run, envs, folder, logs) if flags.resume else untrained(run, envs, logs)
+    lessons = _lessons(run) if run.get("warm_start") and not flags.resume else None
     left = run["timesteps"] - model.num_timesteps
+    if lessons is not None and left <= lessons.all_steps:
+        raise ValueError(
+            f"timesteps: got {run['timesteps']}; expected more than the warm start's {lessons.all_steps}"
+        )
     if left <= 0:
         raise ValueError(f"timesteps: got {run['timesteps']}; the run has {model.num_timesteps} already")
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,9 +132,15 @@ def train(flags: Flags) -> Path:
     keeper = Keeper(kind, validation, folder, every, run["validation_starts"])
     before = signal.signal(signal.SIGINT, keeper.interrupt)
     try:
-        model.learn(
-            left, [ProgressBarCallback(), keeper], tb_log_name="log", reset_num_timesteps=not flags.resume
-        )
+        if lessons is not None:
+            assert isinstance(model, OnPolicyAlgorithm)
+            signal.signal(signal.SIGINT, before)  # nothing is there yet that could be saved
+            WarmStart(model, lessons, run["seed"]).run(folder)
+            signal.signal(signal.SIGINT, keeper.interrupt)
+            save(model, folder)
+            left -= model.num_timesteps
+        begun = flags.resume is not None or lessons is not None
+        model.learn(left, [ProgressBarCallback(), keeper], tb_log_name="log", reset_num_timesteps=not begun)
     finally:
         signal.signal(signal.SIGINT, before)
     save(model, folder)
@@ -249,6 +267,9 @@ def resolve(flags: Flags) -> dict[str, Any]:
     if flags.track == "wandb":
         _wandb()  # not only after the environments are made
     env_kwargs.setdefault("observations", observed(flags.env, hyperparameters, env.task.observable))
+    warm_start = _warm_start(flags)
+    known = parse_settings("hyper", flags.hyper)
+    hyperparameters |= {k: v for k, v in warm_start.pop("hyperparameters", {}).items() if k not in known}
     timesteps = hyperparameters.pop("n_timesteps", 50_000)
     num_envs = hyperparameters.pop("n_envs", 8)
     return {
@@ -263,6 +284,7 @@ def resolve(flags: Flags) -> dict[str, Any]:
         "final_starts": final_starts,
         "resolved_backbone": env.task.backbone_name,
         "env_kwargs": env_kwargs, "hyperparameters": hyperparameters,
+        **({"warm_start": warm_start} if warm_start else {}),
     }  # fmt: skip
 
 
@@ -286,18 +308,56 @@ def _checked_env(flags: Flags, env_kwargs: dict[str, Any]) -> TaskEnv:
     return env
 
 
-def _hyperparameters(flags: Flags) -> dict[str, Any]:
-    path = flags.config or CONFIGS / f"{flags.algo}.yml"
+def _warm_start(flags: Flags) -> dict[str, Any]:
+    """The settings of the warm start, and the ``hyperparameters`` that go with it; empty without one."""
+    if flags.warm_start is None:
+        if flags.warm:
+            raise ValueError(f"warm: got {list(flags.warm)} without a warm start; expected --warm-start too")
+        return {}
+    if family(flags.env) is NEXT_BEST_VIEW:
+        raise ValueError(f"warm_start: got {flags.warm_start} for {flags.env}; expected a navigation task")
+    if flags.algo not in ("ppo", "a2c"):
+        raise ValueError(
+            f"warm_start: got {flags.warm_start} with {flags.algo}; expected ppo or a2c, which have an actor "
+            "and a critic without a memory"
+        )
+    if family(flags.env) is EXPLORATION and flags.warm_start != "frontier":
+        raise ValueError(
+            f"warm_start: got {flags.warm_start} for {flags.env}, which has no goal; expected frontier"
+        )
+    settings = {**_entry(CONFIGS / "warm_start.yml", flags.env), **parse_settings("warm", flags.warm)}
+    _lessons({"warm_start": {"expert": flags.warm_start, **settings}})  # raises for what is wrong in it
+    if flags.algo == "a2c":
+        settings.pop("hyperparameters", None)  # they are PPO's
+    return {"expert": flags.warm_start, **settings}
+
+
+def _lessons(run: dict[str, Any]) -> Lessons:
+    settings = {key: value for key, value in run["warm_start"].items() if key != "hyperparameters"}
+    valid = [field.name for field in fields(Lessons)]
+    for key in settings:
+        if key not in valid:
+            raise ValueError(f"warm: unknown setting {key!r}; valid are {', '.join(valid[1:])}")
+    return Lessons(**settings)
+
+
+def _entry(path: Path, env_id: str) -> dict[str, Any]:
+    """What a YAML file has for an environment."""
     if not path.is_file():
         raise FileNotFoundError(f"config: there is no file {path}")
     try:
         entries = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise ValueError(f"config: {path} is not YAML: {error}") from error
-    if not isinstance(entries, dict) or not isinstance(entries.get(flags.env), dict):
+    if not isinstance(entries, dict) or not isinstance(entries.get(env_id), dict):
         found = ", ".join(entries) if isinstance(entries, dict) else type(entries).__name__
-        raise ValueError(f"config: {path} has no entry for {flags.env}; it has {found}")
-    hyperparameters = entries[flags.env] | parse_settings("hyper", flags.hyper)
+        raise ValueError(f"config: {path} has no entry for {env_id}; it has {found}")
+    return dict(entries[env_id])
+
+
+def _hyperparameters(flags: Flags) -> dict[str, Any]:
+    path = flags.config or CONFIGS / f"{flags.algo}.yml"
+    hyperparameters = _entry(path, flags.env) | parse_settings("hyper", flags.hyper)
     arguments = {*inspect.signature(ALGORITHMS[flags.algo]).parameters} - {"env"}
     known = {"n_timesteps", "n_envs", "env_kwargs", *arguments}
     if "action_noise" in arguments:
