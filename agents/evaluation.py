@@ -111,7 +111,7 @@ def evaluate(env: NBVEnv, policy, starts: int, name: str = "", progress: bool = 
     return Scores(gains[None], whole[None], covered[None], chamfer[None], views[None], objects)
 
 
-def choose(policy, env, observation, memory=None):
+def choose(policy, env, observation, memory=None, deterministic=True):
     """A policy's action and what it remembers for the next one; ``memory`` is None when an episode begins.
     Masks and memory go to those that ask for them."""
     model, extra = getattr(policy, "model", policy), {}
@@ -119,7 +119,7 @@ def choose(policy, env, observation, memory=None):
         extra = {"state": memory, "episode_start": np.array([memory is None])}
     elif isinstance(model, MaskablePPO):
         extra = {"action_masks": env.unwrapped.action_masks()}
-    return policy.predict(observation, deterministic=True, **extra)
+    return policy.predict(observation, deterministic=deterministic, **extra)
 
 
 def begin(env: NBVEnv, start: int):

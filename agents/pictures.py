@@ -9,6 +9,7 @@ import imageio.v2 as imageio
 import matplotlib
 
 from agents.evaluation import FIRST_SEED, choose
+from agents.navigation_evaluation import walk
 
 FPS, HOLD = 10, 9  # of a film: frames per second, frames that each view is held
 
@@ -16,25 +17,28 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402 (the backend has to be chosen first)
 
 
-def plot_curves(evaluations: Path, path: Path) -> None:
-    """Draw by how much the agent's gain exceeds the farthest baseline's on the same validation starts, over
-    training, with the 95 % interval of the paired difference."""
+def plot_curves(evaluations: Path, path: Path, column: str, label: str, levels: dict[str, float]) -> None:
+    """Draw a column of evaluations.csv over the agent's training, with its 95 % interval (columns low and
+    high), and a line for each baseline there and for ``levels``."""
     with evaluations.open() as file:
         rows = list(csv.DictReader(file))
     agent = [row for row in rows if row["policy"] == "agent"]
     steps = [int(row["timesteps"]) for row in agent]
-    over, low, high = ([float(row[key]) for row in agent] for key in ("over_farthest", "low", "high"))
+    score, low, high = ([float(row[key]) for row in agent] for key in (column, "low", "high"))
     figure, axes = pyplot.subplots(figsize=(7, 4.2), constrained_layout=True)
     axes.fill_between(steps, low, high, color="tab:blue", alpha=0.18, linewidth=0)
-    axes.plot(steps, over, color="tab:blue", linewidth=2, marker="o", markersize=3)
-    levels = {"farthest": 0.0} | {r["policy"]: float(r["over_farthest"]) for r in rows if r not in agent}
+    axes.plot(steps, score, color="tab:blue", linewidth=2, marker="o", markersize=3)
+    levels = levels | {row["policy"]: float(row[column]) for row in rows if row not in agent}
     for level in levels.values():
         axes.axhline(level, color="0.55", linewidth=1.2, linestyle="--", zorder=0)
-    for name, level, colour in [("agent", over[-1], "tab:blue"), *((n, v, "0.4") for n, v in levels.items())]:
+    for name, level, colour in [
+        ("agent", score[-1], "tab:blue"),
+        *((n, v, "0.4") for n, v in levels.items()),
+    ]:
         place = (steps[-1], level)
         axes.annotate(name, place, (8, 0), textcoords="offset points", color=colour, va="center")
     axes.set_xlabel("environment steps")
-    axes.set_ylabel("log-Chamfer gain over the farthest baseline\n(same validation starts)")
+    axes.set_ylabel(label)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.02)
     figure.savefig(path, dpi=160)
@@ -56,3 +60,17 @@ def film(env, policy, path: Path, episodes: int = 3) -> None:
                 action, memory = choose(policy, env, observation, memory)
                 observation, _, terminated, truncated, _ = env.step(action)
                 over = terminated or truncated
+
+
+def walk_through(env, policy, folder: Path, episodes: int = 3) -> None:
+    """Film a few episodes of navigation (env in "rgb_array" mode), a frame a step, into episode.mp4; the end
+    of the first one is trajectory.png."""
+    with imageio.get_writer(folder / "episode.mp4", fps=FPS, macro_block_size=2) as writer:
+        for episode in range(episodes):
+            for _ in walk(env, policy, episode):
+                picture = env.render()
+                writer.append_data(picture)  # type: ignore[attr-defined]
+            if episode == 0:
+                imageio.imwrite(folder / "trajectory.png", picture)
+            for _ in range(2 * HOLD):
+                writer.append_data(picture)  # type: ignore[attr-defined]

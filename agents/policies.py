@@ -1,4 +1,4 @@
-"""Stable-Baselines3's policies with attention over the views, under names that a configuration can give: what
+"""Stable-Baselines3's policies with our features extractors, under names that a configuration can give: what
 ``train_agent.py`` and rl-baselines3-zoo both read."""
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from stable_baselines3.sac.policies import MultiInputPolicy as MultiInputSACPoli
 from stable_baselines3.td3.policies import MultiInputPolicy as MultiInputTD3Policy
 
 from agents.attention import ViewFeatures
+from agents.navigation_policy import NavigationFeatures
 
 
 def by_dimension(spread: float | list[float] | torch.Tensor, action_space: gym.Space) -> float | torch.Tensor:
@@ -59,3 +60,25 @@ class TD3Policy(Attentive, MultiInputTD3Policy):
 
 class TQCPolicy(Attentive, MultiInputTQCPolicy):
     """Of TQC."""
+
+
+class Walking:
+    """In front of a policy of Stable-Baselines3's: its features are ``NavigationFeatures``."""
+
+    KEYS = NavigationFeatures.KEYS
+
+    def __init__(self, *arguments, features_extractor_class=NavigationFeatures, **keywords) -> None:
+        keywords["features_extractor_class"] = features_extractor_class
+        super().__init__(*arguments, **keywords)
+
+
+class WalkingPolicy(Walking, MultiInputActorCriticPolicy):
+    """Of PPO and A2C, for navigation."""
+
+
+class WalkingRecurrentPolicy(Walking, RecurrentMultiInputActorCriticPolicy):
+    """Of PPO with a memory, for navigation."""
+
+
+class WalkingSACPolicy(Walking, MultiInputSACPolicy):
+    """Of SAC, for navigation."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pydoc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise, OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize, VecTransposeImage
 
 import spatial_envs
 from agents.attention import ViewFeatures
 from agents.differentiable import Differentiable
 from agents.joined_replay import JoinedReplayBuffer
+from agents.navigation_policy import NavigationFeatures
 from agents.policies import by_dimension
 from agents.ranking import Ranking
 from agents.sb3_vec_env import SB3VecEnv
@@ -88,7 +90,8 @@ def training_envs(run: dict[str, Any]) -> VecNormalize:
     gamma = run["hyperparameters"].get("gamma", 0.99)
     monitored: VecEnv = VecMonitor(adapted)
     assert isinstance(adapted.observation_space, spaces.Dict)
-    if "rgb" in adapted.observation_space.spaces:  # channels first in what VecNormalize hands to the replay
+    if any(is_image_space(space) for space in adapted.observation_space.spaces.values()):
+        # channels first in what VecNormalize hands to the replay
         monitored = VecTransposeImage(monitored)
     return VecNormalize(monitored, norm_obs=False, norm_reward=True, gamma=gamma)
 
@@ -137,7 +140,7 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
     policy = policy_type(hyperparameters.pop("policy", "MultiInputPolicy"))
     policy_kwargs = dict(hyperparameters.pop("policy_kwargs", {}))
     if not hasattr(policy, "KEYS"):  # ours bring their own
-        policy_kwargs["features_extractor_class"] = ViewFeatures
+        policy_kwargs["features_extractor_class"] = extractor_type(run["env"])
     if noise := hyperparameters.pop("noise_type", None):
         check_choice("noise_type", noise, tuple(NOISES))
         each = np.ones(envs.action_space.shape)
@@ -165,6 +168,20 @@ def falling(name: str, value: str) -> Callable[[float], float]:
     except ValueError:
         raise ValueError(f"{name}: got {value!r}; expected a number, or lin_ and a number") from None
     return lambda left: left * start
+
+
+def extractor_type(env_id: str) -> type[ViewFeatures] | type[NavigationFeatures]:
+    """What goes in front of a policy of Stable-Baselines3's own."""
+    walks = env_type(env_id).__module__ == "spatial_envs.navigation"
+    return NavigationFeatures if walks else ViewFeatures
+
+
+def observed(env_id: str, hyperparameters: dict[str, Any], observable: Sequence[str]) -> list[str]:
+    """The keys that a policy of these hyperparameters is shown, of those that the environment has."""
+    policy = policy_type(hyperparameters.get("policy", "MultiInputPolicy"))
+    needed = getattr(policy, "KEYS", None) or extractor_type(env_id).KEYS
+    keys = [key for key in needed if key in observable]
+    return [*keys, "rgb"] if "imagegoal" in keys else keys  # two pictures to compare
 
 
 def policy_type(name: str) -> str | type[BasePolicy]:

@@ -6,39 +6,35 @@ import csv
 import importlib
 import inspect
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from gymnasium import spaces
 from rich.markdown import Markdown
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from agents.attention import ViewFeatures
-from agents.baselines import BASELINES, baselines
-from agents.evaluation import UNTRAINED, evaluate, interval, page, play
-from agents.pictures import film, plot_curves
+from agents.families import EXPLORATION, NEXT_BEST_VIEW, Family, family
+from agents.imitation import Lessons, WarmStart
+from agents.pictures import plot_curves
 from agents.runs import (
     ALGORITHMS,
     CONTINUOUS,
     DISCRETE,
     console,
     env_type,
+    observed,
     parse_settings,
-    policy_type,
     resumed,
     save,
     single_env,
     training_envs,
     untrained,
 )
-from spatial_envs.objects import open_objects
 from spatial_envs.task import TaskEnv, check_arguments
 
-EVALUATION_COLUMNS = ["policy", "timesteps", "gain", "over_farthest", "low", "high", "coverage", "backbone"]
-FINAL_ROWS = ("random", "zero-action", "farthest", "farthest-inner", "oracle")
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
@@ -81,27 +77,39 @@ class Flags:
     """Any other argument of the environment, as name=value."""
     hyper: tuple[str, ...] = ()
     """Hyperparameters other than the config's, as name=value."""
+    warm_start: Literal["greedy", "frontier", "nearest-frontier"] | None = None
+    """Navigation with ppo or a2c: first clone a baseline, by configs/warm_start.yml. greedy follows the
+    shortest way on the true map to the goal; the frontier ones know what the agent has seen."""
+    warm: tuple[str, ...] = ()
+    """Settings of the warm start other than that file's, as name=value."""
     track: Literal["tensorboard", "wandb", "none"] = "tensorboard"
     """Where the training's figures go besides evaluations.csv."""
     out: Path | None = None
     """The run folder; by default runs/<env>-<algo>-seed<seed>."""
     resume: Path | None = None
     """A run folder to go on with; all other flags but --timesteps are then read from it."""
-    eval_every: int = 5000
-    """Environment steps between evaluations on the validation split; the run is saved at each."""
-    validation_starts: int = 32
-    """Starts of each evaluation."""
-    final_starts: int = 24
-    """Starts of the final table on the test split; 0 leaves it out."""
+    eval_every: int | None = None
+    """Environment steps between evaluations on the validation split; the run is saved at each. By default
+    5,000, for navigation 50,000."""
+    validation_starts: int | None = None
+    """Starts of each evaluation; by default 32."""
+    final_starts: int | None = None
+    """Starts of the final table on the test split; 0 leaves it out. By default 24, for navigation 100."""
 
 
 def train(flags: Flags) -> Path:
     """Train to the end, or to Ctrl-C, and return the run folder."""
     folder, run = _open_run(flags)
+    kind = family(run["env"])
     envs = training_envs(run)
     logs = None if run["track"] == "none" else str(folder)
     model = resumed(run, envs, folder, logs) if flags.resume else untrained(run, envs, logs)
+    lessons = _lessons(run) if run.get("warm_start") and not flags.resume else None
     left = run["timesteps"] - model.num_timesteps
+    if lessons is not None and left <= lessons.all_steps:
+        raise ValueError(
+            f"timesteps: got {run['timesteps']}; expected more than the warm start's {lessons.all_steps}"
+        )
     if left <= 0:
         raise ValueError(f"timesteps: got {run['timesteps']}; the run has {model.num_timesteps} already")
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,28 +127,30 @@ def train(flags: Flags) -> Path:
             dir=folder,
             sync_tensorboard=True,
         )
-    validation = single_env(run, split="validation", num_objects=None)
+    validation = single_env(run, split="validation", **kind.some)
     every = max(run["eval_every"] // run["num_envs"], 1)
-    keeper = Keeper(validation, folder, every, run["validation_starts"])
+    keeper = Keeper(kind, validation, folder, every, run["validation_starts"])
     before = signal.signal(signal.SIGINT, keeper.interrupt)
     try:
-        model.learn(
-            left, [ProgressBarCallback(), keeper], tb_log_name="log", reset_num_timesteps=not flags.resume
-        )
+        if lessons is not None:
+            assert isinstance(model, OnPolicyAlgorithm)
+            signal.signal(signal.SIGINT, before)  # nothing is there yet that could be saved
+            WarmStart(model, lessons, run["seed"]).run(folder)
+            signal.signal(signal.SIGINT, keeper.interrupt)
+            save(model, folder)
+            left -= model.num_timesteps
+        begun = flags.resume is not None or lessons is not None
+        model.learn(left, [ProgressBarCallback(), keeper], tb_log_name="log", reset_num_timesteps=not begun)
     finally:
         signal.signal(signal.SIGINT, before)
     save(model, folder)
     if keeper.interrupted:
         console.print(f"interrupted and saved; go on with: python train_agent.py --resume {folder}")
         return folder
-    plot_curves(folder / "evaluations.csv", folder / "curves.png")
-    film(
-        single_env(run, split="validation", render_mode="rgb_array", num_objects=None),
-        model,
-        folder / "episode.mp4",
-    )
+    plot_curves(folder / "evaluations.csv", folder / "curves.png", kind.curve, kind.label, kind.levels)
+    kind.pictures(single_env(run, split="validation", render_mode="rgb_array", **kind.some), model, folder)
     if run["final_starts"]:
-        text = final_tables(run, model)
+        text = kind.tables(run, model)
         (folder / "table.md").write_text(text)
         console.print(Markdown(text))
     console.print(f"all of it is in {folder}")
@@ -150,9 +160,9 @@ def train(flags: Flags) -> Path:
 class Keeper(BaseCallback):
     """Every so many calls: evaluate on the validation split, add a line to evaluations.csv, save the run."""
 
-    def __init__(self, env, folder: Path, every: int, starts: int) -> None:
+    def __init__(self, kind: Family, env, folder: Path, every: int, starts: int) -> None:
         super().__init__()
-        self.env, self.folder, self.every, self.starts = env, folder, every, starts
+        self.kind, self.env, self.folder, self.every, self.starts = kind, env, folder, every, starts
         self.interrupted = False
 
     def interrupt(self, *_) -> None:
@@ -169,11 +179,14 @@ class Keeper(BaseCallback):
             with path.open() as file:
                 kept = [row for row in csv.reader(file) if row[1].isdigit()]
             kept = [row for row in kept if int(row[1]) <= self.num_timesteps]
+        rivals = self.kind.baselines(self.env, [*self.kind.noted, self.kind.against])
+        self.rival = self.kind.evaluate(self.env, rivals[self.kind.against], self.starts)
+        columns = ["policy", "timesteps", *self.kind.figures(self.rival, self.rival), "backbone"]
         with path.open("w", newline="") as file:
-            csv.writer(file).writerows([EVALUATION_COLUMNS, *kept])
-        self.farthest = evaluate(self.env, BASELINES["farthest"](self.env), self.starts, progress=False)
+            csv.writer(file).writerows([columns, *kept])
         if not kept:
-            self._note("random", BASELINES["random"](self.env))
+            for name in self.kind.noted:
+                self._note(name, rivals[name])
             self._note("agent", self.model)
 
     def _on_training_end(self) -> None:
@@ -187,41 +200,15 @@ class Keeper(BaseCallback):
         return not self.interrupted
 
     def _note(self, name: str, policy) -> None:
-        scores = evaluate(self.env, policy, self.starts, progress=False)
-        over, low, high = interval(scores.gain - self.farthest.gain, scores.objects)
-        backbone = self.env.task.backbone_name
-        row = [
-            name,
-            self.num_timesteps,
-            scores.gain.mean(),
-            over,
-            low,
-            high,
-            scores.coverage[..., -1].mean(),
-            backbone,
-        ]
+        known = name == self.kind.against
+        scores = self.rival if known else self.kind.evaluate(self.env, policy, self.starts)
+        figures = self.kind.figures(scores, self.rival)
+        row = [name, self.num_timesteps, *figures.values(), self.env.task.backbone_name]
         with (self.folder / "evaluations.csv").open("a", newline="") as file:
             csv.writer(file).writerow(row)
         if name == "agent":
-            self.logger.record("validation/log_chamfer_gain", scores.gain.mean())
-            self.logger.record("validation/over_farthest", over)
-            self.logger.record("validation/coverage", scores.coverage[..., -1].mean())
-
-
-def final_tables(run: dict[str, Any], model: BaseAlgorithm) -> str:
-    """Markdown: every policy on the same starts of the test split; where the scenes have no splits, on those
-    and on the procedural test split, which is unseen."""
-    envs = [single_env(run, split="test", num_objects=None)]
-    if envs[0].task.objects.leaky:
-        envs.append(single_env(run, scenes="procedural", up="auto", split="test", num_objects=None))
-    pages = []
-    for env in envs:
-        rows: dict[str, list] = {name: [baseline] for name, baseline in baselines(env, FINAL_ROWS).items()}
-        rows |= {"agent" + UNTRAINED: [untrained(run, model.get_env())], "agent": [model]}
-        results = play(env, rows, ["agent"], run["final_starts"])
-        against = [name for name in ("zero-action", "farthest-inner") if name in rows]
-        pages.append(page(env, results, against, ["agent"] if env.task.objects.leaky else []))
-    return "\n".join(pages)
+            for key, value in figures.items():
+                self.logger.record(f"validation/{key}", value)
 
 
 def _wandb():
@@ -272,25 +259,32 @@ def resolve(flags: Flags) -> dict[str, Any]:
             f"backbone: got {flags.backbone}; differentiable needs one that passes gradients on, compact or "
             "mapanything"
         )
-    for split in ("validation", "test") if flags.final_starts else ("validation",):
-        open_objects(env_kwargs["scenes"], split, env_kwargs.get("up", "auto"))  # not only after training
+    kind = family(flags.env)
+    final_starts = kind.final_starts if flags.final_starts is None else flags.final_starts
+    for split in ("validation", "test") if final_starts else ("validation",):
+        kind.open_scenes(env_kwargs["scenes"], split, env_kwargs.get("up", "auto"))  # not only after training
     env_kwargs["backbone"] = None if env.task.backbone is None else env.task.backbone_name
     if flags.track == "wandb":
         _wandb()  # not only after the environments are made
-    policy = policy_type(hyperparameters.get("policy", "MultiInputPolicy"))
-    needed = getattr(policy, "KEYS", ViewFeatures.KEYS)
-    keys = [key for key in needed if key in env.task.observable]
-    env_kwargs.setdefault("observations", keys)
+    env_kwargs.setdefault("observations", observed(flags.env, hyperparameters, env.task.observable))
+    warm_start = _warm_start(flags)
+    known = parse_settings("hyper", flags.hyper)
+    hyperparameters |= {k: v for k, v in warm_start.pop("hyperparameters", {}).items() if k not in known}
     timesteps = hyperparameters.pop("n_timesteps", 50_000)
     num_envs = hyperparameters.pop("n_envs", 8)
     return {
         "algo": flags.algo, "env": flags.env, "scenes": env_kwargs["scenes"], "seed": flags.seed,
         "timesteps": timesteps if flags.timesteps is None else flags.timesteps,
         "num_envs": num_envs if flags.num_envs is None else flags.num_envs,
-        "device": flags.device, "track": flags.track, "eval_every": flags.eval_every,
-        "validation_starts": flags.validation_starts, "final_starts": flags.final_starts,
+        "device": flags.device, "track": flags.track,
+        "eval_every": kind.eval_every if flags.eval_every is None else flags.eval_every,
+        "validation_starts": (
+            kind.validation_starts if flags.validation_starts is None else flags.validation_starts
+        ),
+        "final_starts": final_starts,
         "resolved_backbone": env.task.backbone_name,
         "env_kwargs": env_kwargs, "hyperparameters": hyperparameters,
+        **({"warm_start": warm_start} if warm_start else {}),
     }  # fmt: skip
 
 
@@ -298,9 +292,10 @@ def _checked_env(flags: Flags, env_kwargs: dict[str, Any]) -> TaskEnv:
     """The environment for training, which the algorithm can act in; fills in how many objects it has."""
     if "split" in env_kwargs:
         raise ValueError("set: got split; training is on train, evaluation on validation and test")
+    task_type = env_type(flags.env).task_type
     if env_kwargs["scenes"] == "procedural":
-        env_kwargs.setdefault("num_objects", 128)  # each is built once, in about half a second
-    check_arguments(env_type(flags.env).task_type, env_kwargs)
+        env_kwargs |= {key: n for key, n in family(flags.env).few.items() if key not in env_kwargs}
+    check_arguments(task_type, env_kwargs)
     env = env_type(flags.env)(**env_kwargs)
     discrete = isinstance(env.action_space, spaces.Discrete)
     wrong = CONTINUOUS if discrete else DISCRETE
@@ -313,18 +308,56 @@ def _checked_env(flags: Flags, env_kwargs: dict[str, Any]) -> TaskEnv:
     return env
 
 
-def _hyperparameters(flags: Flags) -> dict[str, Any]:
-    path = flags.config or CONFIGS / f"{flags.algo}.yml"
+def _warm_start(flags: Flags) -> dict[str, Any]:
+    """The settings of the warm start, and the ``hyperparameters`` that go with it; empty without one."""
+    if flags.warm_start is None:
+        if flags.warm:
+            raise ValueError(f"warm: got {list(flags.warm)} without a warm start; expected --warm-start too")
+        return {}
+    if family(flags.env) is NEXT_BEST_VIEW:
+        raise ValueError(f"warm_start: got {flags.warm_start} for {flags.env}; expected a navigation task")
+    if flags.algo not in ("ppo", "a2c"):
+        raise ValueError(
+            f"warm_start: got {flags.warm_start} with {flags.algo}; expected ppo or a2c, which have an actor "
+            "and a critic without a memory"
+        )
+    if family(flags.env) is EXPLORATION and flags.warm_start != "frontier":
+        raise ValueError(
+            f"warm_start: got {flags.warm_start} for {flags.env}, which has no goal; expected frontier"
+        )
+    settings = {**_entry(CONFIGS / "warm_start.yml", flags.env), **parse_settings("warm", flags.warm)}
+    _lessons({"warm_start": {"expert": flags.warm_start, **settings}})  # raises for what is wrong in it
+    if flags.algo == "a2c":
+        settings.pop("hyperparameters", None)  # they are PPO's
+    return {"expert": flags.warm_start, **settings}
+
+
+def _lessons(run: dict[str, Any]) -> Lessons:
+    settings = {key: value for key, value in run["warm_start"].items() if key != "hyperparameters"}
+    valid = [field.name for field in fields(Lessons)]
+    for key in settings:
+        if key not in valid:
+            raise ValueError(f"warm: unknown setting {key!r}; valid are {', '.join(valid[1:])}")
+    return Lessons(**settings)
+
+
+def _entry(path: Path, env_id: str) -> dict[str, Any]:
+    """What a YAML file has for an environment."""
     if not path.is_file():
         raise FileNotFoundError(f"config: there is no file {path}")
     try:
         entries = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise ValueError(f"config: {path} is not YAML: {error}") from error
-    if not isinstance(entries, dict) or not isinstance(entries.get(flags.env), dict):
+    if not isinstance(entries, dict) or not isinstance(entries.get(env_id), dict):
         found = ", ".join(entries) if isinstance(entries, dict) else type(entries).__name__
-        raise ValueError(f"config: {path} has no entry for {flags.env}; it has {found}")
-    hyperparameters = entries[flags.env] | parse_settings("hyper", flags.hyper)
+        raise ValueError(f"config: {path} has no entry for {env_id}; it has {found}")
+    return dict(entries[env_id])
+
+
+def _hyperparameters(flags: Flags) -> dict[str, Any]:
+    path = flags.config or CONFIGS / f"{flags.algo}.yml"
+    hyperparameters = _entry(path, flags.env) | parse_settings("hyper", flags.hyper)
     arguments = {*inspect.signature(ALGORITHMS[flags.algo]).parameters} - {"env"}
     known = {"n_timesteps", "n_envs", "env_kwargs", *arguments}
     if "action_noise" in arguments:

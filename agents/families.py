@@ -1,0 +1,166 @@
+"""What training and comparison ask of a family of tasks: how it is scored, and against what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from agents import navigation_evaluation
+from agents.baselines import BASELINES, baselines
+from agents.evaluation import UNTRAINED, evaluate, interval, page, play
+from agents.navigation_baselines import NAVIGATION_BASELINES, navigation_baselines
+from agents.pictures import film, walk_through
+from agents.runs import single_env, untrained
+from spatial_envs.buildings import open_buildings
+from spatial_envs.objects import open_objects
+
+
+@dataclass(frozen=True)
+class Family:
+    """Of the tasks of one kind.
+
+    curve        the column of evaluations.csv that curves.png shows, with the interval low to high
+    label        of that axis
+    against      the baseline that agents are compared with during the training
+    noted        baselines that evaluations.csv has a line for
+    few, some, every  arguments for the procedural scenes that are trained on, and for those, of any kind,
+                 that are evaluated on during the training and at its end
+    eval_every, validation_starts, final_starts  flags of ``train_agent.py`` where they are not given
+    open_scenes  (scenes, split, up) -> the set; errors for what is not there
+    baselines    (env, names) -> those of them that make sense in the environment
+    evaluate     (env, policy, starts) -> scores
+    figures      (scores, those of ``against``) -> columns of evaluations.csv
+    tables       (run, model) -> the final tables, markdown
+    pictures     (env, policy, folder): films and pictures of the trained agent; env in "rgb_array" mode
+    """
+
+    curve: str
+    label: str
+    against: str
+    noted: tuple[str, ...]
+    few: dict[str, Any]
+    some: dict[str, Any]
+    every: dict[str, Any]
+    eval_every: int
+    validation_starts: int
+    final_starts: int
+    open_scenes: Callable[[Any, str, str], Any]
+    baselines: Callable[[Any, Sequence[str]], dict[str, Any]]
+    evaluate: Callable[[Any, Any, int], Any]
+    figures: Callable[[Any, Any], dict[str, float]]
+    tables: Callable[[dict[str, Any], Any], str]
+    pictures: Callable[[Any, Any, Path], None]
+    levels: dict[str, float] = field(default_factory=dict)  # drawn beside the curve of each baseline noted
+
+
+def family(env_id: str) -> Family:
+    """The family of a registered environment."""
+    module, _, name = str(gym.spec(env_id).entry_point).partition(":")
+    if module == "spatial_envs.navigation":
+        return EXPLORATION if name.startswith("Explore") else GOALS
+    return NEXT_BEST_VIEW
+
+
+# ---- next-best-view
+
+
+def _gains(scores, farthest) -> dict[str, float]:
+    over, low, high = interval(scores.gain - farthest.gain, scores.objects)
+    coverage = float(scores.coverage[..., -1].mean())
+    return {
+        "gain": float(scores.gain.mean()), "over_farthest": over, "low": low, "high": high,
+        "coverage": coverage,
+    }  # fmt: skip
+
+
+def _view_tables(run: dict[str, Any], model) -> str:
+    """Every policy on the same starts of the test split; where the scenes have no splits, on those and on the
+    procedural test split, which is unseen."""
+    envs = [single_env(run, split="test", num_objects=None)]
+    if envs[0].task.objects.leaky:
+        envs.append(single_env(run, scenes="procedural", up="auto", split="test", num_objects=None))
+    names = ("random", "zero-action", "farthest", "farthest-inner", "oracle")
+    pages = []
+    for env in envs:
+        rows: dict[str, list] = {name: [baseline] for name, baseline in baselines(env, names).items()}
+        rows |= {"agent" + UNTRAINED: [untrained(run, model.get_env())], "agent": [model]}
+        results = play(env, rows, ["agent"], run["final_starts"])
+        against = [name for name in ("zero-action", "farthest-inner") if name in rows]
+        pages.append(page(env, results, against, ["agent"] if env.task.objects.leaky else []))
+    return "\n".join(pages)
+
+
+NEXT_BEST_VIEW = Family(
+    curve="over_farthest",
+    label="log-Chamfer gain over the farthest baseline\n(same validation starts)",
+    against="farthest",
+    noted=("random",),
+    few={"num_objects": 128},  # each is built once, in about half a second
+    some={"num_objects": None},
+    every={"num_objects": None},
+    eval_every=5000,
+    validation_starts=32,
+    final_starts=24,
+    open_scenes=open_objects,
+    baselines=lambda env, names: {name: BASELINES[name](env) for name in names},
+    evaluate=lambda env, policy, starts: evaluate(env, policy, starts, progress=False),
+    figures=_gains,
+    tables=_view_tables,
+    pictures=lambda env, policy, folder: film(env, policy, folder / "episode.mp4"),
+    levels={"farthest": 0.0},
+)
+
+
+# ---- navigation
+
+
+def _building_tables(run: dict[str, Any], model) -> str:
+    """Every policy on the same episodes of the test split; where the scenes have no splits, on those and on
+    the procedural test split, which is unseen."""
+    envs = [single_env(run, split="test", num_buildings=None)]
+    if envs[0].task.buildings.leaky:
+        envs.append(single_env(run, scenes="procedural", up="auto", split="test", num_buildings=None))
+    pages = []
+    for env in envs:
+        rows: dict[str, list] = {
+            name: [policy] for name, policy in navigation_baselines(env, NAVIGATION_BASELINES).items()
+        }
+        rows |= {"agent" + UNTRAINED: [untrained(run, model.get_env())], "agent": [model]}
+        results = {
+            name: navigation_evaluation.evaluate(env, policies, run["final_starts"], name)
+            for name, policies in rows.items()
+        }
+        against = [name for name in ("random", "greedy", "frontier") if name in rows]
+        pages.append(navigation_evaluation.page(env, results, against, ["agent"] * env.task.buildings.leaky))
+    return "\n".join(pages)
+
+
+def _navigation(curve: str, label: str, against: str) -> Family:
+    return Family(
+        curve=curve,
+        label=label,
+        against=against,
+        noted=("random", against),
+        few={"num_buildings": 32},
+        some={"num_buildings": 8},
+        every={"num_buildings": None},
+        eval_every=50_000,
+        validation_starts=32,
+        final_starts=100,
+        open_scenes=open_buildings,
+        baselines=navigation_baselines,
+        evaluate=lambda env, policy, starts: navigation_evaluation.evaluate(
+            env, [policy], starts, progress=False
+        ),
+        figures=lambda scores, _: navigation_evaluation.figures(scores, curve),
+        tables=_building_tables,
+        pictures=walk_through,
+    )
+
+
+GOALS = _navigation("spl", "SPL (same validation episodes)", "greedy")
+EXPLORATION = _navigation("coverage_200", "coverage after 200 steps (same validation episodes)", "frontier")
