@@ -114,10 +114,23 @@ def _search(points, split_axis, split_value, queries, result):
     # a stack of nodes still to visit: node, [low, high), squared box distance and its part along each axis
     nodes = np.empty((64, 3), np.int64)
     boxes = np.empty((64, 4), np.float32)
+    least, most = points[0].copy(), points[0].copy()
+    for k in range(1, count):
+        for axis in range(3):
+            least[axis] = min(least[axis], points[k, axis])
+            most[axis] = max(most[axis], points[k, axis])
+    zero = np.float32(0.0)
     last = -1
     for row in range(queries.shape[0]):
         qx, qy, qz = queries[row, 0], queries[row, 1], queries[row, 2]
         best = np.float32(result[row])
+        # how far outside of the box round all points: where that is too far already, none is nearer
+        ax = max(least[0] - qx, qx - most[0], zero)
+        ay = max(least[1] - qy, qy - most[1], zero)
+        az = max(least[2] - qz, qz - most[2], zero)
+        outside = ax * ax + ay * ay + az * az
+        if outside >= best:
+            continue
         nearest = -1
         if last >= 0:  # the neighbour of the query before is a good first guess
             dx, dy, dz = qx - points[last, 0], qy - points[last, 1], qz - points[last, 2]
@@ -126,7 +139,7 @@ def _search(points, split_axis, split_value, queries, result):
                 best = distance
                 nearest = last
         nodes[0, 0], nodes[0, 1], nodes[0, 2] = 1, 0, count
-        boxes[0, 0] = boxes[0, 1] = boxes[0, 2] = boxes[0, 3] = 0.0
+        boxes[0, 0], boxes[0, 1], boxes[0, 2], boxes[0, 3] = outside, ax, ay, az
         top = 1
         while top > 0:
             top -= 1
