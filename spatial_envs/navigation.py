@@ -36,7 +36,8 @@ from spatial_envs.reference import Reference
 from spatial_envs.rendering import Renderer
 from spatial_envs.rendering.builtin import BuiltinRenderer
 from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState, Simulator, make_simulator
-from spatial_envs.simulators.builtin import BuiltinSimulator, horizontal_intrinsics, wrapped
+from spatial_envs.simulators.agent import horizontal_intrinsics, wrapped
+from spatial_envs.simulators.builtin import BuiltinSimulator
 from spatial_envs.task import RENDER_METADATA, Observation, TaskEnv, TaskVectorEnv, check_state
 from spatial_envs.view import View, stack_views
 

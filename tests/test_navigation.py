@@ -26,7 +26,8 @@ from spatial_envs.navigation import (
 )
 from spatial_envs.occupancy import FREE, OCCUPIED, UNKNOWN, OccupancyMap
 from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState
-from spatial_envs.simulators.builtin import BuiltinSimulator, horizontal_intrinsics
+from spatial_envs.simulators.agent import horizontal_intrinsics
+from spatial_envs.simulators.builtin import BuiltinSimulator
 
 START, YAW, GOAL = (-1.0, 0.0, 1.5), 0.0, (1.0, 0.0, 1.5)  # either side of the wall's end
 

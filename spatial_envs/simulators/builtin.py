@@ -14,10 +14,10 @@ import math
 
 import numpy as np
 
-from spatial_envs.arguments import check_flag, check_range, checked_image_size, floats
 from spatial_envs.mesh import Mesh
 from spatial_envs.rendering import Renderer, make_renderer
-from spatial_envs.simulators import DOWN, FORWARD, LEFT, RIGHT, STOP, UP, AgentState
+from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState
+from spatial_envs.simulators.agent import Agent, checked_angles, horizontal_intrinsics
 from spatial_envs.simulators.navigable import NavigableSpace
 from spatial_envs.view import View
 
@@ -27,7 +27,7 @@ TURN_COST, COLLISION_COST, WALL_COST = 0.0125, 0.25, 0.05
 WALL = 0.2  # metres from the border of the free space that count as near
 
 
-class BuiltinSimulator:
+class BuiltinSimulator(Agent):
     """An agent in ``mesh``; the members of `spatial_envs.simulators.Simulator`, and ``space``.
 
     mesh           metres, Y up; its face_segments are what the camera's segment image shows
@@ -59,18 +59,8 @@ class BuiltinSimulator:
         renderer: str | Renderer = "builtin",
         space: NavigableSpace | None = None,
     ):
-        check_range("camera_height", camera_height, 0.0, 10.0)
-        check_range("hfov", hfov, 1.0, 179.0)
-        check_range("forward_step", forward_step, 0.001, 10.0)
-        check_range("turn_step", turn_step, 0.01, 180.0)
-        check_range("tilt_step", tilt_step, 0.01, 90.0)
+        super().__init__(camera_height, hfov, image_size, forward_step, turn_step, tilt_step, sliding)
         self.mesh = mesh
-        self.camera_height = camera_height
-        self.forward_step = forward_step
-        self.turn_step, self.tilt_step = math.radians(turn_step), math.radians(tilt_step)
-        self.sliding = check_flag("sliding", sliding)
-        self.image_size = checked_image_size(image_size, 1)
-        self.intrinsics = horizontal_intrinsics(hfov, self.image_size)
         self.renderer = make_renderer(renderer)
         self.space = NavigableSpace(mesh, agent_height, agent_radius) if space is None else space
         self.islands = self.space.islands
@@ -88,35 +78,10 @@ class BuiltinSimulator:
 
     def reset(self, position: np.ndarray, yaw: float, pitch: float = 0.0) -> AgentState:
         """Put the agent at ``position`` (3,), snapped by at most 0.02 m in plan, or ValueError."""
-        angles = floats("yaw", [yaw, pitch], "radians")
-        if not np.isfinite(angles).all():
-            raise ValueError(f"yaw: got {yaw!r} and pitch {pitch!r}; expected finite radians")
+        yaw, pitch = checked_angles(yaw, pitch)
         self._place = self.space.locate(position, name="position")
-        self.state = AgentState(self.space.point(self._place), wrapped(angles[0]), float(angles[1]))
+        self.state = AgentState(self.space.point(self._place), yaw, pitch)
         return self.state
-
-    def step(self, action: int) -> AgentState:
-        """Carry out STOP (nothing), FORWARD, LEFT, RIGHT, UP or DOWN."""
-        now = self.state
-        if action == FORWARD:
-            return self._walk(self.forward_step, now.yaw)
-        yaw, pitch = now.yaw, now.pitch
-        if action == LEFT:
-            yaw = wrapped(yaw + self.turn_step)
-        elif action == RIGHT:
-            yaw = wrapped(yaw - self.turn_step)
-        elif action == UP:
-            pitch = min(pitch + self.tilt_step, math.pi / 2)
-        elif action == DOWN:
-            pitch = max(pitch - self.tilt_step, -math.pi / 2)
-        elif action != STOP:
-            raise ValueError(f"action: got {action!r}; expected an integer from 0 to 5")
-        self.state = AgentState(now.position, yaw, pitch)
-        return self.state
-
-    def move(self, forward: float, turn: float) -> AgentState:
-        """Walk ``forward`` metres along the present heading, then turn left by ``turn`` radians."""
-        return self._walk(float(forward), wrapped(self.state.yaw + float(turn)))
 
     def _walk(self, length: float, yaw: float) -> AgentState:
         now = self.state
@@ -130,24 +95,6 @@ class BuiltinSimulator:
         end = self.space.walk(place, x - length * math.sin(yaw), z - length * math.cos(yaw), self.sliding)
         moved = (end[1] - x) ** 2 + (end[2] - z) ** 2
         return end, moved < length * length * (1 - SHORTFALL)
-
-    def camera_pose(self, state: AgentState) -> np.ndarray:
-        """(4, 4) float64 cam_to_world, OpenCV axes."""
-        sin, cos = math.sin(state.yaw), math.cos(state.yaw)
-        up, level = math.sin(state.pitch), math.cos(state.pitch)
-        x, y, z = state.position
-        return np.array(
-            [
-                [cos, -sin * up, -sin * level, x],
-                [0.0, -level, up, y + self.camera_height],
-                [-sin, -cos * up, -cos * level, z],
-                [0.0, 0.0, 0.0, 1.0],
-            ]
-        )
-
-    def view(self) -> View:
-        """What the agent's camera sees."""
-        return self.render_view(self.camera_pose(self.state))
 
     def render_view(self, cam_to_world: np.ndarray) -> View:
         """What the agent's lens would see from poses (..., 4, 4)."""
@@ -177,16 +124,3 @@ class BuiltinSimulator:
                 if gain > 1e-3 and gain - cost > best:
                     best, action = gain - cost, first
         return action
-
-
-def horizontal_intrinsics(hfov: float, image_size: tuple[int, int]) -> np.ndarray:
-    """(3, 3) float32, pixels: square pixels, ``hfov`` degrees across the width."""
-    height, width = image_size
-    focal = width / (2 * math.tan(math.radians(hfov) / 2))
-    return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], np.float32)
-
-
-def wrapped(angle: float) -> float:
-    """The angle in [-pi, pi), radians."""
-    inside = -math.pi <= angle < math.pi  # to the bit
-    return float(angle if inside else (angle + math.pi) % (2 * math.pi) - math.pi)
