@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import importlib
-import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 from rich.markdown import Markdown
 
 from agents.baselines import BASELINES, baselines
 from agents.evaluation import UNTRAINED, Bridge, Scores, page, play
+from agents.families import NEXT_BEST_VIEW, family
+from agents.navigation_comparison import compare_walks
 from agents.report import report
-from agents.runs import console, load, parse_settings, single_env, untrained
+from agents.runs import adapted, command_line, console, load, parse_settings, single_env, untrained
 
 ELSEWHERE = ("reconstruction", "audit", "reward", "invalid_penalty", "stop_at")  # no policy sees these
+QUICK = ("random", "zero-action", "farthest", "farthest-inner")  # baselines
 SHOWS = ("scenes", "split", "up", "num_objects", "placement", "cache_size", "cache_dir")
 
 
@@ -29,8 +29,10 @@ class Flags:
     """Run folders; those of one algorithm, one backbone and one set of scenes, its seeds, become one row."""
     agent: str | None = None
     """An agent of your own, module:Class."""
-    baselines: tuple[str, ...] = ("random", "zero-action", "farthest", "farthest-inner")
-    """Rows to compare with, of those in agents/baselines.py, or all; oracle, beam and set-cover are slow."""
+    baselines: tuple[str, ...] | None = None
+    """Rows to compare with, of those in agents/baselines.py, or all; oracle, beam and set-cover are slow. By
+    default random, zero-action, farthest and farthest-inner; for navigation all those in
+    agents/navigation_baselines.py."""
     env: str | None = None
     """Environment id; by default the first run's, or NBV-MapAnything-v0. Runs that were trained in another
     act in it by the poses they choose."""
@@ -38,8 +40,9 @@ class Flags:
     """Other scenes than the run's."""
     split: str = "test"
     """train, validation, test or test_category."""
-    episodes: int = 64
-    """Starts; start k is object k modulo the number of objects, with its own seed."""
+    episodes: int | None = None
+    """Starts; start k is object (or building) k modulo their number, with its own seed. By default 64, for
+    navigation 100."""
     budgets: tuple[int, ...] = ()
     """Smaller budgets, in views, to have a table for: the same episodes, stopped there."""
     set: tuple[str, ...] = ()
@@ -48,15 +51,29 @@ class Flags:
     """A folder for the report (tables, report.html, curves, every score), or a file .md for the tables."""
 
 
-def compare(flags: Flags) -> dict[str, Scores]:
+def compare(flags: Flags) -> dict[str, Any]:
     """Play, print the tables, and return the scores by policy."""
-    if not flags.run and flags.agent is None and flags.baselines == Flags.baselines:
+    if not flags.run and flags.agent is None and flags.baselines is None:
         raise ValueError(
             "run: got none, and no agent; expected --run <folder>, --agent module:Class or --baselines"
         )
     if len({folder.resolve() for folder in flags.run}) < len(flags.run):
         raise ValueError("run: got a folder twice; expected different runs")
     runs = [load(folder) for folder in flags.run]
+    first = flags.env or (runs[0][0]["env"] if runs else "NBV-MapAnything-v0")
+    if family(first) is not NEXT_BEST_VIEW:
+        if flags.budgets:
+            raise ValueError(f"budgets: got {list(flags.budgets)} for {first}; expected none in navigation")
+        return compare_walks(
+            first, runs, flags.run, agent=None if flags.agent is None else _agent(flags.agent),
+            baselines=flags.baselines, scenes=flags.scenes, split=flags.split, settings=flags.set,
+            episodes=100 if flags.episodes is None else flags.episodes, out=flags.out,
+        )  # fmt: skip
+    return _compare_views(flags, runs)
+
+
+def _compare_views(flags: Flags, runs: list[tuple[dict[str, Any], Any]]) -> dict[str, Scores]:
+    episodes = 64 if flags.episodes is None else flags.episodes
     trained_on = {own["scenes"] for own, _ in runs}
     if flags.scenes is None and len(trained_on) > 1:
         raise ValueError(f"scenes: got none, and runs on {sorted(trained_on)}; expected --scenes")
@@ -68,7 +85,7 @@ def compare(flags: Flags) -> dict[str, Scores]:
 
     rows: dict[str, list[Any]] = {}
     offered = baselines(env)
-    for name in offered if flags.baselines == ("all",) else flags.baselines:
+    for name in offered if flags.baselines == ("all",) else flags.baselines or QUICK:
         if name not in BASELINES:
             raise ValueError(f"baselines: got {name!r}; expected some of {', '.join(BASELINES)}, or all")
         if name in offered:
@@ -76,19 +93,18 @@ def compare(flags: Flags) -> dict[str, Scores]:
     names = _names([own for own, _ in runs])
     for name, (own, model) in zip(names, runs, strict=True):
         home = _home(own, played)
-        for row, policy in ((name + UNTRAINED, untrained(own, _spaces(home or env))), (name, model)):
+        for row, policy in ((name + UNTRAINED, untrained(own, adapted(home or env))), (name, model)):
             rows.setdefault(row, []).append(policy if home is None else Bridge(policy, home, env))
     if flags.agent is not None:
         rows[flags.agent] = [_agent(flags.agent)(env)]
-    results = play(env, rows, list(dict.fromkeys(names)), flags.episodes)
+    results = play(env, rows, list(dict.fromkeys(names)), episodes)
     shown = [name for name, (own, _) in zip(names, runs, strict=True) if _place(own) == _place(played)]
     seen_by = dict.fromkeys(shown) if env.task.objects.leaky or flags.split == "train" else []
     against = [name for name in ("farthest", "farthest-inner") if name in rows]
     text = page(env, results, against, list(seen_by), flags.budgets)
     console.print(Markdown(text))
     if flags.out is not None:
-        command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
-        text = f"`{command}`\n\n{text}"
+        text = f"`{command_line()}`\n\n{text}"
         if flags.out.suffix == ".md":
             flags.out.parent.mkdir(parents=True, exist_ok=True)
             flags.out.write_text(text)
@@ -165,10 +181,3 @@ def _agent(name: str) -> type:
     if not colon:
         raise ValueError(f"agent: got {name!r}; expected module:Class")
     return getattr(importlib.import_module(module), attribute)
-
-
-def _spaces(env: gym.Env):
-    """The environment as Stable-Baselines3 wants it, for constructing a model."""
-    from stable_baselines3.common.vec_env import DummyVecEnv
-
-    return DummyVecEnv([lambda: env])

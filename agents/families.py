@@ -12,7 +12,7 @@ import gymnasium as gym
 from agents import navigation_evaluation
 from agents.baselines import BASELINES, baselines
 from agents.evaluation import UNTRAINED, evaluate, interval, page, play
-from agents.navigation_baselines import NAVIGATION_BASELINES, navigation_baselines
+from agents.navigation_baselines import navigation_baselines
 from agents.pictures import film, walk_through
 from agents.runs import single_env, untrained
 from spatial_envs.buildings import open_buildings
@@ -126,14 +126,10 @@ def _building_tables(run: dict[str, Any], model) -> str:
         envs.append(single_env(run, scenes="procedural", up="auto", split="test", num_buildings=None))
     pages = []
     for env in envs:
-        rows: dict[str, list] = {
-            name: [policy] for name, policy in navigation_baselines(env, NAVIGATION_BASELINES).items()
-        }
-        rows |= {"agent" + UNTRAINED: [untrained(run, model.get_env())], "agent": [model]}
-        results = {
-            name: navigation_evaluation.evaluate(env, policies, run["final_starts"], name)
-            for name, policies in rows.items()
-        }
+        policies: dict[str, Any] = dict(navigation_baselines(env))
+        policies |= {"agent" + UNTRAINED: untrained(run, model.get_env()), "agent": model}
+        rows = {name: [(env, policy)] for name, policy in policies.items()}
+        results = navigation_evaluation.play(rows, run["final_starts"])
         against = [name for name in ("random", "greedy", "frontier") if name in rows]
         pages.append(navigation_evaluation.page(env, results, against, ["agent"] * env.task.buildings.leaky))
     return "\n".join(pages)
@@ -153,9 +149,7 @@ def _navigation(curve: str, label: str, against: str) -> Family:
         final_starts=100,
         open_scenes=open_buildings,
         baselines=navigation_baselines,
-        evaluate=lambda env, policy, starts: navigation_evaluation.evaluate(
-            env, [policy], starts, progress=False
-        ),
+        evaluate=navigation_evaluation.evaluate,
         figures=lambda scores, _: navigation_evaluation.figures(scores, curve),
         tables=_building_tables,
         pictures=walk_through,

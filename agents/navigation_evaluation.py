@@ -59,23 +59,32 @@ class Scores:
     starts: np.ndarray
 
 
-def evaluate(env, policies: Sequence[Any], episodes: int, name: str = "", progress: bool = True) -> Scores:
-    """Let each of ``policies`` (with SB3's ``predict``), seeds of one row, walk the episodes in a single
-    environment."""
-    rows: list[list[dict[str, float]]] = []
-    starts = np.empty((episodes, 4))
-    for policy in policies:
-        rows.append([])
-        for k in tqdm(range(episodes), desc=name, leave=False, disable=not progress):
-            path = list(walk(env, policy, k))
-            starts[k] = [*path[0]["position"], path[0]["yaw"]]
-            figures = {key: float(path[-1][key]) for key in FIGURES if key in path[-1]}
-            if "coverage" in figures:
-                figures["coverage_200"] = float(path[min(EARLY, len(path) - 1)]["coverage"])
-            rows[-1].append(figures)
-    names = [key for key in FIGURES if key in rows[0][0]]
-    table = {key: np.array([[figures[key] for figures in row] for row in rows]) for key in names}
-    return Scores(table, np.arange(episodes) % len(env.unwrapped.task.buildings), starts)
+def evaluate(env, policy, episodes: int) -> Scores:
+    """Let a policy (with SB3's ``predict``) walk the episodes in a single environment."""
+    return play({"policy": [(env, policy)]}, episodes, progress=False)["policy"]
+
+
+def play(rows: dict[str, list[tuple[Any, Any]]], episodes: int, progress: bool = True) -> dict[str, Scores]:
+    """Scores by row; of each row the environment and the policy of each seed. All walk an episode before the
+    next begins, so that an environment has its building at hand."""
+    ends: dict[str, list[list[dict[str, float]]]] = {name: [[] for _ in each] for name, each in rows.items()}
+    starts = {name: np.empty((episodes, 4)) for name in rows}
+    for k in tqdm(range(episodes), desc="episodes", leave=False, disable=not progress):
+        for name, each in rows.items():
+            for seed, (env, policy) in enumerate(each):
+                path = list(walk(env, policy, k))
+                starts[name][k] = [*path[0]["position"], path[0]["yaw"]]
+                end = {key: float(path[-1][key]) for key in FIGURES if key in path[-1]}
+                if "coverage" in end:
+                    end["coverage_200"] = float(path[min(EARLY, len(path) - 1)]["coverage"])
+                ends[name][seed].append(end)
+    scores = {}
+    for name, each in rows.items():
+        names = [key for key in FIGURES if key in ends[name][0][0]]
+        table = {key: np.array([[end[key] for end in seed] for seed in ends[name]]) for key in names}
+        buildings = np.arange(episodes) % len(each[0][0].unwrapped.task.buildings)
+        scores[name] = Scores(table, buildings, starts[name])
+    return scores
 
 
 def walk(env, policy, episode: int) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pydoc
+import shlex
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from stable_baselines3.common.noise import NormalActionNoise, OrnsteinUhlenbeckA
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space
-from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize, VecTransposeImage
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize, VecTransposeImage
 
 import spatial_envs
 from agents.attention import ViewFeatures
@@ -159,6 +161,16 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
         policy, envs, policy_kwargs=policy_kwargs, seed=run["seed"], device=run["device"],
         tensorboard_log=tensorboard_log, **hyperparameters,
     )  # fmt: skip
+
+
+def adapted(env: gym.Env) -> VecEnv:
+    """A single environment as Stable-Baselines3 wants it, for constructing a model."""
+    return DummyVecEnv([lambda: env])
+
+
+def command_line() -> str:
+    """What was typed, for the reader of a table."""
+    return shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def falling(name: str, value: str) -> Callable[[float], float]:

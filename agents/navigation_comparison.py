@@ -1,0 +1,127 @@
+"""Several runs, one's own agent and the baselines on the same walks, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.markdown import Markdown
+
+from agents.evaluation import UNTRAINED
+from agents.navigation_baselines import NAVIGATION_BASELINES, navigation_baselines
+from agents.navigation_evaluation import Scores, page, play, write_scores
+from agents.pictures import walk_through
+from agents.runs import adapted, command_line, console, parse_settings, single_env, untrained
+
+SHOWS = ("scenes", "split", "up", "num_buildings", "cache_size", "cache_dir")  # which buildings
+NAMED = ("backbone", "observations", "device")  # what a row is called otherwise, or not at all
+
+
+def compare_walks(
+    env_id: str,
+    runs: Sequence[tuple[dict[str, Any], Any]],
+    folders: Sequence[Path],
+    agent: type | None,
+    baselines: Sequence[str] | None,
+    scenes: str | None,
+    split: str,
+    settings: tuple[str, ...],
+    episodes: int,
+    out: Path | None,
+) -> dict[str, Scores]:
+    """Walk, print the table, and return the scores by policy; the arguments are those of
+    ``comparison.Flags``. Each run walks in its own environment; the baselines in the first run's."""
+    for own, _ in runs:
+        if own["env"] != env_id:
+            raise ValueError(f"run: got one in {own['env']} for {env_id}; expected runs in one environment")
+    changes: dict[str, Any] = {"split": split, "num_buildings": None}
+    if scenes is not None:
+        changes["scenes"] = scenes
+    elif len({own["scenes"] for own, _ in runs}) > 1:
+        raise ValueError("scenes: got none, and runs on different ones; expected --scenes")
+    changes |= parse_settings("set", settings)
+    plain = {} if agent is not None else {"backbone": None}
+    first = runs[0][0] if runs else {"env": env_id, "env_kwargs": plain}
+    env = single_env(first, **changes) if agent is not None else _lean(first, changes)
+
+    rows: dict[str, list[tuple[Any, Any]]] = {}
+    offered = navigation_baselines(env)
+    for name in offered if baselines is None or tuple(baselines) == ("all",) else baselines:
+        if name not in NAVIGATION_BASELINES:
+            known = ", ".join(NAVIGATION_BASELINES)
+            raise ValueError(f"baselines: got {name!r}; expected some of {known}, or all")
+        if name in offered:
+            rows[name] = [(env, offered[name])]
+    for name, (own, model) in zip(names([own for own, _ in runs], folders), runs, strict=True):
+        home = single_env(own, **changes)
+        rows.setdefault(name + UNTRAINED, []).append((home, untrained(own, adapted(home))))
+        rows.setdefault(name, []).append((home, model))
+    if agent is not None:
+        rows[agent.__name__] = [(env, agent(env))]
+    results = play(rows, episodes)
+
+    against = [name for name in ("random", "greedy", "frontier") if name in rows]
+    taught = [name for name in rows if name not in NAVIGATION_BASELINES and not name.endswith(UNTRAINED)]
+    leaky = env.task.buildings.leaky or split == "train"
+    text = page(env, results, against, taught if leaky else [])
+    console.print(Markdown(text))
+    if out is not None:
+        _report(out, f"`{command_line()}`\n\n{text}", results, rows, env)
+    return results
+
+
+def _lean(run: dict[str, Any], changes: dict[str, Any]):
+    """The run's environment without observations that cost time, for policies that look for themselves."""
+    return single_env(run, **{**changes, "observations": ["gps"]})
+
+
+def names(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:
+    """A row for each run: its algorithm and what else tells it from the others but for its seed; the folder's
+    name where that is not in what a row can say."""
+    called = []
+    for run in runs:
+        alike = [other for other in runs if other["algo"] == run["algo"]]
+        name = run["algo"]
+        if len({other["resolved_backbone"] for other in alike}) > 1:
+            backbone = run["resolved_backbone"]
+            name += " without features" if backbone == "none" else f" with {backbone} features"
+        if len({_expert(other) for other in alike}) > 1:
+            name += f", {_expert(run)}"
+        told = {key for other in alike for key in other["env_kwargs"]} - {*NAMED, *SHOWS}
+        for key in sorted(told):
+            values = [other["env_kwargs"].get(key) for other in alike]
+            if any(value != values[0] for value in values):
+                name += f", {key}={run['env_kwargs'].get(key)}"
+        called.append(name)
+    same = ("hyperparameters", "timesteps", "num_envs", "env_kwargs")
+    for name in set(called):
+        group = [k for k, other in enumerate(called) if other == name]
+        if any(runs[k].get(key) != runs[group[0]].get(key) for k in group for key in same):
+            for k in group:
+                called[k] = folders[k].resolve().name
+    return called
+
+
+def _expert(run: dict[str, Any]) -> str:
+    lessons = run.get("warm_start")
+    return f"warm-started by {lessons['expert']}" if lessons else "from scratch"
+
+
+def _report(out: Path, text: str, results, rows, env) -> None:
+    """The tables into a file .md; or a folder with them, every score, and of each policy but the untrained
+    ones a film and the picture of a trajectory."""
+    if out.suffix == ".md":
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text)
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "tables.md").write_text(text)
+    write_scores(results, env.task.buildings.names, out / "scores.csv")
+    for name, each in rows.items():
+        if not name.endswith(UNTRAINED):
+            home, policy = each[0]
+            home.render_mode = "rgb_array"
+            folder = out / name.replace(", ", "-").replace(" ", "-")
+            folder.mkdir(exist_ok=True)
+            walk_through(home, policy, folder, episodes=1)
