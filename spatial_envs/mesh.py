@@ -9,6 +9,8 @@ import numba
 import numpy as np
 from PIL import Image
 
+from spatial_envs.blocks import Blocks, in_blocks
+
 CREASE = np.cos(np.radians(40.0))  # faces that meet at a larger angle keep their edge when shaded
 
 
@@ -98,6 +100,11 @@ class Mesh:
             texel_count = uv_area * levels[face_texture[textured], 0, 1:].prod(axis=1)
             density[textured] = np.sqrt(texel_count / np.maximum(self.areas[textured], 1e-20))
         return uv, face_texture, density, levels, texels
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """The faces in blocks of neighbours, of which a renderer can leave out what does not show."""
+        return in_blocks(self.vertices, self.faces)
 
     def normalised(self) -> Mesh:
         """The mesh with the centre of its bounding box at the origin and its farthest vertex at 0.5 m."""

@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -21,8 +22,9 @@ from spatial_envs.camera import Region, direction, intrinsics, look_at
 from spatial_envs.mesh import Mesh
 from spatial_envs.mesh_files import read_mesh
 from spatial_envs.procedural import procedural_object
+from spatial_envs.procedural.apartments import apartment
 from spatial_envs.rendering import AMBIENT, SKY, SUN, SUN_DIRECTION, make_renderer
-from spatial_envs.rendering.builtin import NEAR, rasterise
+from spatial_envs.rendering.builtin import NEAR, REACH, _camera, rasterise
 
 RENDERER = make_renderer("builtin")
 OBJECT_REGION = Region((0.9, 2.0), 89.0)
@@ -230,6 +232,112 @@ def test_inside_the_apartment_agrees_with_embree(reference):
         agreement.add(mesh, twin, pose, lens, (96, 96))
     assert agreement.clipped > 0.02 * agreement.pixels
     agreement.check()
+
+
+# ---- leaving out what does not show ----
+
+
+@numba.njit(error_model="numpy")
+def fill_all(vertices, faces, rotation, centre, lens, near, reach, inverse_depth, face_ids):
+    """The twin: every face in its order, every pixel of its bounding box, the first of equals stays."""
+    height, width = inverse_depth.shape
+    corners = np.empty((4, 3))
+    edges = np.empty((3, 3))
+    for face in range(len(faces)):
+        sides = 0
+        for k in range(3):  # cut at the near plane
+            here, there = np.empty(3), np.empty(3)
+            for point, vertex in ((here, faces[face, k]), (there, faces[face, (k + 1) % 3])):
+                d = vertices[vertex] - centre
+                for axis in range(3):
+                    point[axis] = (
+                        rotation[axis, 0] * d[0] + rotation[axis, 1] * d[1] + rotation[axis, 2] * d[2]
+                    )
+            if here[2] >= near:
+                corners[sides] = here
+                sides += 1
+            if (here[2] >= near) != (there[2] >= near):
+                corners[sides] = here + (near - here[2]) / (there[2] - here[2]) * (there - here)
+                corners[sides, 2] = near
+                sides += 1
+        for k in range(sides):
+            w = 1.0 / corners[k, 2]
+            corners[k, 0] = lens[0] * corners[k, 0] * w + lens[2]
+            corners[k, 1] = lens[1] * corners[k, 1] * w + lens[3]
+            corners[k, 2] = w
+        for k in range(2, sides):
+            p, q, r = corners[0], corners[k - 1].copy(), corners[k].copy()
+            area = (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+            if area < 0:
+                q, r = r, q
+            for e, a, b in ((0, q, r), (1, r, p), (2, p, q)):
+                sign = 1.0 if a[0] < b[0] or (a[0] == b[0] and a[1] < b[1]) else -1.0
+                a, b = (a, b) if sign > 0 else (b, a)
+                edges[e, 0], edges[e, 1] = sign * (a[1] - b[1]), sign * (b[0] - a[0])
+                edges[e, 2] = sign * (a[0] * b[1] - b[0] * a[1])
+            plane = (edges[0] * p[2] + edges[1] * q[2] + edges[2] * r[2]) / abs(area)
+            low, high = np.minimum(np.minimum(p, q), r), np.maximum(np.maximum(p, q), r)
+            for row in range(height):
+                y = row + 0.5
+                if area == 0 or y < low[1] or y > high[1]:
+                    continue
+                for column in range(width):
+                    x = column + 0.5
+                    inside = low[0] <= x <= high[0]
+                    for a, b, c in edges:
+                        inside &= a * x + (b * y + (c + reach * (abs(a) + abs(b)))) >= 0
+                    value = min(max(plane[0] * x + (plane[1] * y + plane[2]), low[2]), high[2])
+                    if inside and value > inverse_depth[row, column]:
+                        inverse_depth[row, column] = value
+                        face_ids[row, column] = face
+
+
+def assert_nothing_is_missing(mesh, pose, lens, size):
+    """``rasterise`` gives what the twin gives, bit for bit; returns the share of blocks that show."""
+    depths, ids = np.zeros(size), np.full(size, -1, np.int32)
+    fill_all(mesh.vertices, mesh.faces, *_camera(pose, lens), NEAR, REACH, depths, ids)
+    inverse_depth, face = rasterise(mesh, pose, lens, size)
+    np.testing.assert_array_equal(face, ids)
+    np.testing.assert_array_equal(inverse_depth, depths)
+    block = np.empty(len(mesh.faces), np.int64)
+    counts = np.diff(mesh.blocks.face_starts)
+    block[mesh.blocks.face_numbers] = np.repeat(np.arange(len(counts)), counts)
+    return len(np.unique(block[face[face >= 0]])) / len(counts)
+
+
+def test_nothing_is_missing_from_objects():
+    rng, size = np.random.default_rng(8), (56, 64)
+    lens = intrinsics(50, size)
+    for seed in (3, 27, 58, 103):
+        mesh = procedural_object(seed)
+        for pose in random_poses_round_object(rng, 6):
+            assert_nothing_is_missing(mesh, pose, lens, size)
+        for pose in walls_close_up(rng, 6, mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)):
+            assert_nothing_is_missing(mesh, pose, lens, size)  # from inside, and cut by the near plane
+
+
+@pytest.mark.parametrize("seed", [1, 2_000_003])
+def test_nothing_is_missing_from_apartments(seed):
+    """Any place and orientation, in walls and furniture too; and lenses whose axis is beside the picture."""
+    mesh, rng, size = apartment(seed).mesh, np.random.default_rng(seed), (64, 48)
+    shown = []
+    for k, pose in enumerate(walls_close_up(rng, 20, mesh.vertices.min(axis=0), mesh.vertices.max(axis=0))):
+        lens = intrinsics(rng.uniform(20, 100), size)
+        lens[:2, 2] += [0, 40 * rng.normal()] if k % 4 == 3 else 0
+        shown.append(assert_nothing_is_missing(mesh, pose, lens, size))
+    assert 0 < np.median(shown) < 0.2  # there was much to leave out
+
+
+def test_the_lower_of_two_faces_at_one_place_shows():
+    """In whichever block it is."""
+    rng, size, lens = np.random.default_rng(9), (40, 40), intrinsics(60, (40, 40))
+    grid = Delaunay(rng.uniform(-0.5, 0.5, (600, 2)))
+    vertices, half = np.column_stack([grid.points, np.zeros(600)]), len(grid.simplices)
+    faces = np.concatenate([grid.simplices, grid.simplices[rng.permutation(half)]])
+    mesh = plain(vertices, faces[rng.permutation(2 * half)])
+    assert len(mesh.blocks.middles) > 10
+    for pose in (frontal(), looking((0.3, 0.5, 0.6))):
+        assert_nothing_is_missing(mesh, pose, lens, size)
 
 
 # ---- recorded depth ----

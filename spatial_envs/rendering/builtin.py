@@ -1,21 +1,25 @@
 """The built-in renderer: a z-buffer rasteriser for CPUs, compiled by numba.
 
-Two passes per view. The first fills, triangle by triangle, a buffer of 1/z and of face indices; the second
-runs once over the pixels that were hit and shades them. Arithmetic is float64 without fast-math, so one
-scene gives the same bits everywhere. Perspective-correct barycentrics follow from the ray through the
-pixel, b_i ~ d . (v_j x v_k), which needs nothing stored and holds for clipped triangles as well.
+Two passes per view. The first, here, fills a buffer of 1/z and of face indices; the second, in ``shading``,
+runs once over the pixels that were hit. Arithmetic is float64 without fast-math, so one scene gives the same
+bits everywhere.
+
+The mesh is drawn in blocks of neighbouring faces (``Mesh.blocks``), from near to far. A block is left out
+where its box lies outside of the pyramid of view, or where every pixel that the box may cover shows something
+nearer already: in a building most of what lies ahead is behind a wall. At equal depth the face with the lower
+index wins, so that the order of drawing changes nothing.
+
+Compiled functions take arrays by the block, not by the triangle: numba counts references at every call.
 """
 
 from __future__ import annotations
-
-import math
 
 import numba
 import numpy as np
 
 from spatial_envs.arguments import check_flag
 from spatial_envs.mesh import Mesh
-from spatial_envs.rendering import AMBIENT, SKY, SUN, SUN_DIRECTION
+from spatial_envs.rendering.shading import shade
 from spatial_envs.view import View
 
 NEAR = 0.01  # metres; what is closer to the camera's plane is cut off
@@ -45,7 +49,7 @@ class BuiltinRenderer:
         segment = np.zeros((len(poses), *image_size), np.int32)
         for row, pose in enumerate(poses):
             inverse_depth, face_ids = rasterise(mesh, pose, intrinsics, image_size)
-            _shade(
+            shade(
                 inverse_depth, face_ids, mesh.vertices, mesh.faces, mesh.corner_normals, mesh.colors,
                 *mesh.texture_lookup, mesh.face_segments, *_camera(pose, intrinsics),
                 self.lit, rgb[row], depth[row], segment[row],
@@ -64,7 +68,8 @@ def rasterise(
     face index (H, W) int32, -1 where nothing was hit. ``cam_to_world`` (4, 4), ``intrinsics`` (3, 3)."""
     inverse_depth = np.zeros(image_size, np.float64)
     face_ids = np.full(image_size, -1, np.int32)
-    _fill(mesh.vertices, mesh.faces, *_camera(cam_to_world, intrinsics), inverse_depth, face_ids)
+    rotation, centre, lens = _camera(cam_to_world, intrinsics)
+    _fill(*mesh.blocks, rotation, centre, lens, inverse_depth, face_ids)
     return inverse_depth, face_ids
 
 
@@ -76,46 +81,141 @@ def _camera(cam_to_world: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarra
     return np.ascontiguousarray(pose[:3, :3].T), np.ascontiguousarray(pose[:3, 3]), lens
 
 
-@numba.njit(cache=True, nogil=True)
-def _fill(vertices, faces, rotation, centre, lens, inverse_depth, face_ids):
-    count = vertices.shape[0]
-    camera = np.empty((count, 3))
-    screen = np.empty((count, 3))  # x, y in pixels, 1/z
-    for v in range(count):
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _fill(
+    vertices, faces, face_numbers, vertex_starts, face_starts, middles, halves,
+    rotation, centre, lens, inverse_depth, face_ids,
+):  # fmt: skip
+    """Draw the faces of all blocks that may show."""
+    blocks, nearest = _in_view(middles, halves, rotation, centre, lens, inverse_depth.shape)
+    camera = np.empty((np.max(np.diff(vertex_starts)), 3))
+    screen = np.empty((len(camera), 3))  # x, y in pixels, 1/z
+    triangles = np.empty((2 * np.max(np.diff(face_starts)), 3, 3))
+    numbers = np.empty(len(triangles), np.int32)
+    for k in np.argsort(nearest):
+        b, z = blocks[k], nearest[k]
+        if z > NEAR and _hidden(middles[b], halves[b], z, rotation, centre, lens, inverse_depth):
+            continue
+        first, last = face_starts[b], face_starts[b + 1]
+        _to_screen(vertices[vertex_starts[b] : vertex_starts[b + 1]], rotation, centre, lens, camera, screen)
+        count = _triangles(faces[first:last], camera, screen, lens, inverse_depth, triangles, numbers)
+        _draw(triangles[:count], numbers, face_numbers[first:last], inverse_depth, face_ids)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _in_view(middles, halves, rotation, centre, lens, image_size):
+    """The blocks whose boxes reach into the pyramid of view, and the least depth of each."""
+    planes = np.empty((5, 3))  # world axes, through the camera's centre, inwards
+    for axis in range(3):
+        x, y, z = lens[0] * rotation[0, axis], lens[1] * rotation[1, axis], rotation[2, axis]
+        planes[0, axis] = z
+        planes[1, axis], planes[2, axis] = x + lens[2] * z, (image_size[1] - lens[2]) * z - x
+        planes[3, axis], planes[4, axis] = y + lens[3] * z, (image_size[0] - lens[3]) * z - y
+    blocks = np.empty(len(middles), np.int64)
+    nearest = np.empty(len(middles))
+    count = 0
+    for block in range(len(middles)):
+        dx = middles[block, 0] - centre[0]
+        dy = middles[block, 1] - centre[1]
+        dz = middles[block, 2] - centre[2]
+        inside = True
+        for k in range(5):
+            x, y, z = planes[k, 0], planes[k, 1], planes[k, 2]
+            middle = x * dx + y * dy + z * dz
+            half = abs(x) * halves[block, 0] + abs(y) * halves[block, 1] + abs(z) * halves[block, 2]
+            if k == 0:
+                nearest[count] = middle - half
+            if middle + half < 0.0:
+                inside = False
+                break
+        if inside:
+            blocks[count] = block
+            count += 1
+    return blocks[:count], nearest[:count]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _hidden(middle, half, depth, rotation, centre, lens, inverse_depth):
+    """Whether every pixel that a box in front may cover shows something nearer than ``depth`` already."""
+    height, width = inverse_depth.shape
+    left, right, top, bottom = np.inf, -np.inf, np.inf, -np.inf
+    for corner in range(8):
+        dx = middle[0] - centre[0] + (half[0] if corner & 1 else -half[0])
+        dy = middle[1] - centre[1] + (half[1] if corner & 2 else -half[1])
+        dz = middle[2] - centre[2] + (half[2] if corner & 4 else -half[2])
+        w = 1.0 / (rotation[2, 0] * dx + rotation[2, 1] * dy + rotation[2, 2] * dz)
+        x = lens[0] * (rotation[0, 0] * dx + rotation[0, 1] * dy + rotation[0, 2] * dz) * w + lens[2]
+        y = lens[1] * (rotation[1, 0] * dx + rotation[1, 1] * dy + rotation[1, 2] * dz) * w + lens[3]
+        left, right = min(left, x), max(right, x)
+        top, bottom = min(top, y), max(bottom, y)
+    left, right = max(np.floor(left - 0.5), 0.0), min(np.ceil(right - 0.5), width - 1.0)
+    top, bottom = max(np.floor(top - 0.5), 0.0), min(np.ceil(bottom - 0.5), height - 1.0)
+    return not _reaches(1.0 / depth, left, right, top, bottom, inverse_depth)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _reaches(nearest, left, right, top, bottom, inverse_depth):
+    """Whether what is at most ``nearest``, 1/z, can show at any pixel of these columns and rows."""
+    for row in range(np.uint64(top), np.uint64(bottom + 1.0)):
+        for column in range(np.uint64(left), np.uint64(right + 1.0)):
+            if inverse_depth[row, column] <= nearest:
+                return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _to_screen(vertices, rotation, centre, lens, camera, screen):
+    """Vertices to camera axes, and to pixels with 1/z; what lies behind gets numbers that nothing reads."""
+    for v in range(len(vertices)):
         dx = vertices[v, 0] - centre[0]
         dy = vertices[v, 1] - centre[1]
         dz = vertices[v, 2] - centre[2]
         for axis in range(3):
             camera[v, axis] = rotation[axis, 0] * dx + rotation[axis, 1] * dy + rotation[axis, 2] * dz
-        if camera[v, 2] >= NEAR:
-            _project(camera[v], lens, screen[v])
+        screen[v] = _project(camera[v, 0], camera[v, 1], camera[v, 2], lens)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _project(x, y, z, lens):
+    w = 1.0 / z
+    return lens[0] * x * w + lens[2], lens[1] * y * w + lens[3], w
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _triangles(faces, camera, screen, lens, inverse_depth, triangles, numbers):
+    """What of the faces lies in front and may show: the corners (T, 3, 3) as in ``screen``, and the number of
+    the face in the block. Returns how many there are."""
+    height, width = inverse_depth.shape
     polygon = np.empty((4, 3))
-    corners = np.empty((4, 3))
-    for face in range(faces.shape[0]):
+    count = 0
+    for face in range(len(faces)):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
         in_front = (camera[a, 2] >= NEAR) + (camera[b, 2] >= NEAR) + (camera[c, 2] >= NEAR)
         if in_front == 3:
-            _triangle(
-                screen[a, 0], screen[a, 1], screen[a, 2], screen[b, 0], screen[b, 1], screen[b, 2],
-                screen[c, 0], screen[c, 1], screen[c, 2], face, inverse_depth, face_ids,
-            )  # fmt: skip
+            left, right = _covered(screen[a, 0], screen[b, 0], screen[c, 0], width)
+            top, bottom = _covered(screen[a, 1], screen[b, 1], screen[c, 1], height)
+            if not (left <= right and top <= bottom):
+                continue
+            nearest = max(screen[a, 2], screen[b, 2], screen[c, 2])
+            if _reaches(nearest, left, right, top, bottom, inverse_depth):
+                for axis in range(3):
+                    triangles[count, 0, axis] = screen[a, axis]
+                    triangles[count, 1, axis] = screen[b, axis]
+                    triangles[count, 2, axis] = screen[c, axis]
+                numbers[count] = face
+                count += 1
         elif in_front > 0:
             sides = _clip_near(camera[a], camera[b], camera[c], polygon)
             for k in range(sides):
-                _project(polygon[k], lens, corners[k])
+                polygon[k] = _project(polygon[k, 0], polygon[k, 1], polygon[k, 2], lens)
             for k in range(2, sides):
-                p, q, r = corners[0], corners[k - 1], corners[k]
-                _triangle(p[0], p[1], p[2], q[0], q[1], q[2], r[0], r[1], r[2], face, inverse_depth, face_ids)
+                triangles[count, 0], triangles[count, 1:] = polygon[0], polygon[k - 1 : k + 1]
+                numbers[count] = face
+                count += 1
+    return count
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _project(point, lens, out):
-    out[2] = 1.0 / point[2]
-    out[0] = lens[0] * point[0] * out[2] + lens[2]
-    out[1] = lens[1] * point[1] * out[2] + lens[3]
-
-
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _clip_near(a, b, c, polygon):
     """Sutherland-Hodgman against z = NEAR; returns the number of corners, 3 or 4."""
     sides = 0
@@ -133,7 +233,66 @@ def _clip_near(a, b, c, polygon):
     return sides
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _covered(p, q, r, pixels):
+    """The first and last pixel, of so many, whose centre lies between the corners of a triangle."""
+    return max(np.ceil(min(p, q, r) - 0.5), 0.0), min(np.floor(max(p, q, r) - 0.5), pixels - 1.0)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _draw(triangles, numbers, face_numbers, inverse_depth, face_ids):
+    """Fill in triangles (T, 3, 3): corners in pixels, each with 1/z."""
+    height, width = inverse_depth.shape
+    for t in range(len(triangles)):
+        px, py, pw = triangles[t, 0, 0], triangles[t, 0, 1], triangles[t, 0, 2]
+        qx, qy, qw = triangles[t, 1, 0], triangles[t, 1, 1], triangles[t, 1, 2]
+        rx, ry, rw = triangles[t, 2, 0], triangles[t, 2, 1], triangles[t, 2, 2]
+        face = face_numbers[numbers[t]]
+        left, right = _covered(px, qx, rx, width)
+        top, bottom = _covered(py, qy, ry, height)
+        area = (qx - px) * (ry - py) - (qy - py) * (rx - px)
+        if not (left <= right and top <= bottom and area != 0.0):
+            continue
+        if area < 0.0:
+            qx, qy, qw, rx, ry, rw = rx, ry, rw, qx, qy, qw
+            area = -area
+        a0, b0, c0 = _edge(qx, qy, rx, ry)
+        a1, b1, c1 = _edge(rx, ry, px, py)
+        a2, b2, c2 = _edge(px, py, qx, qy)
+        # 1/z is linear on the screen
+        ax = (a0 * pw + a1 * qw + a2 * rw) / area
+        bx = (b0 * pw + b1 * qw + b2 * rw) / area
+        cx = (c0 * pw + c1 * qw + c2 * rw) / area
+        # a pixel centre on a corner may lie outside of every triangle round it by rounding: let all reach on
+        c0 += REACH * (abs(a0) + abs(b0))
+        c1 += REACH * (abs(a1) + abs(b1))
+        c2 += REACH * (abs(a2) + abs(b2))
+        nearest, farthest = max(pw, qw, rw), min(pw, qw, rw)  # a sliver's coefficients are mostly rounding
+        i0, i1, i2 = -1.0 / a0, -1.0 / a1, -1.0 / a2
+        # unsigned, as numba would look for indices from the end otherwise, and the columns without a branch:
+        # so they are compiled to vector instructions
+        for row in range(np.uint64(top), np.uint64(bottom + 1.0)):
+            y = row + 0.5
+            e0, e1, e2 = b0 * y + c0, b1 * y + c1, b2 * y + c2
+            first, last = left, right
+            if right - left > 8.0:  # a wide row: solve for the span, one pixel generous, then test exactly
+                first, last = _span(a0, i0, e0, first, last)
+                first, last = _span(a1, i1, e1, first, last)
+                first, last = _span(a2, i2, e2, first, last)
+                if first > last:  # possibly by more than an integer can say
+                    continue
+            offset = bx * y + cx
+            for column in range(np.uint64(first), np.uint64(last + 1.0)):
+                x = column + 0.5
+                value = min(max(ax * x + offset, farthest), nearest)
+                found = inverse_depth[row, column]
+                inside = (a0 * x + e0 >= 0.0) & (a1 * x + e1 >= 0.0) & (a2 * x + e2 >= 0.0)
+                drawn = inside & ((value > found) | ((value == found) & (face < face_ids[row, column])))
+                inverse_depth[row, column] = value if drawn else found
+                face_ids[row, column] = face if drawn else face_ids[row, column]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _edge(xa, ya, xb, yb):
     """Coefficients of the edge function (b - a) x (p - a) = A x + B y + C, computed from the lower corner
     first, so that two triangles which share an edge get exactly opposite values and leave no crack."""
@@ -142,169 +301,15 @@ def _edge(xa, ya, xb, yb):
     return -(yb - ya), -(xa - xb), -(xb * ya - xa * yb)
 
 
-@numba.njit(cache=True, nogil=True)
-def _triangle(px, py, pw, qx, qy, qw, rx, ry, rw, face, inverse_depth, face_ids):
-    """Fill in one triangle; corners in pixels, with 1/z as w."""
-    height, width = inverse_depth.shape
-    left = max(np.ceil(min(px, qx, rx) - 0.5), 0.0)
-    right = min(np.floor(max(px, qx, rx) - 0.5), width - 1.0)
-    if not left <= right:
-        return
-    top = max(np.ceil(min(py, qy, ry) - 0.5), 0.0)
-    bottom = min(np.floor(max(py, qy, ry) - 0.5), height - 1.0)
-    if not top <= bottom:
-        return
-    area = (qx - px) * (ry - py) - (qy - py) * (rx - px)
-    if area == 0.0:
-        return
-    if area < 0.0:
-        qx, qy, qw, rx, ry, rw = rx, ry, rw, qx, qy, qw
-        area = -area
-    a0, b0, c0 = _edge(qx, qy, rx, ry)
-    a1, b1, c1 = _edge(rx, ry, px, py)
-    a2, b2, c2 = _edge(px, py, qx, qy)
-    # 1/z is linear on the screen
-    ax = (a0 * pw + a1 * qw + a2 * rw) / area
-    bx = (b0 * pw + b1 * qw + b2 * rw) / area
-    cx = (c0 * pw + c1 * qw + c2 * rw) / area
-    # a pixel centre on a corner may lie outside of every triangle round it by rounding: let all reach further
-    c0 += REACH * (abs(a0) + abs(b0))
-    c1 += REACH * (abs(a1) + abs(b1))
-    c2 += REACH * (abs(a2) + abs(b2))
-    nearest, farthest = max(pw, qw, rw), min(pw, qw, rw)  # a sliver's coefficients are mostly rounding
-    for row in range(int(top), int(bottom) + 1):
-        y = row + 0.5
-        e0, e1, e2 = b0 * y + c0, b1 * y + c1, b2 * y + c2
-        first, last = left, right
-        if right - left > 8.0:  # a wide row: solve for the span, one pixel generous, then test exactly
-            first, last = _span(a0, e0, first, last)
-            first, last = _span(a1, e1, first, last)
-            first, last = _span(a2, e2, first, last)
-            if first > last:  # possibly by more than an integer can say
-                continue
-        for column in range(int(first), int(last) + 1):
-            x = column + 0.5
-            if a0 * x + e0 >= 0.0 and a1 * x + e1 >= 0.0 and a2 * x + e2 >= 0.0:
-                value = min(max(ax * x + (bx * y + cx), farthest), nearest)
-                if value > inverse_depth[row, column]:
-                    inverse_depth[row, column] = value
-                    face_ids[row, column] = face
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _span(a, e, first, last):
-    """Narrow the columns [first, last] to where a x + e >= 0, less than two pixels generous. (np.floor stays
-    a float; numba's math.floor is an integer, which the far crossing of a level edge would overflow.)"""
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _span(a, inverse, e, first, last):
+    """Narrow the columns [first, last] to where a x + e >= 0, ``inverse`` being -1 / a, less than two pixels
+    generous. (np.floor stays a float; numba's math.floor is an integer, which the far crossing of a level
+    edge would overflow.)"""
     if a > 0.0:
-        first = max(first, np.floor(-e / a - 1.5))
+        first = max(first, np.floor(e * inverse - 1.5))
     elif a < 0.0:
-        last = min(last, np.ceil(-e / a + 0.5))
+        last = min(last, np.ceil(e * inverse + 0.5))
     elif e < 0.0:
         last = first - 1.0
     return first, last
-
-
-@numba.njit(cache=True, nogil=True)
-def _shade(
-    inverse_depth, face_ids, vertices, faces, corner_normals, colors,
-    uv, face_texture, texel_density, levels, texels, face_segments,
-    rotation, centre, lens, lit, rgb, depth, segment,
-):  # fmt: skip
-    height, width = face_ids.shape
-    corner = np.empty((3, 3))
-    weight = np.empty(3)
-    normal = np.empty(3)
-    ray = np.empty(3)
-    albedo = np.empty(3)
-    for row in range(height):
-        for column in range(width):
-            face = face_ids[row, column]
-            if face < 0:
-                continue
-            z = 1.0 / inverse_depth[row, column]
-            depth[row, column] = z
-            segment[row, column] = face_segments[face]
-            x = (column + 0.5 - lens[2]) / lens[0]
-            y = (row + 0.5 - lens[3]) / lens[1]
-            for axis in range(3):
-                ray[axis] = rotation[0, axis] * x + rotation[1, axis] * y + rotation[2, axis]
-                for k in range(3):
-                    corner[k, axis] = vertices[faces[face, k], axis] - centre[axis]
-            _barycentric(ray, corner, weight)
-            facing = 0.0
-            length = 0.0
-            for axis in range(3):
-                normal[axis] = (
-                    weight[0] * corner_normals[face, 0, axis]
-                    + weight[1] * corner_normals[face, 1, axis]
-                    + weight[2] * corner_normals[face, 2, axis]
-                )
-                albedo[axis] = (
-                    weight[0] * colors[faces[face, 0], axis]
-                    + weight[1] * colors[faces[face, 1], axis]
-                    + weight[2] * colors[faces[face, 2], axis]
-                )
-                facing += normal[axis] * ray[axis]
-                length += normal[axis] * normal[axis]
-            scale = 1.0 / math.sqrt(max(length, 1e-12))
-            if facing > 0.0:
-                scale = -scale
-            texture = face_texture[face]
-            if texture >= 0:
-                u = v = 0.0
-                for k in range(3):
-                    u += weight[k] * uv[faces[face, k], 0]
-                    v += weight[k] * uv[faces[face, k], 1]
-                slant = abs(facing * scale) / math.sqrt(1.0 + x * x + y * y)
-                footprint = texel_density[face] * z / (lens[0] * math.sqrt(max(slant, 0.05)))
-                _texture(u, v, footprint, levels[texture], texels, albedo)
-            lambert = 0.0
-            for axis in range(3):
-                lambert += normal[axis] * scale * SUN_DIRECTION[axis]
-            light = 1.0
-            if lit:
-                light = AMBIENT + SKY * 0.5 * (1.0 + normal[1] * scale) + SUN * max(lambert, 0.0)
-            for axis in range(3):
-                rgb[row, column, axis] = int(min(light * albedo[axis] + 0.5, 255.0))
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _barycentric(ray, corner, weight):
-    total = 0.0
-    for k in range(3):
-        p, q = corner[(k + 1) % 3], corner[(k + 2) % 3]
-        weight[k] = (
-            ray[0] * (p[1] * q[2] - p[2] * q[1])
-            + ray[1] * (p[2] * q[0] - p[0] * q[2])
-            + ray[2] * (p[0] * q[1] - p[1] * q[0])
-        )
-        total += weight[k]
-    if total == 0.0:
-        weight[:] = 1.0 / 3.0
-        return
-    clipped = 0.0
-    for k in range(3):
-        weight[k] = min(max(weight[k] / total, 0.0), 1.0)
-        clipped += weight[k]
-    for k in range(3):
-        weight[k] /= clipped
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _texture(u, v, footprint, levels, texels, albedo):
-    """Multiply ``albedo`` by the texture: bilinear, in the mip level nearest to the pixel's footprint."""
-    level = 0
-    while footprint > 1.414 and level + 1 < levels.shape[0] and levels[level + 1, 1] > 0:
-        footprint *= 0.5
-        level += 1
-    offset, height, width = levels[level, 0], levels[level, 1], levels[level, 2]
-    x = (u - math.floor(u)) * width - 0.5
-    y = (1.0 - (v - math.floor(v))) * height - 0.5
-    column, row = math.floor(x), math.floor(y)
-    fx, fy = x - column, y - row
-    left, right = int(column) % width, int(column + 1) % width
-    above, below = (int(row) % height) * width, (int(row + 1) % height) * width
-    for axis in range(3):
-        upper = (1.0 - fx) * texels[offset + above + left, axis] + fx * texels[offset + above + right, axis]
-        lower = (1.0 - fx) * texels[offset + below + left, axis] + fx * texels[offset + below + right, axis]
-        albedo[axis] *= ((1.0 - fy) * upper + fy * lower) / 255.0
