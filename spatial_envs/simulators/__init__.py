@@ -126,6 +126,8 @@ def make_simulator(
     if simulator == "habitat":
         from spatial_envs.simulators.habitat import HabitatSimulator
 
+        if (renderer := arguments.pop("renderer", "builtin")) != "builtin":
+            raise ValueError(f"renderer: got {renderer!r}; simulator='habitat' has its own: leave it out")
         return HabitatSimulator(building, **arguments)
     check_simulator(simulator)
     assert callable(simulator)
