@@ -1,5 +1,6 @@
 """The navigation family: habitat-lab's definitions, the map's gain, exact episodes, replays, bad input."""
 
+import importlib.util
 import math
 import pickle
 import re
@@ -648,3 +649,10 @@ def test_randomise_is_checked(arguments):
     env = PointNavEnv(**arguments, simulator=NotBuiltin, randomise={"hfov": 5})
     with pytest.raises(ValueError, match=r"randomise: textures, .* need simulator='builtin', got 'other'"):
         env.reset(seed=0)
+
+
+def test_habitat_is_asked_for_when_the_environment_is_made(arguments):
+    if importlib.util.find_spec("habitat_sim") is not None:
+        pytest.skip("habitat_sim is installed here; tests/test_habitat.py uses it")
+    with pytest.raises(ImportError, match=r"needs the package habitat_sim, .* see https://github.com"):
+        PointNavEnv(**arguments, simulator="habitat")
