@@ -14,7 +14,7 @@ from buildings import furnished_room
 from spatial_envs.backbones.unproject import Unproject
 from spatial_envs.building import Building
 from spatial_envs.camera import unproject
-from spatial_envs.goals import LEAST_SHARE, LOOK, STAND_OFF
+from spatial_envs.goals import LEAST_SHARE, LOOK, STAND_OFF, NoEpisode
 from spatial_envs.mesh import Mesh
 from spatial_envs.navigation import (
     ExploreEnv,
@@ -22,10 +22,8 @@ from spatial_envs.navigation import (
     ObjectNavEnv,
     PointNavEnv,
     PointNavVectorEnv,
-    agent_frame,
-    in_frame,
-    polar,
 )
+from spatial_envs.navigation_episode import agent_frame, in_frame, polar
 from spatial_envs.occupancy import FREE, OCCUPIED, UNKNOWN, OccupancyMap
 from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState
 from spatial_envs.simulators.agent import horizontal_intrinsics
@@ -499,6 +497,28 @@ def test_unreachable_goals_are_refused(tmp_path):
     env = PointNavEnv(scenes=str(tmp_path / "shut.glb"), image_size=32, backbone=None)
     with pytest.raises(ValueError, match=r"options\['goal'\]: got .*cannot be reached from"):
         begin(env)
+    for end, other in (("start", "goal"), ("goal", "start")):  # the room with the sofa is the smaller one
+        message = (
+            rf"options\['{end}'\]: got \[1.0, 0.0, 1.5\], which is not on the largest island, where a {other}"
+        )
+        with pytest.raises(NoEpisode, match=message):
+            env.reset(options={end: GOAL})
+
+
+def test_what_has_no_other_end_is_named(arguments, monkeypatch):
+    monkeypatch.setattr("spatial_envs.goals.NEAREST", 20.0)  # metres: more than the building has
+    given = {**arguments, "reconstruction": "none", "weights": {"chamfer": 0}}
+    env = PointNavEnv(**given)
+    for end, other in (("start", "goal"), ("goal", "start")):
+        message = rf"options\['{end}'\]: got \[1.0, 0.0, 1.5\], but no {other} 20 to 30 m from it"
+        with pytest.raises(NoEpisode, match=message):
+            env.reset(options={end: GOAL})
+    env = ObjectNavEnv(**given)
+    message = r"options\['category'\]: got 'sofa' in room: no start 20 to 30 m from where a sofa is seen"
+    with pytest.raises(NoEpisode, match=message):
+        env.reset(options={"category": "sofa"})
+    with pytest.raises(NoEpisode, match="scenes: ObjectNav cannot run in room: no start 20 to 30 m"):
+        env.reset(seed=0)
 
 
 def test_a_scene_without_a_floor(tmp_path):
