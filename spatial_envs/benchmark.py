@@ -1,9 +1,9 @@
-"""How fast is it here: ``python -m spatial_envs.benchmark [--mesh file] [--seconds 3]``.
+"""How fast is it here: ``python -m spatial_envs.benchmark [--mesh file] [--building file] [--seconds 3]``.
 
 One process. Milliseconds are medians; steps per second are totals as a user gets them, resets included
 unless the row says otherwise.
 Where PyTorch3D is installed, the research plan's own stack (its renderer, its Chamfer distance) runs beside
-ours on the same object and views.
+ours on the same object and views; where habitat-sim is installed, it walks beside ours through the same .glb.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ import argparse
 import importlib.util
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -23,13 +26,19 @@ from gymnasium.vector import AutoresetMode
 
 import spatial_envs
 from spatial_envs.backbones import mapanything
+from spatial_envs.building import STRUCTURE, Building
+from spatial_envs.building_files import read_building, up_axis
 from spatial_envs.camera import unproject
 from spatial_envs.nbv import NBVEnv
+from spatial_envs.procedural.apartments import apartment
 from spatial_envs.rendering import make_renderer
+from spatial_envs.simulators import FORWARD, LEFT, RIGHT, make_simulator
+from spatial_envs.simulators.stage import write_glb
 
 gym.register_envs(spatial_envs)
 
 WARM_OBJECTS = 16
+APARTMENT = 25  # the seed of a procedural one, 54,068 triangles
 
 
 def milliseconds(call: Callable[[int], object], seconds: float) -> float:
@@ -205,6 +214,67 @@ def against_pytorch3d(scenes: str, seconds: float) -> list[tuple[str, float, str
     ]
 
 
+def navigation(seconds: float, path: str | None = None) -> list[tuple[str, float, str]]:
+    """Steps per second of random walks with RGB-D after each step, on one core: our own simulator in a
+    procedural apartment, and, where habitat-sim is installed, both in turn in the same .glb. Two buildings:
+    small, the file at ``path`` or else the apartment without its furniture, and large, the apartment."""
+    large = apartment(APARTMENT)
+    kept = [number for number, o in large.objects.items() if o.category in STRUCTURE]
+    walls = np.isin(large.mesh.face_segments, kept)
+    textures = large.mesh.face_texture
+    bare = replace(
+        large.mesh,
+        faces=large.mesh.faces[walls],
+        face_texture=None if textures is None else textures[walls],
+        segment=large.mesh.face_segments[walls],
+    )
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            files = {
+                "small": Path(path) if path else Path(folder, "bare.glb"),
+                "large": Path(folder, "all.glb"),
+            }
+            write_glb(large, files["large"])
+            if not path:
+                write_glb(replace(large, mesh=bare), files["small"])
+            rows = []
+            for size, file in files.items():
+                building = replace(read_building(file, up_axis(file)), objects={})  # no semantic camera
+                rows += _walks(size, building, seconds)
+    finally:
+        os.sched_setaffinity(0, cores)
+    return rows
+
+
+def _walks(size: str, building: Building, seconds: float) -> list[tuple[str, float, str]]:
+    """The rows of one building."""
+    names = ["builtin"] + ["habitat"] * (importlib.util.find_spec("habitat_sim") is not None)
+    walkers = {name: make_simulator(name, building) for name in names}
+    taken, steps = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
+    rng = np.random.default_rng(0)
+    for block in range(1_000_000):
+        actions = rng.choice([FORWARD, LEFT, RIGHT], 50, p=[0.6, 0.2, 0.2])
+        for name, walker in walkers.items():
+            walker.reset(walker.sample(np.random.default_rng(block)), 0.0)
+            begin = time.perf_counter()
+            for action in actions.tolist():
+                walker.step(action)
+                walker.view()
+            if block:  # the first warms up
+                taken[name] += time.perf_counter() - begin
+                steps[name] += len(actions)
+        if min(taken.values()) >= seconds:
+            break
+    rates = {name: steps[name] / taken[name] for name in names}
+    triangles = f"{size} building, {len(building.mesh.faces):,} triangles"
+    rows = [(f"{triangles}: {name}", rate, "steps per s") for name, rate in rates.items()]
+    if "habitat" in rates:
+        rows.append((f"{triangles}: ratio", rates["builtin"] / rates["habitat"], "times"))
+    return rows
+
+
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo") as file:
@@ -219,6 +289,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--mesh", help="a mesh file for the first table; by default one procedural object")
+    parser.add_argument("--building", help="a building's file for the small one of the last table")
     parser.add_argument("--seconds", type=float, default=3.0, help="spent on each figure (default 3)")
     options = parser.parse_args()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
@@ -245,6 +316,11 @@ def main() -> None:
             )
     print("\nbackbones, one object")
     print("\n".join(backbones(options.mesh or "procedural", options.seconds)))
+    if importlib.util.find_spec("habitat_sim") is None:
+        print("\nhabitat-sim is not installed: our own simulator alone")
+    print("\nnavigation, step and RGB-D, 128 x 128, one core\n| what | figure | |\n|---|---|---|")
+    for what, figure, unit in navigation(options.seconds, options.building):
+        print(f"| {what} | {figure:,.1f} | {unit} |")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ class Building:
     rooms         of procedural buildings, else empty
     no_semantics  why there are no objects
     lit           whether its colours are albedo, to be shaded; False where light is in them, as in scans
+    path, up      the file that it was read from and that file's up axis, "y" or "z"; "" for one without
     """
 
     name: str
@@ -54,6 +55,8 @@ class Building:
     rooms: tuple[Room, ...] = ()
     no_semantics: str = ""
     lit: bool = False
+    path: str = ""
+    up: str = "y"
 
     @property
     def categories(self) -> tuple[str, ...]:

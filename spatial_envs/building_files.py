@@ -173,12 +173,13 @@ def read_building(path: str | Path, up: str = "y", name: str = "") -> Building:
         if (semantics := reader(path, up, mesh, nodes)) is not None:
             segment, named = semantics
             mesh = replace(mesh, segment=segment.astype(np.int32))
-            return Building(name, mesh, boxes(mesh, named))
+            return Building(name, mesh, boxes(mesh, named), path=str(path), up=up)
     reason = (
         f"the nodes of {path.name} have no names of objects (as 'sofa_3'), and there is no semantics.json, "
         f"{_stem(path)}.semantic.txt or habitat/info_semantic.json beside it"
     )
-    return Building(name, replace(mesh, segment=np.zeros(len(mesh.faces), np.int32)), no_semantics=reason)
+    unknown = np.zeros(len(mesh.faces), np.int32)
+    return Building(name, replace(mesh, segment=unknown), no_semantics=reason, path=str(path), up=up)
 
 
 def _category(text: str) -> str:

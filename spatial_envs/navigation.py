@@ -12,7 +12,7 @@ import os
 import reprlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,23 +20,40 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
-from spatial_envs.arguments import check_choice, check_device, check_range, checked_image_size, floats
+from spatial_envs.arguments import (
+    check_choice,
+    check_device,
+    check_flag,
+    check_range,
+    checked_image_size,
+    floats,
+)
 from spatial_envs.backbones import Backbone, make_backbone
 from spatial_envs.building import STRUCTURE, Building
 from spatial_envs.building_reference import building_reference
 from spatial_envs.buildings import open_buildings
 from spatial_envs.camera import inverse_pose, transform_points, turn_about_y, unproject
 from spatial_envs.chamfer import POTENTIALS, Cloud, Metrics
-from spatial_envs.goals import LOOK, draw_start, draw_start_and_goal, view_points
+from spatial_envs.goals import LOOK, NoEpisode, draw_start, draw_start_and_goal, view_points
+from spatial_envs.mesh import MeshError
 from spatial_envs.navigation_picture import Plan, Seen, draw_navigation, draw_plan, footprint
 from spatial_envs.occupancy import CHANNELS, CROP, OccupancyMap
 from spatial_envs.procedural.furniture import CATEGORIES
 from spatial_envs.randomisation import as_randomisation
 from spatial_envs.reference import Reference
-from spatial_envs.rendering import Renderer
+from spatial_envs.rendering import Renderer, make_renderer
 from spatial_envs.rendering.builtin import BuiltinRenderer
-from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState, Simulator, make_simulator
-from spatial_envs.simulators.agent import horizontal_intrinsics, wrapped
+from spatial_envs.simulators import (
+    FORWARD,
+    LEFT,
+    RIGHT,
+    STOP,
+    AgentState,
+    Simulator,
+    check_simulator,
+    make_simulator,
+)
+from spatial_envs.simulators.agent import check_body, checked_angles, horizontal_intrinsics, wrapped
 from spatial_envs.simulators.builtin import BuiltinSimulator
 from spatial_envs.task import RENDER_METADATA, Observation, TaskEnv, TaskVectorEnv, check_state
 from spatial_envs.view import View, stack_views
@@ -48,8 +65,6 @@ STILL, STRAIGHT_ON = 0.025, 1.0  # metres and degrees: a velocity below both is 
 PLAN_CELL = 0.25  # metres, of what a picture shows as seen
 REFERENCE_WIDTH = 128  # pixels of the pictures that say what can be seen
 ON_REQUEST = ("semantic", "map")  # observed only where asked for; ObjectNav has semantic by default
-PARTS = ("chamfer", "geodesic", "success", "slack", "collision")
-GOAL_PARTS = ("geodesic", "success")
 
 
 @dataclass(frozen=True)
@@ -203,8 +218,20 @@ class Navigation:
         self.image_size = checked_image_size(image_size, 1 if self.backbone is None else self.backbone.patch)
         self.buildings = open_buildings(scenes, split=split, up=up)
         if num_buildings is not None:
-            check_range("num_buildings", num_buildings, 1, len(self.buildings), int)
-            self.buildings = self.buildings.first(num_buildings)
+            check_range("num_buildings", num_buildings, 1, math.inf, int)
+            self.buildings = self.buildings.first(int(num_buildings))
+        check_body(camera_height, hfov, forward_step, turn_step, 30.0, sliding)
+        check_range("agent_height", agent_height, 0.05, 10.0)
+        check_range("agent_radius", agent_radius, 0.01, 2.0)
+        if action == "velocity" and (forward_step < STILL or turn_step < STRAIGHT_ON):
+            raise ValueError(
+                f"action: got 'velocity' with forward_step={forward_step} and turn_step={turn_step}, whose "
+                f"motions would be stops; expected at least {STILL} m and {STRAIGHT_ON:g} degree"
+            )
+        check_simulator(simulator)
+        make_renderer(renderer)
+        if simulator == "habitat" and self.randomisation.varies_the_camera:
+            raise ValueError("randomise: textures, camera_height and hfov need simulator='builtin'")
         self.simulator = simulator
         self.body: dict[str, Any] = {
             "agent_height": agent_height, "agent_radius": agent_radius, "camera_height": camera_height,
@@ -216,8 +243,11 @@ class Navigation:
         self.action, self.max_steps, self.success_distance = action, int(max_steps), success_distance
         self.window, self.reward, self.pooling = int(window), reward, pooling
         self.reconstruction, self.goal_kind = reconstruction, rules.goal
+        self.tilts = action == "discrete" and rules.actions > 4
         self.categories = tuple(categories)
         known = dict.fromkeys((*STRUCTURE, *CATEGORIES, *self.categories))
+        if len(known) > 255:
+            raise ValueError(f"categories: got {len(categories)}; expected at most 255 with those known")
         self.semantic_ids = {name: number for number, name in enumerate(known, 1)}  # 0 = anything else
         self.cache_size = cache_size
         self.cache_dir = None if cache_dir is None else Path(cache_dir)
@@ -346,14 +376,16 @@ class Navigation:
             episode.stopped = bool(action == STOP)
         if self.randomisation.actuation_noise and (forward or turn) and not episode.stopped:
             simulator.move(*self.randomisation.noisy_walk(forward, turn, episode.noise_seed, episode.steps))
-        elif self.action == "discrete":
-            simulator.step(int(action))
-        elif not episode.stopped:
+        elif self.action == "velocity" and not episode.stopped:
             simulator.move(forward, turn)
+        else:
+            simulator.step(STOP if episode.stopped else int(action))
         state = simulator.state
+        if not forward and state.collided:  # what slips while it turns has not walked into anything
+            state = replace(state, collided=False)
         episode.trajectory.append(state)
         episode.collisions += state.collided
-        if moved := float(np.linalg.norm(state.position - before.position)):
+        if moved := _in_plan(before, state):
             episode.path_length += moved
             if episode.goal is not None:
                 episode.distance = float(simulator.distance(state.position, episode.goal))
@@ -380,7 +412,8 @@ class Navigation:
             episode.views = [view, *episode.views[: self.window - 1]]
             episode.per_view = [None, *episode.per_view[: self.window - 1]]
             if episode.occupancy is not None:
-                target = self._semantic(episode) == self.semantic_ids.get(episode.category, -1)
+                sought = self.semantic_ids.get(episode.category)
+                target = None if sought is None else self._semantic(episode) == sought
                 episode.occupancy.add(view, episode.state, target)
         if self.backbone is not None and (
             "features" in self.observation_space.spaces or self.reconstruction == "backbone"
@@ -518,17 +551,21 @@ class Navigation:
             self.cache.move_to_end(index)
             return self.cache[index]
         building = self.buildings.load(index)
+        if self.goal_kind == "object" and not set(self.categories) & set(building.categories):
+            has = f"its categories: {', '.join(building.categories) or 'none'}"
+            raise MeshError(
+                f"scenes: ObjectNav cannot run in {building.name}: {building.no_semantics or has}; expected "
+                f"some of {', '.join(self.categories)}"
+            )
         try:
             simulator = make_simulator(self.simulator, building, **self.body)
-        except ValueError as error:
-            if str(error).startswith("mesh:"):
-                raise ValueError(f"{building.name}: {error}") from None
-            raise
+        except MeshError as error:  # a set passes over such a building
+            raise MeshError(f"{building.name}: {error}") from None
         reference = None
         if self.reconstruction != "none":
             height = max(round(REFERENCE_WIDTH * self.image_size[0] / self.image_size[1]), 16)
             size = height, REFERENCE_WIDTH
-            tilts = (0.0, math.radians(30), -math.radians(30)) if self.rules.actions > 4 else (0.0,)
+            tilts = (0.0, math.radians(30), -math.radians(30)) if self.tilts else (0.0,)
             lens = horizontal_intrinsics(self.hfov, size)
             reference = building_reference(building, simulator, lens, size, tilts, self.cache_dir)
         corners = building.mesh.vertices[:, [0, 2]].astype(np.float64)
@@ -561,6 +598,11 @@ class Navigation:
         goal_yaw = _angle("options['goal_yaw']", given["goal_yaw"]) if "goal_yaw" in given else goal_yaw
         shortest = 0.0 if goal is None else float(simulator.distance(start, goal))
         if goal is not None and not math.isfinite(shortest):
+            if self.goal_kind == "object":
+                raise ValueError(
+                    f"options['start']: got {np.round(start, 3).tolist()}, from which no view point of a "
+                    f"{category} can be reached; expected a start on the largest island"
+                )
             raise ValueError(
                 f"options['goal']: got {np.round(goal, 3).tolist()}, which cannot be reached from "
                 f"{np.round(start, 3).tolist()}; expected a goal on the same island"
@@ -600,7 +642,7 @@ class Navigation:
     def _varied(self, place: Place, seed: int) -> Simulator:
         """The building's simulator, or one in the episode's colours and with its camera."""
         random, drawn = self.randomisation, self.randomisation.draw(seed)
-        if not (random.textures or random.camera_height or random.hfov):
+        if not random.varies_the_camera:
             return place.simulator
         if not isinstance(place.simulator, BuiltinSimulator):
             raise ValueError(
@@ -630,12 +672,9 @@ class Navigation:
         for name in rng.permutation(has).tolist():
             if len(points := self._view_points(place, name)):
                 return name, points
-        why = (
-            place.building.no_semantics or f"its categories: {', '.join(place.building.categories) or 'none'}"
-        )
-        raise ValueError(
-            f"scenes: ObjectNav cannot run in {place.building.name}: {why}; expected some of "
-            f"{', '.join(self.categories)}"
+        raise NoEpisode(
+            f"scenes: ObjectNav cannot run in {place.building.name}: none of its {', '.join(has)} can be "
+            "seen from less than 1 m away"
         )
 
     def _view_points(self, place: Place, category: str) -> np.ndarray:
@@ -680,7 +719,7 @@ class Navigation:
     def render(self, row: int) -> np.ndarray:
         """See ``Task.render``."""
         episode = self.episode(row)
-        place, y = episode.place, round(float(episode.state.position[1]), 1)
+        place, y = episode.place, round(2 * float(episode.state.position[1])) / 2
         if y not in place.plans:
             renderer = getattr(place.simulator, "renderer", None) or BuiltinRenderer(place.building.lit)
             place.plans[y] = draw_plan(renderer, place.building, y)
@@ -718,7 +757,8 @@ class Navigation:
         """What the row's episode follows from; views are rendered again."""
         episode = self.episode(row)
         return {
-            "building": self.buildings.names[episode.index], "goal": episode.goal,
+            "building": self.buildings.names[episode.index],
+            "goal": None if episode.goal is None else episode.goal.copy(),
             "goal_yaw": episode.goal_yaw, "category": episode.category, "seed": episode.noise_seed,
             "shortest": episode.shortest, "gain": episode.gain, "stopped": episode.stopped,
             "trajectory": [(s.position, s.yaw, s.pitch, s.collided) for s in episode.trajectory],
@@ -729,23 +769,33 @@ class Navigation:
         keys = {"building", "goal", "goal_yaw", "category", "seed", "shortest", "gain", "stopped"}
         check_state("state['task']", state, keys | {"trajectory"})
         index = self.buildings.index(state["building"])
+        stopped = check_flag("state['task']['stopped']", state["stopped"])
+        check_range("state['task']['seed']", state["seed"], 0, 2**31 - 1, int)
+        for key in ("shortest", "gain", "goal_yaw"):
+            check_range(f"state['task'][{key!r}]", state[key], -1e9, 1e9)
+        if self.goal_kind == "object":
+            check_choice("state['task']['category']", state["category"], self.categories)
         place = self._place(index)
+        goal = self._checked_goal(place, state["goal"])
+        walked = []
         try:
-            walked = [AgentState(np.array(p, np.float64), y, t, c) for p, y, t, c in state["trajectory"]]
-            for there in walked:
-                place.simulator.snap(there.position)
+            for position, yaw, pitch, collided in state["trajectory"]:
+                place.simulator.snap(position)
+                angles = checked_angles(yaw, pitch)
+                walked.append(AgentState(np.array(position), *angles, check_flag("collided", collided)))
         except (TypeError, ValueError) as error:
             got = reprlib.repr(state["trajectory"])
             raise ValueError(f"state['task']['trajectory']: got {got}: {error}") from None
-        goal, stopped = state["goal"], state["stopped"]
+        if len(walked) < 1 + stopped:
+            raise ValueError(f"state['task']['trajectory']: got {len(walked)} states; expected at least one")
         episode = self._episode(
             index, place, walked[0], goal,
             state["goal_yaw"], state["category"], state["seed"], state["shortest"],
-        )  # fmt: skip  # fmt: skip
+        )  # fmt: skip
         self._look([episode])
         episode.first = episode.metrics
         for there in walked[1 : len(walked) - stopped]:
-            episode.path_length += float(np.linalg.norm(there.position - episode.state.position))
+            episode.path_length += _in_plan(episode.state, there)
             episode.collisions += there.collided
             episode.trajectory.append(there)
             self._look([episode])
@@ -757,6 +807,19 @@ class Navigation:
         self.rows[row] = episode
 
     # ---- what comes from outside
+
+    def _checked_goal(self, place: Place, goal: Any) -> np.ndarray | None:
+        """A goal of this kind of task, a copy; ValueError for another."""
+        expected = {"none": "None", "object": "(G, 3)"}.get(self.goal_kind, "(3,)")
+        fits = {"none": goal is None, "object": np.ndim(goal) == 2 and len(goal) > 0}
+        if not fits.get(self.goal_kind, np.shape(goal) == (3,)):
+            raise ValueError(f"state['task']['goal']: got {reprlib.repr(goal)}; expected {expected}")
+        if goal is None:
+            return None
+        points = floats("state['task']['goal']", goal, expected).copy()
+        for point in points.reshape(len(points) if points.ndim == 2 else 1, -1):
+            place.simulator.snap(point, name="state['task']['goal']")
+        return points
 
     def _checked_actions(self, actions: np.ndarray) -> np.ndarray:
         """The actions (B, ...), clipped to the space; ValueError for what it cannot hold."""
@@ -794,6 +857,11 @@ def in_frame(state: AgentState, point: np.ndarray) -> np.ndarray:
 def polar(offset: np.ndarray) -> np.ndarray:
     """(2,) float32: distance, metres, and angle to the left, radians, of (forward, right)."""
     return np.array([min(math.hypot(*offset), FAR), math.atan2(-offset[1], offset[0])], np.float32)
+
+
+def _in_plan(before: AgentState, after: AgentState) -> float:
+    """Metres from one place to another in plan, as the simulators' ways are measured."""
+    return float(np.hypot(*(after.position - before.position)[[0, 2]]))
 
 
 def _efficiency(episode: Episode) -> float:
@@ -858,7 +926,15 @@ class _NavigationEnv(TaskEnv):
         return self.task.render_view(0, cam_to_world)
 
 
-class PointNavEnv(_NavigationEnv):
+class _GoalEnv(_NavigationEnv):
+    """Those with a goal."""
+
+    def next_action(self) -> Any:
+        """What a greedy follower of the shortest way does next."""
+        return self.task.next_action(0)
+
+
+class PointNavEnv(_GoalEnv):
     """## Description
 
     An agent walks through a building it has never seen to a point that it is told in its own frame, and is
@@ -889,7 +965,7 @@ class PointNavEnv(_NavigationEnv):
     | features | (window, D) | the backbone's tokens of the latest views, the newest first, pooled, in the agent's frame, standardised, clipped to +-10; (window, P, D) with ``pooling="none"`` |
     | view_mask | (window,) | with features: 1 for the views that there are |
     | semantic | (H, W, 1) uint8 | only where asked for (ObjectNav: by default): ids of categories, ``task.semantic_ids``; 0 = none of them |
-    | map | (64, 64, 4) uint8 | only where asked for: the plan seen so far, by measured depth; the agent in the middle, looking towards row 0; cells of 0.125 m; 0 or 255 for occupied, free, visited, goal (the point, or where the category was seen) |
+    | map | (64, 64, 4) uint8 | only where asked for: the plan seen so far, by measured depth; the agent in the middle, looking towards row 0; cells of 0.125 m; 0 or 255 for occupied, free, visited, goal (the point, or where the category was seen); one storey: stairs count as occupied |
 
     ## Rewards
 
@@ -905,8 +981,9 @@ class PointNavEnv(_NavigationEnv):
 
     The map: one point for each voxel of 5 cm, first come, of the views' points (``reconstruction``:
     ``"backbone"``, or ``"depth"``, the measured depth; ``"none"`` for no map, which saves its time). What can
-    be seen: the surface visible from places 0.75 m apart on the largest island, all round, 10,000 points. The
-    map never holds more than the building's surface has voxels.
+    be seen: the surface visible from places 0.75 m apart on the largest island, all round (and, where the agent
+    can tilt its camera, 30 degrees up and down), at any distance, 10,000 points. With one point in each voxel
+    of 5 cm the map's size is bounded by the building's.
 
     ## Starting State
 
@@ -934,7 +1011,7 @@ class PointNavEnv(_NavigationEnv):
     | scenes | "procedural", a mesh file, a folder of buildings, a scene-set YAML | "procedural" |
     | split | "train", "validation", "test" | "train" |
     | up | "auto", "y", "z": the up axis of files | "auto" |
-    | num_buildings | only the first so many buildings of the split | None, all |
+    | num_buildings | at most so many buildings, the first of the split | None, all |
     | simulator | "builtin", "habitat", or a callable that makes one of a Building | "builtin" |
     | renderer | of the built-in simulator: "builtin", "pytorch3d", an object | "builtin" |
     | agent_height, agent_radius, camera_height | metres | 1.5, 0.1, 1.5 |
@@ -959,12 +1036,8 @@ class PointNavEnv(_NavigationEnv):
 
     task_type = PointNav
 
-    def next_action(self) -> Any:
-        """What a greedy follower of the shortest way does next."""
-        return self.task.next_action(0)
 
-
-class ImageNavEnv(_NavigationEnv):
+class ImageNavEnv(_GoalEnv):
     """As ``PointNavEnv``, but the goal is where a picture was taken: ``imagegoal`` instead of ``pointgoal``.
 
     ## Action Space
@@ -986,12 +1059,8 @@ class ImageNavEnv(_NavigationEnv):
 
     task_type = ImageNav
 
-    def next_action(self) -> Any:
-        """What a greedy follower of the shortest way does next."""
-        return self.task.next_action(0)
 
-
-class ObjectNavEnv(_NavigationEnv):
+class ObjectNavEnv(_GoalEnv):
     """As ``PointNavEnv``, but the goal is any object of a category: ``objectgoal`` instead of ``pointgoal``.
 
     ## Action Space
@@ -1016,10 +1085,6 @@ class ObjectNavEnv(_NavigationEnv):
     """
 
     task_type = ObjectNav
-
-    def next_action(self) -> Any:
-        """What a greedy follower of the shortest way does next."""
-        return self.task.next_action(0)
 
 
 class ExploreEnv(_NavigationEnv):

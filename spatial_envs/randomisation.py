@@ -71,6 +71,11 @@ class Randomisation:
         check_range("randomise['depth_noise']", self.depth_noise, 0.0, 1.0)
         check_range("randomise['actuation_noise']", self.actuation_noise, 0.0, 1.0)
 
+    @property
+    def varies_the_camera(self) -> bool:
+        """Whether episodes need a mesh or a camera of their own."""
+        return bool(self.textures or self.camera_height or self.hfov)
+
     def draw(self, seed: int) -> Drawn:
         """What the episode of this seed keeps."""
         height, lens = np.random.default_rng([seed, 0, _CAMERA]).uniform(-1, 1, 2)

@@ -7,6 +7,7 @@ task; ``TaskVectorEnv`` is N rows with Gymnasium's autoreset modes.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import inspect
 import reprlib
@@ -19,6 +20,8 @@ from gymnasium.error import DependencyNotInstalled, ResetNeeded
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
+
+from spatial_envs.arguments import check_flag
 
 Observation = dict[str, np.ndarray]
 
@@ -106,13 +109,12 @@ class TaskEnv(gym.Env):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """Begin an episode; the family's docstring lists the options."""
         options = _checked_options(options)
-        before = self._np_random, self._np_random_seed
+        before = copy.deepcopy(self._np_random), self._np_random_seed
         super().reset(seed=seed)
         try:
             self.task.reset([0], [self.np_random], options)
         except ValueError:
-            if seed is not None:
-                self._np_random, self._np_random_seed = before
+            self._np_random, self._np_random_seed = before
             raise
         self._begun, self._over = True, False
         self._show()
@@ -156,6 +158,7 @@ class TaskEnv(gym.Env):
         except (KeyError, TypeError, ValueError):
             got = reprlib.repr(state["generator"])
             raise ValueError(f"state['generator']: got {got}; expected the state of a PCG64") from None
+        check_flag("state['over']", state["over"])
         self.task.set_state(0, state["task"])
         self.np_random.bit_generator.state = state["generator"]
         self._begun, self._over = True, state["over"]
@@ -194,7 +197,7 @@ class TaskVectorEnv(gym.vector.VectorEnv):
         self.render_mode = render_mode
         self.max_episode_steps = max_episode_steps
         self.autoreset_mode = AutoresetMode(autoreset_mode)
-        self.metadata = {**RENDER_METADATA, "autoreset_mode": self.autoreset_mode}
+        self.metadata = {**RENDER_METADATA, **type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.task = self.task_type(num_rows=num_envs, **arguments)
         self.single_observation_space = self.task.observation_space
         self.single_action_space = self.task.action_space
@@ -221,7 +224,7 @@ class TaskVectorEnv(gym.vector.VectorEnv):
             if len(seeds) != self.num_envs:
                 got = reprlib.repr(seed)
                 raise ValueError(f"seed: got {got}; expected None, one integer or {self.num_envs} of them")
-        generators = list(self._generators)
+        generators = copy.deepcopy(self._generators)
         for row in rows:
             if seeds[row] is not None or generators[row] is None:
                 generators[row], _ = seeding.np_random(seeds[row])

@@ -35,15 +35,11 @@ class Agent(ABC):
         tilt_step: float,
         sliding: bool,
     ):
-        check_range("camera_height", camera_height, 0.0, 10.0)
-        check_range("hfov", hfov, 1.0, 179.0)
-        check_range("forward_step", forward_step, 0.001, 10.0)
-        check_range("turn_step", turn_step, 0.01, 180.0)
-        check_range("tilt_step", tilt_step, 0.01, 90.0)
+        check_body(camera_height, hfov, forward_step, turn_step, tilt_step, sliding)
         self.camera_height = camera_height
         self.forward_step = forward_step
         self.turn_step, self.tilt_step = math.radians(turn_step), math.radians(tilt_step)
-        self.sliding = check_flag("sliding", sliding)
+        self.sliding = sliding
         self.image_size = checked_image_size(image_size, 1)
         self.intrinsics = horizontal_intrinsics(hfov, self.image_size)
 
@@ -116,3 +112,15 @@ def wrapped(angle: float) -> float:
     """The angle in [-pi, pi), radians."""
     inside = -math.pi <= angle < math.pi  # to the bit
     return float(angle if inside else (angle + math.pi) % (2 * math.pi) - math.pi)
+
+
+def check_body(
+    camera_height: float, hfov: float, forward_step: float, turn_step: float, tilt_step: float, sliding: bool
+) -> None:
+    """ValueError for an argument of `Agent` out of range."""
+    check_range("camera_height", camera_height, 0.0, 10.0)
+    check_range("hfov", hfov, 1.0, 179.0)
+    check_range("forward_step", forward_step, 0.001, 10.0)
+    check_range("turn_step", turn_step, 0.01, 180.0)
+    check_range("tilt_step", tilt_step, 0.01, 90.0)
+    check_flag("sliding", sliding)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -41,6 +42,7 @@ EVEN = 1e-3  # metres; heights that differ by less count as equal
 NEAR_CELLS = 4  # a floor's height is known so far beyond its cells
 MAX_CELLS = 40_000_000
 OUTSIDE, CORE = -2, -1
+WALKABLE = 2  # what a ray meets: a surface that is seen from above and not too steep
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,19 +69,8 @@ def find_floors(mesh: Mesh, height: float, radius: float, climb: float) -> list[
     Upwards is the side from which a triangle is counter-clockwise; a floor that only shows its underside
     is none. What is inside of a closed piece of furniture is no floor, unless it is all there is.
     """
-    corners = mesh.vertices[mesh.faces].astype(np.float64)
-    low, high = (f(axis=(0, 1))[[0, 2]] for f in (corners.min, corners.max))
-    low = low - FIELD_CELL
-    columns, rows = (int(n) for n in np.ceil((high - low) / FIELD_CELL) + 1)
-    if rows * columns > MAX_CELLS:
-        raise ValueError(
-            f"mesh: {high[0] - low[0]:.0f} x {high[1] - low[1]:.0f} m in plan; expected metres and at most "
-            f"{MAX_CELLS * FIELD_CELL**2:,.0f} square metres"
-        )
-    normal_y = mesh.face_normals[:, 1]
-    walkable = normal_y >= math.cos(math.radians(MAX_SLOPE)) - 1e-6
-    facing = np.where(walkable, 2, np.sign(normal_y)).astype(np.int8)
-    first, hit_y, hit_facing = _columns(corners, facing, low, rows, columns)
+    low, (rows, columns), first, hit_y, hit_facing = cast_columns(mesh)
+    corners, walkable = mesh.vertices[mesh.faces].astype(np.float64), _facing(mesh) == WALKABLE
     stand, closed = _standing(first, hit_y, hit_facing, height, climb + EVEN)
     component = _components(first, hit_y, stand, rows, columns, climb + EVEN)
     if not stand.any():
@@ -121,6 +112,38 @@ def find_floors(mesh: Mesh, height: float, radius: float, climb: float) -> list[
     return floors
 
 
+class Columns(NamedTuple):
+    """Where vertical rays meet a mesh, one through the middle of each cell of FIELD_CELL; the hits of the
+    cell (row, column) are first[row * columns + column] up to the next cell's."""
+
+    low: np.ndarray  # (2,) float64, the corner (x, z); rows go along z
+    size: tuple[int, int]  # rows, columns
+    first: np.ndarray  # (cells + 1,) int64
+    y: np.ndarray  # (hits,) float64, metres, ascending in each cell
+    facing: np.ndarray  # (hits,) int8: WALKABLE, 1 upwards but too steep, -1 downwards
+
+
+def cast_columns(mesh: Mesh) -> Columns:
+    """The vertical rays through ``mesh``. ValueError where it is larger than any building."""
+    corners = mesh.vertices[mesh.faces].astype(np.float64)
+    low, high = (f(axis=(0, 1))[[0, 2]] for f in (corners.min, corners.max))
+    low = low - FIELD_CELL
+    columns, rows = (int(n) for n in np.ceil((high - low) / FIELD_CELL) + 1)
+    if rows * columns > MAX_CELLS:
+        raise ValueError(
+            f"mesh: {high[0] - low[0]:.0f} x {high[1] - low[1]:.0f} m in plan; expected metres and at most "
+            f"{MAX_CELLS * FIELD_CELL**2:,.0f} square metres"
+        )
+    return Columns(low, (rows, columns), *_columns(corners, _facing(mesh), low, rows, columns))
+
+
+def _facing(mesh: Mesh) -> np.ndarray:
+    """(F,) int8, as in Columns."""
+    normal_y = mesh.face_normals[:, 1]
+    walkable = normal_y >= math.cos(math.radians(MAX_SLOPE)) - 1e-6
+    return np.where(walkable, WALKABLE, np.sign(normal_y)).astype(np.int8)
+
+
 @numba.njit(cache=True, nogil=True)
 def _leave_out_roofs(first, component, closed):
     """No floor (component becomes -1): what lies under the open sky, above floors that it is not connected
@@ -146,10 +169,7 @@ def _leave_out_roofs(first, component, closed):
 
 @numba.njit(cache=True, nogil=True)
 def _columns(corners, facing, low, rows, columns):
-    """Where vertical rays through the cells' centres meet the mesh: heights per cell in ascending order.
-
-    first (cells + 1,) int64; y (hits,) float64; facing (hits,) int8: 2 up and walkable, 1 up, -1 down
-    """
+    """first, y and facing of Columns, for triangles ``corners`` (F, 3, 3) that face so."""
     first = np.zeros(rows * columns + 1, np.int64)
     y = np.zeros(0)
     face = np.zeros(0, np.int8)
@@ -207,7 +227,7 @@ def _standing(first, y, facing, height, climb):
     closed = np.zeros(len(y), np.bool_)
     for cell in range(len(first) - 1):
         for k in range(first[cell], first[cell + 1]):
-            if facing[k] != 2:
+            if facing[k] != WALKABLE:
                 continue
             free = True
             for above in range(k + 1, first[cell + 1]):
@@ -215,7 +235,7 @@ def _standing(first, y, facing, height, climb):
                 if gap >= height:
                     closed[k] = facing[above] > 0
                     break
-                if gap > climb or facing[above] == 2:
+                if gap > climb or facing[above] == WALKABLE:
                     free = False
                     break
             stand[k] = free

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from spatial_envs.arguments import check_range, floats
-from spatial_envs.mesh import Mesh
+from spatial_envs.mesh import Mesh, MeshError
 from spatial_envs.simulators.floors import CORE, FIELD_CELL, OUTSIDE, Floor, find_floors
 from spatial_envs.simulators.outline import nearest_border, outline, part_at, sees, walk
 
@@ -34,7 +34,7 @@ class NavigableSpace:
     way up does not count.
 
     islands  (I,) float64: areas of the connected parts, square metres, the largest first
-    Raises ValueError where nobody can stand.
+    Raises MeshError, a ValueError, where nobody can stand.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class NavigableSpace:
         check_range("agent_climb", agent_climb, 0.0, agent_height / 2)
         self.floors = find_floors(mesh, agent_height, agent_radius, agent_climb)
         if not self.floors:
-            raise ValueError(
+            raise MeshError(
                 f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide; expected "
                 "upward-facing triangles (counter-clockwise from above, Y up, metres) with free space above"
             )
