@@ -1,9 +1,10 @@
 """A warm start: behaviour cloning of a baseline that knows the way, by DAgger (Ross, Gordon, Bagnell 2011).
 
 In each round the episodes are walked by a mixture of the expert and the policy, only the expert at first;
-what the expert would do is recorded for every state, and the policy learns all that was recorded so far. At
-the end the policy walks alone, and its value head is fitted to the discounted normalised rewards that follow,
-with all else held, so that the first updates of PPO do not undo what was learned.
+what the expert would do is recorded for every state, and the policy learns all that was recorded so far, each
+state as it was or in the mirror. At the end the policy walks alone, and its value head is fitted to the
+discounted normalised rewards that follow, with all else held, so that the first updates of PPO do not undo
+what was learned.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from tqdm import tqdm
 from agents.navigation_baselines import NAVIGATION_BASELINES
 from agents.sb3_vec_env import SB3VecEnv
 from spatial_envs.navigation import STILL, STRAIGHT_ON, Navigation
-from spatial_envs.simulators import STOP
+from spatial_envs.simulators import LEFT, RIGHT, STOP
 
 EXPERTS = ("greedy", "frontier", "nearest-frontier")
-ALONE = 0.3  # the expert's share of the steps falls by this factor from round to round
+ALONE, LEAST = 0.5, 0.2  # the expert's share falls by this factor from round to round, down to this: what
+# is stuck in a corner would fill the record with that corner
 MEMORY = 2 * 2**30  # bytes of recorded observations; beyond, a new one takes the place of one at random
 COLUMNS = ("round", "steps", "expert_share", "agreement", "loss", "episodes", "success", "spl")
 
@@ -92,6 +94,27 @@ class Record:
             self.seen += 1
 
 
+def mirror(batch: dict[str, torch.Tensor], labels: torch.Tensor, where: torch.Tensor) -> None:
+    """Swap left and right in the rows ``where`` (B,) bool of observations, images with channels first, and of
+    actions (B,) or (B, 2), in place. A backbone's features have no mirror image: there they are zero."""
+    for key, value in batch.items():
+        if key in ("map", "rgb", "imagegoal"):
+            value[where] = value[where].flip(-1)
+        elif key == "depth":
+            value[where] = value[where].flip(-2)
+        elif key in ("pointgoal", "gps"):  # angle to the left, metres to the right
+            value[where, 1] *= -1
+        elif key == "compass":
+            value[where] *= -1
+        elif key == "features":
+            value[where] = 0
+    if labels.ndim == 2:
+        labels[where, 1] *= -1
+    else:
+        turns = where & ((labels == LEFT) | (labels == RIGHT))
+        labels[turns] = LEFT + RIGHT - labels[turns]
+
+
 class WarmStart:
     """Of a model of Stable-Baselines3's that has an actor, a critic and navigation environments."""
 
@@ -119,7 +142,7 @@ class WarmStart:
         each = max(lessons.steps // lessons.rounds // self.envs.num_envs, 1)
         bar = tqdm(total=lessons.all_steps, desc="warm start", leave=False, disable=not progress)
         for k in range(lessons.rounds):
-            share = ALONE**k
+            share = max(ALONE**k, LEAST)
             found = self._walk(each, share, bar.update)
             loss = self._learn()
             row = (
@@ -192,6 +215,7 @@ class WarmStart:
                 rows = np.sort(order[k : k + lessons.batch_size])
                 batch = {name: self._tensor(value[rows]) for name, value in columns.items()}
                 labels = batch.pop("expert's")
+                mirror(batch, labels, torch.as_tensor(self.generator.random(len(rows)) < 0.5))
                 _, likelihood, _ = self.policy.evaluate_actions(batch, labels)
                 loss = -likelihood.mean()
                 self.adam.zero_grad()

@@ -25,6 +25,7 @@ from agents.attention import AttentionNBVPolicy, ViewAttention, ViewFeatures
 from agents.baselines import BASELINES
 from agents.candidates import CandidateScores, smooth
 from agents.evaluation import Bridge, ForeignFeatures, Scores, choose, evaluate, interval, normalised, table
+from agents.families import NEXT_BEST_VIEW, family
 from agents.ranking import TEMPERATURE, listwise_loss
 from agents.runs import ALGORITHMS, falling, load, policy_type, single_env, training_envs, untrained
 from agents.sb3_vec_env import SB3VecEnv
@@ -155,12 +156,19 @@ PLAYED = [(algo, env) for algo in ALGORITHMS for env in yaml.safe_load((CONFIGS 
 def test_every_published_configuration_trains_saves_and_plays(algo, env_id, tmp_path):
     entry = yaml.safe_load((CONFIGS / f"{algo}.yml").read_text())[env_id]
     entry |= {key: value for key, value in SHORT.items() if key in entry}
+    walks = family(env_id) is not NEXT_BEST_VIEW
+    few = {"num_buildings" if walks else "num_objects": 1}
+    small = (
+        ("num_buildings=1", "image_size=36", "max_steps=9")
+        if walks
+        else ("num_objects=1", "image_size=28", "views=3")
+    )
     (tmp_path / "short.yml").write_text(yaml.safe_dump({env_id: entry}))
     folder = training.train(
         training.Flags(
             algo=algo, env=env_id, config=tmp_path / "short.yml", timesteps=64, out=tmp_path / "run",
-            backbone="compact" if algo == "differentiable" else "unproject",
-            set=("num_objects=1", "image_size=28", "views=3"), track="none",
+            backbone="compact" if algo == "differentiable" else "none" if walks else "unproject",
+            set=small, track="none",
             eval_every=64, validation_starts=1, final_starts=0,
         )
     )  # fmt: skip
@@ -169,7 +177,7 @@ def test_every_published_configuration_trains_saves_and_plays(algo, env_id, tmp_
     new = untrained(run, model.env or training_envs(run))
     pairs = zip(model.policy.parameters(), new.policy.parameters(), strict=True)
     assert any(not torch.equal(a, b) for a, b in pairs)
-    env = single_env(run, split="validation", num_objects=1)
+    env = single_env(run, split="validation", **few)
     observation, info = env.reset(seed=0)
     memory = None
     for _ in range(2):
