@@ -239,6 +239,9 @@ class Navigation:
             "semantic": spaces.Box(0, 255, (height, width, 1), np.uint8),
             "gps": spaces.Box(-FAR, FAR, (2,), np.float32),
             "compass": spaces.Box(-math.pi, math.pi, (1,), np.float32),
+            "odometry": spaces.Box(
+                np.array([0, -math.pi, 0], np.float32), np.array([FAR, math.pi, 1], np.float32)
+            ),
             "remaining": spaces.Box(0.0, 1.0, (1,), np.float32),
             "map": spaces.Box(0, 255, (CROP, CROP, len(CHANNELS)), np.uint8),
         }
@@ -422,6 +425,7 @@ class Navigation:
             "semantic": lambda: self._semantic(episode)[..., None],
             "gps": lambda: in_frame(episode.start, state.position).astype(np.float32).clip(-FAR, FAR),
             "compass": lambda: np.array([wrapped(state.yaw - episode.start.yaw)], np.float32),
+            "odometry": episode.odometry,
             "remaining": lambda: np.array([1 - episode.steps / self.max_steps], np.float32).clip(0, 1),
             "map": lambda: self._crop(episode),
             "pointgoal": lambda: polar(in_frame(state, episode.goal)),  # type: ignore[arg-type]
@@ -692,6 +696,7 @@ class PointNavEnv(_GoalEnv):
     | objectgoal | Discrete | ObjectNav: the category sought, an id as in ``semantic`` |
     | gps | (2,) | metres forward and to the right of the start, in the start's frame |
     | compass | (1,) | radians to the left of the start's heading |
+    | odometry | (3,) | what the last action did: metres walked, radians turned to the left, 1 if it fell short |
     | remaining | (1,) | share of the steps left |
     | features | (window, D) | the backbone's tokens of the latest views, the newest first, pooled, in the agent's frame, standardised, clipped to +-10; (window, P, D) with ``pooling="none"`` |
     | view_mask | (window,) | with features: 1 for the views that there are |

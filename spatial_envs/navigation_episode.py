@@ -14,6 +14,7 @@ from spatial_envs.goals import Mission
 from spatial_envs.occupancy import OccupancyMap
 from spatial_envs.places import Place
 from spatial_envs.simulators import AgentState, Simulator
+from spatial_envs.simulators.agent import wrapped
 from spatial_envs.view import View
 
 FAR = 100.0  # metres: the bound of goal and position sensors
@@ -66,6 +67,12 @@ class Episode:
     def category(self) -> str:
         """What is sought, "" where that is no object."""
         return self.mission.category
+
+    def odometry(self) -> np.ndarray:
+        """(3,) float32: metres walked by the last action, radians turned to the left, 1 if it fell short."""
+        before, now = self.trajectory[-2:] if self.steps else (self.state, self.state)
+        turned = wrapped(now.yaw - before.yaw)
+        return np.array([min(in_plan(before, now), FAR), turned, now.collided], np.float32)
 
     @property
     def efficiency(self) -> float:

@@ -76,6 +76,9 @@ def test_the_goal_sensor_is_polar_and_to_the_left(arguments):
     forward, right = 0.25 * math.cos(math.radians(10)), 0.25 * math.sin(math.radians(10))
     np.testing.assert_allclose(observation["gps"], [forward, right], atol=1e-6)
     assert observation["remaining"] == pytest.approx(1 - 2 / 500)
+    np.testing.assert_allclose(observation["odometry"], [0.25, 0, 0], atol=1e-6)
+    observation, *_ = env.step(LEFT)
+    np.testing.assert_allclose(observation["odometry"], [0, math.radians(10), 0], atol=1e-6)
 
 
 def test_frames_agree_with_matrices():
