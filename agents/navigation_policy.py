@@ -13,6 +13,7 @@ from agents.attention import LatestImage, ViewAttention, pooled_width
 
 NUMBERS = ("pointgoal", "objectgoal", "gps", "compass", "remaining")
 REACH = 10.0  # metres that a position is divided by
+NEAR, EDGE = 0.2, 0.05  # metres from the goal at which PointNav is a success, and how sharply that is told
 
 
 class PlanEncoder(nn.Module):
@@ -108,7 +109,8 @@ class NavigationFeatures(BaseFeaturesExtractor):
             value = observations[key]
             if key == "pointgoal":
                 rho, angle = value[:, :1], value[:, 1:]
-                value = torch.cat([1 / (1 + rho), rho.log1p(), angle.sin(), angle.cos()], dim=-1)
+                near = torch.tanh((NEAR - rho) / EDGE)  # or it would stop a centimetre too early
+                value = torch.cat([near, 1 / (1 + rho), rho.log1p(), angle.sin(), angle.cos()], dim=-1)
             elif key == "compass":
                 value = torch.cat([value.sin(), value.cos()], dim=-1)
             elif key == "gps":
@@ -121,7 +123,7 @@ def _numbers(space: gym.Space, key: str) -> int:
     """How many numbers are made of a key."""
     if isinstance(space, gym.spaces.Discrete):
         return int(space.n)  # one-hot
-    return {"pointgoal": 4, "compass": 2, "gps": 2, "remaining": 1}[key]
+    return {"pointgoal": 5, "compass": 2, "gps": 2, "remaining": 1}[key]
 
 
 def _channels(space: gym.Space) -> tuple[int, int]:
