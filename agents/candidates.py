@@ -50,12 +50,12 @@ class Glimpse(nn.Module):
 class CandidateScores(BaseFeaturesExtractor):
     """A score for each of the K candidates of a next-best-view observation.
 
-    What a candidate is to one view is its direction in that camera's axes; that, both elevations, the view's
-    distance and what its features say make a vector, the same way for every pair. A candidate's vectors are
-    pooled over the views by maximum and mean and, with what its glimpse shows (where the environment gives
-    any), become its score. What all the features (and, where the
-    environment shows it, the latest image) say of the object as a whole is added as a smooth function of
-    the direction. The candidates that are spent share one learned score.
+    What a candidate is to one view is its direction in that camera's axes; that, both elevations, the
+    view's distance and what its features say make a vector, the same way for every pair. A candidate's
+    vectors are pooled over the views by maximum and mean and, with what its glimpse shows (where the
+    environment gives any), become its score. What all the features (and, where the environment shows it,
+    the latest image) say of the object as a whole is added as a smooth function of the direction. The
+    candidates that are spent share one learned score.
     """
 
     KEYS = ("features", "poses", "view_mask", "candidates", "remaining")

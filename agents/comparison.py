@@ -125,7 +125,10 @@ def _played(flags: Flags, runs: list[dict[str, Any]]) -> dict[str, Any]:
     if flags.scenes is not None or not runs:
         kwargs["scenes"] = flags.scenes or "procedural"
     kwargs |= parse_settings("set", flags.set)
-    measured = kwargs.get("reconstruction") == "depth" or kwargs.get("backbone", "auto") is None
+    measured = kwargs.get("reconstruction") == "depth" or kwargs.get("backbone", "auto") in (
+        None,
+        "unproject",
+    )
     kwargs.setdefault("audit", not measured)
     return {"env": env_id, "env_kwargs": kwargs}
 

@@ -238,7 +238,7 @@ def table(results: dict[str, Scores], against: Sequence[str]) -> str:
     itself."""
     twins = [name for name in (UNTRAINED, FOREIGN) if any(row.endswith(name) for row in results)]
     titles = {UNTRAINED: "minus untrained", FOREIGN: "minus own features"}
-    audited = not all(np.allclose(scores.whole, scores.gains, atol=1e-3) for scores in results.values())
+    audited = not all(np.array_equal(scores.whole, scores.gains) for scores in results.values())
     head = ["policy", "log-Chamfer gain", *(["its own gain"] if audited else [])]
     head += ["coverage", "coverage AUC", "Chamfer (cm)", "views"]
     random, oracle = results.get("random"), results.get("oracle")

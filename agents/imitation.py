@@ -102,7 +102,7 @@ def mirror(batch: dict[str, torch.Tensor], labels: torch.Tensor, where: torch.Te
             value[where] = value[where].flip(-1)
         elif key == "depth":
             value[where] = value[where].flip(-2)
-        elif key in ("pointgoal", "gps"):  # angle to the left, metres to the right
+        elif key in ("pointgoal", "gps", "odometry"):  # angle to the left, metres to the right, turn
             value[where, 1] *= -1
         elif key == "compass":
             value[where] *= -1

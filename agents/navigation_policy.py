@@ -11,7 +11,8 @@ from torch import nn
 
 from agents.attention import LatestImage, ViewAttention, pooled_width
 
-NUMBERS = ("pointgoal", "objectgoal", "gps", "compass", "remaining")
+NUMBERS = ("pointgoal", "objectgoal", "gps", "compass", "odometry", "remaining")
+STEPS = (4.0, 5.7, 1.0)  # by which odometry is multiplied: 0.25 m, 10 degrees, a collision
 REACH = 10.0  # metres that a position is divided by
 NEAR, EDGE = 0.2, 0.05  # metres from the goal at which PointNav is a success, and how sharply that is told
 
@@ -40,7 +41,8 @@ class NavigationFeatures(BaseFeaturesExtractor):
     ``imagegoal`` is one picture."""
 
     KEYS = (
-        "map", "pointgoal", "objectgoal", "imagegoal", "gps", "compass", "features", "view_mask", "remaining",
+        "map", "pointgoal", "objectgoal", "imagegoal", "gps", "compass", "odometry", "features", "view_mask",
+        "remaining",
     )  # fmt: skip
 
     def __init__(
@@ -115,6 +117,8 @@ class NavigationFeatures(BaseFeaturesExtractor):
                 value = torch.cat([value.sin(), value.cos()], dim=-1)
             elif key == "gps":
                 value = value / REACH
+            elif key == "odometry":  # which way it was turning, so that it goes on
+                value = value * value.new_tensor(STEPS)
             read.append(value.flatten(1).float())
         return read
 
@@ -123,7 +127,7 @@ def _numbers(space: gym.Space, key: str) -> int:
     """How many numbers are made of a key."""
     if isinstance(space, gym.spaces.Discrete):
         return int(space.n)  # one-hot
-    return {"pointgoal": 5, "compass": 2, "gps": 2, "remaining": 1}[key]
+    return {"pointgoal": 5, "compass": 2, "gps": 2, "odometry": 3, "remaining": 1}[key]
 
 
 def _channels(space: gym.Space) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,9 +56,9 @@ class Plan(Baseline):
             self._planned = self.plan(episode, self.env.task.views - len(episode.views))
         return self.env.action_from_pose(self._planned.pop(0))
 
+    @abstractmethod
     def plan(self, episode: Episode, count: int) -> list[np.ndarray]:
         """The next ``count`` poses (4, 4)."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

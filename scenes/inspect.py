@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from spatial_envs.objects import SPLITS, ObjectSet, open_objects
 from spatial_envs.rendering.builtin import BuiltinRenderer
 
 TILE, COLUMNS = 160, 8  # pixels, tiles
-ROOM_TILE = 240  # pixels
+ROOM_TILE, CAPTION = 240, 16  # pixels
+BACKGROUND = (24, 26, 32)
 VIEWPOINT = 1.35 * direction(np.radians(35), np.radians(25))
 
 
@@ -30,45 +32,52 @@ def contact_sheet(objects: ObjectSet, count: int) -> tuple[Image.Image, list[str
     """A picture of the first ``count`` objects, and what is wrong with those that are broken."""
     pose = facing_origin(VIEWPOINT)
     lens, renderer = intrinsics(50, (TILE, TILE)), BuiltinRenderer()
-    count = min(count, len(objects))
-    sheet = Image.new("RGB", (TILE * min(count, COLUMNS), (TILE + 16) * -(-count // COLUMNS)), (24, 26, 32))
-    draw, font, faults = ImageDraw.Draw(sheet), ImageFont.load_default(10), []
-    for index in range(count):
-        left, top = TILE * (index % COLUMNS), (TILE + 16) * (index // COLUMNS)
-        try:
-            mesh = objects.load(index)
-        except MeshError as error:
-            faults.append(str(error))
-            draw.text((left + 4, top + TILE // 2), "broken", fill=(205, 35, 60), font=font)
-            continue
+
+    def tile(index: int) -> tuple[np.ndarray, str]:
+        mesh = objects.load(index)
         view = renderer.render(mesh, pose, lens, (TILE, TILE))
-        view.rgb[view.depth == 0] = (24, 26, 32)
-        sheet.paste(Image.fromarray(view.rgb), (left, top))
-        caption = f"{objects.names[index][-18:]}  {len(mesh.faces):,}"
-        draw.text((left + 4, top + TILE), caption, fill=(150, 156, 168), font=font)
-    return sheet, faults
+        view.rgb[view.depth == 0] = BACKGROUND
+        return view.rgb, f"{objects.names[index][-18:]}  {len(mesh.faces):,}"
+
+    return _sheet(tile, min(count, len(objects)), COLUMNS, (TILE, TILE))
 
 
 def building_sheet(buildings: BuildingSet, count: int) -> tuple[Image.Image, list[str]]:
     """For the first ``count`` buildings a map from above and two views from inside; what is broken."""
-    count = min(count, len(buildings))
-    rows, wide = -(-count // 2), 3 * ROOM_TILE + 8
-    sheet = Image.new("RGB", (wide * min(count, 2) - 8, (ROOM_TILE + 18) * rows), (24, 26, 32))
-    draw, font, faults = ImageDraw.Draw(sheet), ImageFont.load_default(11), []
-    for index in range(count):
-        left, top = wide * (index % 2), (ROOM_TILE + 18) * (index // 2)
-        try:
-            building = buildings.load(index)
-        except MeshError as error:
-            faults.append(str(error))
-            draw.text((left + 4, top + ROOM_TILE // 2), "broken", fill=(205, 35, 60), font=font)
-            continue
-        for n, picture in enumerate([_map(building), *_inside(building)]):
-            sheet.paste(Image.fromarray(picture), (left + n * ROOM_TILE, top))
+
+    def tile(index: int) -> tuple[np.ndarray, str]:
+        building = buildings.load(index)
         things = f"{len(building.objects)} objects" if building.objects else "no semantics"
         rooms = f"{len(building.rooms)} rooms, " if building.rooms else ""
         caption = f"{building.name}: {rooms}{things}, {len(building.mesh.faces):,} triangles"
-        draw.text((left + 4, top + ROOM_TILE + 1), caption, fill=(150, 156, 168), font=font)
+        return np.hstack([_map(building), *_inside(building)]), caption
+
+    return _sheet(tile, min(count, len(buildings)), 2, (3 * ROOM_TILE, ROOM_TILE), gap=8)
+
+
+def _sheet(
+    tile: Callable[[int], tuple[np.ndarray, str]],
+    count: int,
+    columns: int,
+    size: tuple[int, int],
+    gap: int = 0,
+) -> tuple[Image.Image, list[str]]:
+    """Pictures (height, width, 3) uint8 of one ``size`` (width, height) in rows, each above its caption, and
+    the faults of those that raise MeshError."""
+    (width, height), font = size, ImageFont.load_default(10)
+    wide, high = width + gap, height + CAPTION
+    sheet = Image.new("RGB", (wide * min(count, columns) - gap, high * -(-count // columns)), BACKGROUND)
+    draw, faults = ImageDraw.Draw(sheet), []
+    for index in range(count):
+        left, top = wide * (index % columns), high * (index // columns)
+        try:
+            picture, caption = tile(index)
+        except MeshError as error:
+            faults.append(str(error))
+            draw.text((left + 4, top + height // 2), "broken", fill=(205, 35, 60), font=font)
+            continue
+        sheet.paste(Image.fromarray(picture), (left, top))
+        draw.text((left + 4, top + height), caption, fill=(150, 156, 168), font=font)
     return sheet, faults
 
 
@@ -92,7 +101,7 @@ def _map(building: Building) -> np.ndarray:
     lens = intrinsics(2 * np.degrees(np.arctan(1 / 6)), (ROOM_TILE, ROOM_TILE))
     renderer = BuiltinRenderer(building.lit)
     view = renderer.render(cut_away(building, _floor(building)), pose, lens, (ROOM_TILE, ROOM_TILE))
-    view.rgb[view.depth == 0] = (24, 26, 32)
+    view.rgb[view.depth == 0] = BACKGROUND
     return view.rgb
 
 

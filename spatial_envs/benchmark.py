@@ -215,9 +215,9 @@ def against_pytorch3d(scenes: str, seconds: float) -> list[tuple[str, float, str
 
 
 def navigation(seconds: float, path: str | None = None) -> list[tuple[str, float, str]]:
-    """Steps per second of random walks with RGB-D after each step, on one core: our own simulator in a
-    procedural apartment, and, where habitat-sim is installed, both in turn in the same .glb. Two buildings:
-    small, the file at ``path`` or else the apartment without its furniture, and large, the apartment."""
+    """Steps per second of one core's time, of random walks with RGB-D after each step: our own simulator and,
+    where habitat-sim is installed, both in turn in the same .glb. Two buildings: small, the file at ``path``
+    or else a procedural apartment without its furniture, and large, the apartment."""
     large = apartment(APARTMENT)
     kept = [number for number, o in large.objects.items() if o.category in STRUCTURE]
     walls = np.isin(large.mesh.face_segments, kept)
@@ -258,12 +258,12 @@ def _walks(size: str, building: Building, seconds: float) -> list[tuple[str, flo
         actions = rng.choice([FORWARD, LEFT, RIGHT], 50, p=[0.6, 0.2, 0.2])
         for name, walker in walkers.items():
             walker.reset(walker.sample(np.random.default_rng(block)), 0.0)
-            begin = time.perf_counter()
+            begin = time.process_time()  # whatever else the core is busy with
             for action in actions.tolist():
                 walker.step(action)
                 walker.view()
             if block:  # the first warms up
-                taken[name] += time.perf_counter() - begin
+                taken[name] += time.process_time() - begin
                 steps[name] += len(actions)
         if min(taken.values()) >= seconds:
             break

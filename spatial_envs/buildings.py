@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import logging
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 from spatial_envs.building import Building
-from spatial_envs.building_files import BuildingFile, list_buildings
-from spatial_envs.objects import SceneSet, scene_set
+from spatial_envs.building_files import list_buildings
+from spatial_envs.objects import SceneSet, open_scenes
 
-logger = logging.getLogger(__name__)
-
-SPLITS = ("train", "validation", "test")
 PROCEDURAL = {
     "train": (0, 4096),
     "validation": (1_000_000, 64),
@@ -48,27 +42,4 @@ def open_buildings(scenes: str | Path, split: str = "train", up: str = "auto") -
     up:     the up axis of files, "y", "z", or "auto": see ``building_files.up_axis``.
     Raises ValueError that names the argument, or the file and key, what was got and what was expected.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split: got {split!r}, expected one of {', '.join(SPLITS)}")
-    if up not in ("auto", "y", "z"):
-        raise ValueError(f"up: got {up!r}, expected 'auto', 'y' or 'z'")
-    if str(scenes) == "procedural":
-        if up == "z":
-            raise ValueError("up: got 'z', but procedural buildings are made with Y up")
-        first, count = PROCEDURAL[split]
-        seeds = range(first, first + count)
-        names = tuple(f"procedural-{seed:07d}" for seed in seeds)
-        return BuildingSet(names, f"procedural/{split}", False, tuple(_Seed(seed) for seed in seeds))
-    path = Path(os.path.abspath(Path(scenes).expanduser()))
-    if not path.exists():
-        typo = difflib.SequenceMatcher(None, str(scenes).lower(), "procedural").ratio() > 0.7
-        hint = "; did you mean 'procedural'?" if typo else ""
-        expected = "'procedural', a mesh file, a folder or a scene-set YAML"
-        raise ValueError(f"scenes: {str(scenes)!r} does not exist{hint}; expected {expected}")
-    has_splits = path.is_file() and path.suffix.lower() in (".yaml", ".yml")
-    label = f"{path.name}/{split}" if has_splits else path.name
-    named: dict[str, BuildingFile]
-    named = scene_set(path, split, up, list_buildings) if has_splits else list_buildings(path, up, "scenes")
-    axes = " and ".join(sorted({file.up.upper() for file in named.values()}))
-    logger.info("%s: %d buildings, %s up (up=%r)", label, len(named), axes, up)
-    return BuildingSet(tuple(named), label, not has_splits, tuple(named.values()))
+    return open_scenes(BuildingSet, scenes, split, up, PROCEDURAL, _Seed, list_buildings)

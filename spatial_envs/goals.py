@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from spatial_envs.arguments import check_choice, check_range, floats
 from spatial_envs.building import Building, SceneObject
+from spatial_envs.places import Place
 from spatial_envs.simulators import AgentState, Simulator
+from spatial_envs.simulators.agent import horizontal_intrinsics, wrapped
 
 NEAREST, FARTHEST = 1.0, 30.0  # metres, along the shortest way
 LEVEL = 0.5  # metres: start and goal are on one floor
@@ -22,6 +28,134 @@ LOOK = 48  # pixels of that picture
 
 class NoEpisode(ValueError):
     """A building in which no episode of the task can begin; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mission:
+    """What an episode sets out from."""
+
+    start: AgentState
+    goal: np.ndarray | None  # (3,), or (G, 3) the view points of a category; None for Explore
+    goal_yaw: float  # radians, of the picture that ImageNav seeks
+    category: str  # "" where no object is sought
+    seed: int  # of what is randomised
+    shortest: float  # metres from the start to the goal; 0 without one
+
+
+def draw_mission(
+    place: Place, rng: np.random.Generator, kind: str, categories: Sequence[str], given: Mapping[str, Any]
+) -> Mission:
+    """What is given of a mission, and the rest drawn.
+
+    kind: of goal, "point", "image", "object" or "none"; categories: what may be sought; given: the options
+    "start", "yaw", "goal", "goal_yaw", "category". ValueError that names the option where one is not usable,
+    NoEpisode where the building has no episode.
+    """
+    simulator = place.simulator
+    start, goal, category = None, None, ""
+    if "start" in given:
+        start = simulator.snap(_point("options['start']", given["start"]), name="options['start']")
+    if "goal" in given:
+        goal = simulator.snap(_point("options['goal']", given["goal"]), name="options['goal']")
+    if kind == "object":
+        category, goal = _category(place, rng, categories, given.get("category"))
+    if kind == "none":
+        start = simulator.sample(rng) if start is None else start
+    else:
+        start, goal = _ends(place, rng, start, goal, category, "category" in given)
+    yaw = _angle("options['yaw']", given["yaw"]) if "yaw" in given else rng.uniform(-math.pi, math.pi)
+    goal_yaw = rng.uniform(-math.pi, math.pi) if kind == "image" else 0.0
+    goal_yaw = _angle("options['goal_yaw']", given["goal_yaw"]) if "goal_yaw" in given else goal_yaw
+    shortest = 0.0 if goal is None else float(simulator.distance(start, goal))
+    if goal is not None and not math.isfinite(shortest):
+        if kind == "object":
+            raise ValueError(
+                f"options['start']: got {np.round(start, 3).tolist()}, from which no view point of a "
+                f"{category} can be reached; expected a start on the largest island"
+            )
+        raise ValueError(
+            f"options['goal']: got {np.round(goal, 3).tolist()}, which cannot be reached from "
+            f"{np.round(start, 3).tolist()}; expected a goal on the same island"
+        )
+    return Mission(
+        AgentState(start, wrapped(yaw)), goal, goal_yaw, category, int(rng.integers(2**31)), shortest
+    )
+
+
+def checked_mission(
+    place: Place, kind: str, categories: Sequence[str], start: AgentState, state: Mapping[str, Any]
+) -> Mission:
+    """The mission of a state (``Navigation.get_state``) that begins at ``start``; its goal is a copy. kind
+    and categories: as for ``draw_mission``. ValueError where it is none of this kind in this building."""
+    check_range("state['task']['seed']", state["seed"], 0, 2**31 - 1, int)
+    for key in ("shortest", "goal_yaw"):
+        check_range(f"state['task'][{key!r}]", state[key], -1e9, 1e9)
+    if kind == "object":
+        check_choice("state['task']['category']", state["category"], categories)
+    goal = _checked_goal(place, kind, state["goal"])
+    return Mission(start, goal, state["goal_yaw"], state["category"], state["seed"], state["shortest"])
+
+
+def _checked_goal(place: Place, kind: str, goal: Any) -> np.ndarray | None:
+    """A goal of this kind, a copy; ValueError for another."""
+    expected = {"none": "None", "object": "(G, 3)"}.get(kind, "(3,)")
+    fits = {"none": goal is None, "object": np.ndim(goal) == 2 and len(goal) > 0}
+    if not fits.get(kind, np.shape(goal) == (3,)):
+        raise ValueError(f"state['task']['goal']: got {reprlib.repr(goal)}; expected {expected}")
+    if goal is None:
+        return None
+    points = floats("state['task']['goal']", goal, expected).copy()
+    for point in points.reshape(len(points) if points.ndim == 2 else 1, -1):
+        place.simulator.snap(point, name="state['task']['goal']")
+    return points
+
+
+def _point(name: str, value: Any) -> np.ndarray:
+    point = floats(name, value, "(x, y, z), metres")
+    if point.shape != (3,) or not np.isfinite(point).all():
+        raise ValueError(f"{name}: got {value!r}; expected (x, y, z), finite, metres")
+    return point
+
+
+def _angle(name: str, value: Any) -> float:
+    angle = floats(name, value, "radians")
+    if angle.shape != () or not np.isfinite(angle):
+        raise ValueError(f"{name}: got {value!r}; expected finite radians")
+    return float(angle)
+
+
+# ---- start and goal
+
+
+def _ends(
+    place: Place,
+    rng: np.random.Generator,
+    start: np.ndarray | None,
+    goal: np.ndarray | None,
+    category: str,
+    chosen: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Start and goal, whichever is None drawn; chosen: the category was given."""
+    simulator = place.simulator
+    if start is not None and goal is not None:
+        return start, goal
+    if start is not None:
+        goal = draw_other_end(simulator, rng, start[None])
+        if goal is None:
+            raise _no_other_end(simulator, "start", "goal", start)
+        return start, goal
+    if goal is None:
+        return draw_start_and_goal(simulator, rng)
+    start = draw_other_end(simulator, rng, goal.reshape(-1, 3))
+    if start is not None:
+        return start, goal
+    if not category:
+        raise _no_other_end(simulator, "goal", "start", goal)
+    subject = f"options['category']: got {category!r}" if chosen else "scenes: ObjectNav cannot run"
+    raise NoEpisode(
+        f"{subject} in {place.building.name}: no start {NEAREST:g} to {FARTHEST:g} m from where a {category} "
+        f"is seen was found in {TRIES} draws"
+    )
 
 
 def draw_start_and_goal(simulator: Simulator, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -43,14 +177,72 @@ def draw_start_and_goal(simulator: Simulator, rng: np.random.Generator) -> tuple
     raise NoEpisode(f"no start and goal {NEAREST:g} to {FARTHEST:g} m apart in {TRIES} draws")
 
 
-def draw_start(simulator: Simulator, rng: np.random.Generator, goals: np.ndarray) -> np.ndarray:
-    """A start (3,) on the largest island, 1 to 30 m from the nearest of the goals (G, 3) and on its floor."""
+def draw_other_end(simulator: Simulator, rng: np.random.Generator, ends: np.ndarray) -> np.ndarray | None:
+    """A place (3,) on the largest island, 1 to 30 m from the nearest of the ends (G, 3) and on its floor: a
+    start for goals, or a goal for a start, as ways have no direction. None where 500 draws find none."""
     for _ in range(TRIES):
-        start = simulator.sample(rng)
-        way = float(simulator.distance(start, goals))
-        if NEAREST <= way <= FARTHEST and np.abs(goals[:, 1] - start[1]).min() <= LEVEL:
-            return start
-    raise NoEpisode(f"no start {NEAREST:g} to {FARTHEST:g} m from the goal in {TRIES} draws")
+        place = simulator.sample(rng)
+        way = float(simulator.distance(place, ends))
+        if NEAREST <= way <= FARTHEST and np.abs(ends[:, 1] - place[1]).min() <= LEVEL:
+            return place
+    return None
+
+
+def _no_other_end(simulator: Simulator, name: str, wanted: str, end: np.ndarray) -> NoEpisode:
+    """What to say where only one end is given and no other is found."""
+    if simulator.island(end) != 0:
+        fault = f"which is not on the largest island, where a {wanted} is drawn; expected one on it"
+    else:
+        fault = (
+            f"but no {wanted} {NEAREST:g} to {FARTHEST:g} m from it and on its floor was found in {TRIES} "
+            "draws; expected one with more room"
+        )
+    return NoEpisode(
+        f"options['{name}']: got {np.round(end, 3).tolist()}, {fault}, or options['{wanted}'] as well"
+    )
+
+
+# ---- objects of a class
+
+
+def _category(
+    place: Place, rng: np.random.Generator, categories: Sequence[str], category: str | None
+) -> tuple[str, np.ndarray]:
+    """The category sought, drawn from those that the building has and shows, and its view points."""
+    if category is not None:
+        check_choice("options['category']", category, categories)
+        points = _view_points(place, category)
+        if not len(points):
+            raise ValueError(
+                f"options['category']: got {category!r}, but none in {place.building.name} can be seen "
+                "from less than 1 m away"
+            )
+        return category, points
+    has = [name for name in categories if name in place.building.categories]
+    for name in rng.permutation(has).tolist():
+        if len(points := _view_points(place, name)):
+            return name, points
+    raise NoEpisode(
+        f"scenes: ObjectNav cannot run in {place.building.name}: none of its {', '.join(has)} can be "
+        "seen from less than 1 m away"
+    )
+
+
+def _view_points(place: Place, category: str) -> np.ndarray:
+    """``view_points`` of a place, kept with it; seen by its own renderer where it has one."""
+    if category not in place.sought:
+        lens = horizontal_intrinsics(60.0, (LOOK, LOOK))
+        renderer = getattr(place.simulator, "renderer", None)
+
+        def camera(pose: np.ndarray) -> np.ndarray:
+            if renderer is None:
+                segment = place.simulator.render_view(pose).segment
+            else:
+                segment = renderer.render(place.building.mesh, pose, lens, (LOOK, LOOK)).segment
+            return np.zeros((1, 1)) if segment is None else segment
+
+        place.sought[category] = view_points(place.building, place.simulator, category, camera)
+    return place.sought[category]
 
 
 def view_points(

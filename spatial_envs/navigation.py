@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 import os
 import reprlib
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,20 +28,18 @@ from spatial_envs.arguments import (
     floats,
 )
 from spatial_envs.backbones import Backbone, make_backbone
-from spatial_envs.building import STRUCTURE, Building
-from spatial_envs.building_reference import building_reference
+from spatial_envs.building import STRUCTURE
 from spatial_envs.buildings import open_buildings
-from spatial_envs.camera import inverse_pose, transform_points, turn_about_y, unproject
-from spatial_envs.chamfer import POTENTIALS, Cloud, Metrics
-from spatial_envs.goals import LOOK, NoEpisode, draw_start, draw_start_and_goal, view_points
-from spatial_envs.mesh import MeshError
-from spatial_envs.navigation_picture import Plan, Seen, draw_navigation, draw_plan, footprint
+from spatial_envs.camera import inverse_pose, transform_points, unproject
+from spatial_envs.chamfer import POTENTIALS, Metrics
+from spatial_envs.goals import Mission, checked_mission, draw_mission
+from spatial_envs.navigation_episode import FAR, Episode, agent_frame, in_frame, in_plan, polar
+from spatial_envs.navigation_picture import draw_navigation, footprint
 from spatial_envs.occupancy import CHANNELS, CROP, OccupancyMap
+from spatial_envs.places import Place, Places
 from spatial_envs.procedural.furniture import CATEGORIES
 from spatial_envs.randomisation import as_randomisation
-from spatial_envs.reference import Reference
 from spatial_envs.rendering import Renderer, make_renderer
-from spatial_envs.rendering.builtin import BuiltinRenderer
 from spatial_envs.simulators import (
     FORWARD,
     LEFT,
@@ -51,19 +48,14 @@ from spatial_envs.simulators import (
     AgentState,
     Simulator,
     check_simulator,
-    make_simulator,
 )
-from spatial_envs.simulators.agent import check_body, checked_angles, horizontal_intrinsics, wrapped
-from spatial_envs.simulators.builtin import BuiltinSimulator
+from spatial_envs.simulators.agent import check_body, checked_angles, wrapped
 from spatial_envs.task import RENDER_METADATA, Observation, TaskEnv, TaskVectorEnv, check_state
 from spatial_envs.view import View, stack_views
 
 SOUGHT = ("chair", "bed", "plant", "toilet", "tv_monitor", "sofa")  # what ObjectNav asks for, as habitat's
-FAR = 100.0  # metres: the bound of goal and position sensors
 ENOUGH = 0.9  # of what can be seen: Explore's success
 STILL, STRAIGHT_ON = 0.025, 1.0  # metres and degrees: a velocity below both is a stop (habitat-lab)
-PLAN_CELL = 0.25  # metres, of what a picture shows as seen
-REFERENCE_WIDTH = 128  # pixels of the pictures that say what can be seen
 ON_REQUEST = ("semantic", "map")  # observed only where asked for; ObjectNav has semantic by default
 
 
@@ -81,57 +73,6 @@ class Rules:
 
 GOAL_WEIGHTS = {"chamfer": 0.1, "geodesic": 1.0, "success": 2.5, "slack": 0.01, "collision": 0.02}
 EXPLORE_WEIGHTS = {"chamfer": 1.0, "slack": 0.0, "collision": 0.0}
-
-
-@dataclass(frozen=True, eq=False)
-class Place:
-    """A building as it is kept between episodes."""
-
-    building: Building
-    simulator: Simulator
-    reference: Reference | None
-    bounds: tuple[np.ndarray, np.ndarray]  # (2,) each, lowest and highest (x, z)
-    sought: dict[str, np.ndarray] = field(default_factory=dict)  # view points (G, 3) by category
-    plans: dict[float, Plan] = field(default_factory=dict)  # pictures from above by the floor's height
-
-
-@dataclass(eq=False)
-class Episode:
-    """One row: where the agent is and was, what it saw, and what was made of it."""
-
-    index: int  # of the building in its set
-    place: Place
-    simulator: Simulator
-    start: AgentState
-    goal: np.ndarray | None  # (3,), or (G, 3) the view points of a category
-    goal_yaw: float
-    category: str
-    noise_seed: int  # of what is randomised
-    shortest: float  # metres from the start to the goal; 0 without one
-    trajectory: list[AgentState]
-    distance: float  # metres from here to the goal
-    cloud: Cloud | None
-    occupancy: OccupancyMap | None
-    metrics: Metrics = field(default_factory=dict)  # the figures of the map now
-    first: Metrics = field(default_factory=dict)  # and those of the first view
-    views: list[View] = field(default_factory=list)  # the newest first, as many as the window holds
-    per_view: list[Any] = field(default_factory=list)  # what the backbone keeps of each
-    features: np.ndarray | None = None  # (n, ...) float32, not yet standardised
-    picture: np.ndarray | None = None  # (H, W, 3) uint8, what the goal looks like
-    path_length: float = 0.0
-    collisions: int = 0
-    gain: float = 0.0  # of the last step
-    stopped: bool = False
-
-    @property
-    def state(self) -> AgentState:
-        """Where the agent is."""
-        return self.trajectory[-1]
-
-    @property
-    def steps(self) -> int:
-        """How many actions were taken."""
-        return len(self.trajectory) - 1
 
 
 class Navigation:
@@ -232,26 +173,29 @@ class Navigation:
         make_renderer(renderer)
         if simulator == "habitat" and self.randomisation.varies_the_camera:
             raise ValueError("randomise: textures, camera_height and hfov need simulator='builtin'")
-        self.simulator = simulator
-        self.body: dict[str, Any] = {
+        body: dict[str, Any] = {
             "agent_height": agent_height, "agent_radius": agent_radius, "camera_height": camera_height,
             "hfov": hfov, "image_size": self.image_size, "forward_step": forward_step,
             "turn_step": turn_step, "sliding": sliding, "renderer": renderer,
         }  # fmt: skip
-        self.agent_height, self.agent_radius, self.hfov = agent_height, agent_radius, hfov
+        self.agent_height, self.agent_radius = agent_height, agent_radius
         self.max_depth, self.forward_step, self.turn_step = max_depth, forward_step, turn_step
         self.action, self.max_steps, self.success_distance = action, int(max_steps), success_distance
         self.window, self.reward, self.pooling = int(window), reward, pooling
         self.reconstruction, self.goal_kind = reconstruction, rules.goal
-        self.tilts = action == "discrete" and rules.actions > 4
         self.categories = tuple(categories)
         known = dict.fromkeys((*STRUCTURE, *CATEGORIES, *self.categories))
         if len(known) > 255:
             raise ValueError(f"categories: got {len(categories)}; expected at most 255 with those known")
         self.semantic_ids = {name: number for number, name in enumerate(known, 1)}  # 0 = anything else
-        self.cache_size = cache_size
-        self.cache_dir = None if cache_dir is None else Path(cache_dir)
-        self.cache: OrderedDict[int, Place] = OrderedDict()
+        looks_up = action == "discrete" and rules.actions > 4
+        tilts = (0.0, math.radians(30), -math.radians(30)) if looks_up else (0.0,)
+        self.places = Places(
+            self.buildings, simulator, body,
+            categories=self.categories if self.goal_kind == "object" else None,
+            tilts=None if reconstruction == "none" else tilts,
+            size=cache_size, cache_dir=None if cache_dir is None else Path(cache_dir),
+        )  # fmt: skip
         self.rows: list[Episode | None] = [None] * num_rows
 
         all_spaces = self._observation_spaces()
@@ -295,6 +239,9 @@ class Navigation:
             "semantic": spaces.Box(0, 255, (height, width, 1), np.uint8),
             "gps": spaces.Box(-FAR, FAR, (2,), np.float32),
             "compass": spaces.Box(-math.pi, math.pi, (1,), np.float32),
+            "odometry": spaces.Box(
+                np.array([0, -math.pi, 0], np.float32), np.array([FAR, math.pi, 1], np.float32)
+            ),
             "remaining": spaces.Box(0.0, 1.0, (1,), np.float32),
             "map": spaces.Box(0, 255, (CROP, CROP, len(CHANNELS)), np.uint8),
         }
@@ -328,10 +275,12 @@ class Navigation:
         index = self.buildings.index(given["building"]) if "building" in given else None
         begun = []
         for generator in generators:
-            drawn, place = (
-                self.buildings.draw(generator, self._place) if index is None else (index, self._place(index))
-            )
-            begun.append(self._begin(drawn, place, generator, given))
+            if index is None:
+                drawn, place = self.buildings.draw(generator, self.places.place)
+            else:
+                drawn, place = index, self.places.place(index)
+            mission = draw_mission(place, generator, self.goal_kind, self.categories, given)
+            begun.append(self._episode(drawn, place, mission))
         self._look(begun)
         for row, episode in zip(rows, begun, strict=True):
             episode.first = episode.metrics
@@ -375,7 +324,7 @@ class Navigation:
             turn = math.radians(self.turn_step) * (int(action == LEFT) - int(action == RIGHT))
             episode.stopped = bool(action == STOP)
         if self.randomisation.actuation_noise and (forward or turn) and not episode.stopped:
-            simulator.move(*self.randomisation.noisy_walk(forward, turn, episode.noise_seed, episode.steps))
+            simulator.move(*self.randomisation.noisy_walk(forward, turn, episode.mission.seed, episode.steps))
         elif self.action == "velocity" and not episode.stopped:
             simulator.move(forward, turn)
         else:
@@ -385,7 +334,7 @@ class Navigation:
             state = replace(state, collided=False)
         episode.trajectory.append(state)
         episode.collisions += state.collided
-        if moved := _in_plan(before, state):
+        if moved := in_plan(before, state):
             episode.path_length += moved
             if episode.goal is not None:
                 episode.distance = float(simulator.distance(state.position, episode.goal))
@@ -428,7 +377,7 @@ class Navigation:
     def _view(self, episode: Episode) -> View:
         """What the agent's camera sees; what is farther than its depth reaches has none."""
         view = episode.simulator.render_view(episode.simulator.camera_pose(episode.state))
-        view = self.randomisation.noisy_view(view, episode.noise_seed, episode.steps)
+        view = self.randomisation.noisy_view(view, episode.mission.seed, episode.steps)
         if view.depth.max() > self.max_depth:
             view.depth[view.depth > self.max_depth] = 0.0
         return view
@@ -476,6 +425,7 @@ class Navigation:
             "semantic": lambda: self._semantic(episode)[..., None],
             "gps": lambda: in_frame(episode.start, state.position).astype(np.float32).clip(-FAR, FAR),
             "compass": lambda: np.array([wrapped(state.yaw - episode.start.yaw)], np.float32),
+            "odometry": episode.odometry,
             "remaining": lambda: np.array([1 - episode.steps / self.max_steps], np.float32).clip(0, 1),
             "map": lambda: self._crop(episode),
             "pointgoal": lambda: polar(in_frame(state, episode.goal)),  # type: ignore[arg-type]
@@ -518,8 +468,8 @@ class Navigation:
             success = self._success(episode)
             info |= {
                 "success": success,
-                "spl": success * _efficiency(episode),
-                "soft_spl": _progress(episode) * _efficiency(episode),
+                "spl": success * episode.efficiency,
+                "soft_spl": episode.progress * episode.efficiency,
                 "distance_to_goal": episode.distance,
             }
         if self.reconstruction != "none":
@@ -545,152 +495,24 @@ class Navigation:
             raise ResetNeeded("no episode has begun; call reset() first")
         return episode
 
-    def _place(self, index: int) -> Place:
-        """The building and what is known of it, from the cache where they are there."""
-        if index in self.cache:
-            self.cache.move_to_end(index)
-            return self.cache[index]
-        building = self.buildings.load(index)
-        if self.goal_kind == "object" and not set(self.categories) & set(building.categories):
-            has = f"its categories: {', '.join(building.categories) or 'none'}"
-            raise MeshError(
-                f"scenes: ObjectNav cannot run in {building.name}: {building.no_semantics or has}; expected "
-                f"some of {', '.join(self.categories)}"
-            )
-        try:
-            simulator = make_simulator(self.simulator, building, **self.body)
-        except MeshError as error:  # a set passes over such a building
-            raise MeshError(f"{building.name}: {error}") from None
-        reference = None
-        if self.reconstruction != "none":
-            height = max(round(REFERENCE_WIDTH * self.image_size[0] / self.image_size[1]), 16)
-            size = height, REFERENCE_WIDTH
-            tilts = (0.0, math.radians(30), -math.radians(30)) if self.tilts else (0.0,)
-            lens = horizontal_intrinsics(self.hfov, size)
-            reference = building_reference(building, simulator, lens, size, tilts, self.cache_dir)
-        corners = building.mesh.vertices[:, [0, 2]].astype(np.float64)
-        self.cache[index] = Place(building, simulator, reference, (corners.min(axis=0), corners.max(axis=0)))
-        if len(self.cache) > self.cache_size:
-            self.cache.popitem(last=False)
-        return self.cache[index]
-
-    def _begin(self, index: int, place: Place, rng: np.random.Generator, given: Mapping[str, Any]) -> Episode:
-        """An episode before its first view: what is given, and the rest drawn."""
-        simulator = place.simulator
-        start, goal, category = None, None, ""
-        if "start" in given:
-            start = simulator.snap(_point("options['start']", given["start"]), name="options['start']")
-        if "goal" in given:
-            goal = simulator.snap(_point("options['goal']", given["goal"]), name="options['goal']")
-        if self.goal_kind == "object":
-            category, goal = self._category(place, rng, given.get("category"))
-        if self.goal_kind == "none":
-            start = simulator.sample(rng) if start is None else start
-        elif goal is None and start is None:
-            start, goal = draw_start_and_goal(simulator, rng)
-        elif goal is None:
-            goal = draw_start(simulator, rng, np.asarray(start)[None])  # ways have no direction
-        elif start is None:
-            start = draw_start(simulator, rng, goal.reshape(-1, 3))
-        assert start is not None
-        yaw = _angle("options['yaw']", given["yaw"]) if "yaw" in given else rng.uniform(-math.pi, math.pi)
-        goal_yaw = rng.uniform(-math.pi, math.pi) if self.goal_kind == "image" else 0.0
-        goal_yaw = _angle("options['goal_yaw']", given["goal_yaw"]) if "goal_yaw" in given else goal_yaw
-        shortest = 0.0 if goal is None else float(simulator.distance(start, goal))
-        if goal is not None and not math.isfinite(shortest):
-            if self.goal_kind == "object":
-                raise ValueError(
-                    f"options['start']: got {np.round(start, 3).tolist()}, from which no view point of a "
-                    f"{category} can be reached; expected a start on the largest island"
-                )
-            raise ValueError(
-                f"options['goal']: got {np.round(goal, 3).tolist()}, which cannot be reached from "
-                f"{np.round(start, 3).tolist()}; expected a goal on the same island"
-            )
-        seed, there = int(rng.integers(2**31)), AgentState(start, wrapped(yaw))
-        return self._episode(index, place, there, goal, goal_yaw, category, seed, shortest)
-
-    def _episode(
-        self,
-        index: int,
-        place: Place,
-        start: AgentState,
-        goal: np.ndarray | None,
-        goal_yaw: float,
-        category: str,
-        seed: int,
-        shortest: float,
-    ) -> Episode:
+    def _episode(self, index: int, place: Place, mission: Mission) -> Episode:
         """An episode that stands at its start and has seen nothing yet."""
         occupancy = None
         if "map" in self.observation_space.spaces:
             low, high = place.bounds
             occupancy = OccupancyMap(low, high, self.agent_height, self.agent_radius)
-        simulator = self._varied(place, seed)
+        simulator = self.places.varied(place, self.randomisation, mission.seed)
+        cloud = None if place.reference is None else place.reference.empty_cloud()
         episode = Episode(
-            index, place, simulator, start, goal, goal_yaw, category, seed, shortest, [start], shortest,
-            None if place.reference is None else place.reference.empty_cloud(), occupancy,
-        )  # fmt: skip
+            index, place, simulator, mission, [mission.start], mission.shortest, cloud, occupancy
+        )
         if episode.cloud is not None:
             episode.metrics = episode.first = episode.cloud.metrics()
         if self.goal_kind == "image":
-            assert goal is not None
-            view = simulator.render_view(simulator.camera_pose(AgentState(goal, goal_yaw)))
-            episode.picture = self.randomisation.noisy_view(view, seed, 0).rgb
+            assert mission.goal is not None
+            view = simulator.render_view(simulator.camera_pose(AgentState(mission.goal, mission.goal_yaw)))
+            episode.picture = self.randomisation.noisy_view(view, mission.seed, 0).rgb
         return episode
-
-    def _varied(self, place: Place, seed: int) -> Simulator:
-        """The building's simulator, or one in the episode's colours and with its camera."""
-        random, drawn = self.randomisation, self.randomisation.draw(seed)
-        if not random.varies_the_camera:
-            return place.simulator
-        if not isinstance(place.simulator, BuiltinSimulator):
-            raise ValueError(
-                "randomise: textures, camera_height and hfov need simulator='builtin', got "
-                f"{place.simulator.name!r}"
-            )
-        return place.simulator.varied(
-            random.tinted(place.building.mesh, seed),
-            max(self.body["camera_height"] + drawn.camera_height, 0.0),
-            min(max(self.hfov + drawn.hfov, 1.0), 179.0),
-        )
-
-    def _category(
-        self, place: Place, rng: np.random.Generator, category: str | None
-    ) -> tuple[str, np.ndarray]:
-        """The category sought, drawn from those that the building has and shows, and its view points."""
-        if category is not None:
-            check_choice("options['category']", category, self.categories)
-            points = self._view_points(place, category)
-            if not len(points):
-                raise ValueError(
-                    f"options['category']: got {category!r}, but none in {place.building.name} can be seen "
-                    "from less than 1 m away"
-                )
-            return category, points
-        has = [name for name in self.categories if name in place.building.categories]
-        for name in rng.permutation(has).tolist():
-            if len(points := self._view_points(place, name)):
-                return name, points
-        raise NoEpisode(
-            f"scenes: ObjectNav cannot run in {place.building.name}: none of its {', '.join(has)} can be "
-            "seen from less than 1 m away"
-        )
-
-    def _view_points(self, place: Place, category: str) -> np.ndarray:
-        if category not in place.sought:
-            lens = horizontal_intrinsics(60.0, (LOOK, LOOK))
-            renderer = getattr(place.simulator, "renderer", None)
-
-            def camera(pose: np.ndarray) -> np.ndarray:
-                if renderer is None:
-                    segment = place.simulator.render_view(pose).segment
-                else:
-                    segment = renderer.render(place.building.mesh, pose, lens, (LOOK, LOOK)).segment
-                return np.zeros((1, 1)) if segment is None else segment
-
-            place.sought[category] = view_points(place.building, place.simulator, category, camera)
-        return place.sought[category]
 
     # ---- for those who look around, follow, or go back
 
@@ -719,39 +541,23 @@ class Navigation:
     def render(self, row: int) -> np.ndarray:
         """See ``Task.render``."""
         episode = self.episode(row)
-        place, y = episode.place, round(2 * float(episode.state.position[1])) / 2
-        if y not in place.plans:
-            renderer = getattr(place.simulator, "renderer", None) or BuiltinRenderer(place.building.lit)
-            place.plans[y] = draw_plan(renderer, place.building, y)
+        place, height = episode.place, float(episode.state.position[1])
         footprints, way, sought = [], None, None
         title = {"none": "explore", "point": "to the point", "image": "to where the picture was taken"}.get(
             self.goal_kind, f"find a {episode.category.replace('_', ' ')}"
         )
         if self.goal_kind == "object":
-            building = place.building
-            footprints = [footprint(building, number) for number in building.of_category(episode.category)]
+            numbers = place.building.of_category(episode.category)
+            footprints = [footprint(place.building, number) for number in numbers]
             sought = self._semantic(episode) == self.semantic_ids[episode.category]
         if episode.goal is not None:
             way = episode.simulator.path(episode.start.position, episode.goal)
         return draw_navigation(
-            place.plans[y], episode.views[0], episode.trajectory, self.info(row), title=title,
-            seen=self._seen(episode), goal=episode.goal, footprints=footprints, way=way,
-            goal_image=episode.picture, sought=sought,
+            place.plan(height), episode.views[0], episode.trajectory, self.info(row), title=title,
+            seen=None if episode.cloud is None else place.seen(episode.cloud, height), goal=episode.goal,
+            footprints=footprints, way=way, goal_image=episode.picture, sought=sought,
             over=episode.stopped or episode.steps >= self.max_steps,
         )  # fmt: skip
-
-    def _seen(self, episode: Episode) -> Seen | None:
-        """Which parts of the plan the map covers; None without a map."""
-        if episode.cloud is None:
-            return None
-        tracker, (low, high) = episode.cloud.tracker, episode.place.bounds
-        covered = tracker.reference[tracker.squared_to_cloud <= tracker.coverage_distance**2]
-        level = np.abs(covered[:, 1] - episode.state.position[1] - 1) < 1.2
-        columns, rows = (int(n) for n in np.ceil((high - low) / PLAN_CELL) + 1)
-        known = np.zeros((rows, columns), np.bool_)
-        column, row = ((covered[level][:, [0, 2]] - low) // PLAN_CELL).astype(int).T
-        known[row, column] = True
-        return Seen(known, low, PLAN_CELL)
 
     def get_state(self, row: int) -> dict[str, Any]:
         """What the row's episode follows from; views are rendered again."""
@@ -759,8 +565,8 @@ class Navigation:
         return {
             "building": self.buildings.names[episode.index],
             "goal": None if episode.goal is None else episode.goal.copy(),
-            "goal_yaw": episode.goal_yaw, "category": episode.category, "seed": episode.noise_seed,
-            "shortest": episode.shortest, "gain": episode.gain, "stopped": episode.stopped,
+            "goal_yaw": episode.mission.goal_yaw, "category": episode.category, "seed": episode.mission.seed,
+            "shortest": episode.mission.shortest, "gain": episode.gain, "stopped": episode.stopped,
             "trajectory": [(s.position, s.yaw, s.pitch, s.collided) for s in episode.trajectory],
         }  # fmt: skip
 
@@ -770,13 +576,8 @@ class Navigation:
         check_state("state['task']", state, keys | {"trajectory"})
         index = self.buildings.index(state["building"])
         stopped = check_flag("state['task']['stopped']", state["stopped"])
-        check_range("state['task']['seed']", state["seed"], 0, 2**31 - 1, int)
-        for key in ("shortest", "gain", "goal_yaw"):
-            check_range(f"state['task'][{key!r}]", state[key], -1e9, 1e9)
-        if self.goal_kind == "object":
-            check_choice("state['task']['category']", state["category"], self.categories)
-        place = self._place(index)
-        goal = self._checked_goal(place, state["goal"])
+        check_range("state['task']['gain']", state["gain"], -1e9, 1e9)
+        place = self.places.place(index)
         walked = []
         try:
             for position, yaw, pitch, collided in state["trajectory"]:
@@ -788,38 +589,23 @@ class Navigation:
             raise ValueError(f"state['task']['trajectory']: got {got}: {error}") from None
         if len(walked) < 1 + stopped:
             raise ValueError(f"state['task']['trajectory']: got {len(walked)} states; expected at least one")
-        episode = self._episode(
-            index, place, walked[0], goal,
-            state["goal_yaw"], state["category"], state["seed"], state["shortest"],
-        )  # fmt: skip
+        mission = checked_mission(place, self.goal_kind, self.categories, walked[0], state)
+        episode = self._episode(index, place, mission)
         self._look([episode])
         episode.first = episode.metrics
         for there in walked[1 : len(walked) - stopped]:
-            episode.path_length += _in_plan(episode.state, there)
+            episode.path_length += in_plan(episode.state, there)
             episode.collisions += there.collided
             episode.trajectory.append(there)
             self._look([episode])
         if stopped:
             episode.trajectory.append(walked[-1])
-        if goal is not None:
-            episode.distance = float(place.simulator.distance(episode.state.position, goal))
+        if mission.goal is not None:
+            episode.distance = float(place.simulator.distance(episode.state.position, mission.goal))
         episode.gain, episode.stopped = state["gain"], stopped
         self.rows[row] = episode
 
     # ---- what comes from outside
-
-    def _checked_goal(self, place: Place, goal: Any) -> np.ndarray | None:
-        """A goal of this kind of task, a copy; ValueError for another."""
-        expected = {"none": "None", "object": "(G, 3)"}.get(self.goal_kind, "(3,)")
-        fits = {"none": goal is None, "object": np.ndim(goal) == 2 and len(goal) > 0}
-        if not fits.get(self.goal_kind, np.shape(goal) == (3,)):
-            raise ValueError(f"state['task']['goal']: got {reprlib.repr(goal)}; expected {expected}")
-        if goal is None:
-            return None
-        points = floats("state['task']['goal']", goal, expected).copy()
-        for point in points.reshape(len(points) if points.ndim == 2 else 1, -1):
-            place.simulator.snap(point, name="state['task']['goal']")
-        return points
 
     def _checked_actions(self, actions: np.ndarray) -> np.ndarray:
         """The actions (B, ...), clipped to the space; ValueError for what it cannot hold."""
@@ -838,57 +624,6 @@ class Navigation:
         if not np.isfinite(actions).all():
             raise ValueError(f"action: got {actions.tolist()}; expected finite numbers in [-1, 1]")
         return np.clip(actions.astype(np.float64), -1, 1)
-
-
-def agent_frame(state: AgentState) -> np.ndarray:
-    """(4, 4) float64, frame to world: the agent's place on the floor, Y up, -Z where it is heading."""
-    frame = turn_about_y(state.yaw)
-    frame[:3, 3] = state.position
-    return frame
-
-
-def in_frame(state: AgentState, point: np.ndarray) -> np.ndarray:
-    """(2,) metres: how far forward and to the right of an agent a point (3,) is."""
-    dx, _, dz = point - state.position
-    sin, cos = math.sin(state.yaw), math.cos(state.yaw)
-    return np.array([-sin * dx - cos * dz, cos * dx - sin * dz])
-
-
-def polar(offset: np.ndarray) -> np.ndarray:
-    """(2,) float32: distance, metres, and angle to the left, radians, of (forward, right)."""
-    return np.array([min(math.hypot(*offset), FAR), math.atan2(-offset[1], offset[0])], np.float32)
-
-
-def _in_plan(before: AgentState, after: AgentState) -> float:
-    """Metres from one place to another in plan, as the simulators' ways are measured."""
-    return float(np.hypot(*(after.position - before.position)[[0, 2]]))
-
-
-def _efficiency(episode: Episode) -> float:
-    """Shortest way over the longer of it and the path walked; 1 where both are nothing."""
-    longer = max(episode.shortest, episode.path_length)
-    return episode.shortest / longer if longer > 0 else 1.0
-
-
-def _progress(episode: Episode) -> float:
-    """Share of the way to the goal that is done, at least 0."""
-    if episode.shortest <= 0:
-        return float(episode.distance <= 0)
-    return max(0.0, 1 - episode.distance / episode.shortest)
-
-
-def _point(name: str, value: Any) -> np.ndarray:
-    point = floats(name, value, "(x, y, z), metres")
-    if point.shape != (3,) or not np.isfinite(point).all():
-        raise ValueError(f"{name}: got {value!r}; expected (x, y, z), finite, metres")
-    return point
-
-
-def _angle(name: str, value: Any) -> float:
-    angle = floats(name, value, "radians")
-    if angle.shape != () or not np.isfinite(angle):
-        raise ValueError(f"{name}: got {value!r}; expected finite radians")
-    return float(angle)
 
 
 class PointNav(Navigation):
@@ -961,6 +696,7 @@ class PointNavEnv(_GoalEnv):
     | objectgoal | Discrete | ObjectNav: the category sought, an id as in ``semantic`` |
     | gps | (2,) | metres forward and to the right of the start, in the start's frame |
     | compass | (1,) | radians to the left of the start's heading |
+    | odometry | (3,) | what the last action did: metres walked, radians turned to the left, 1 if it fell short |
     | remaining | (1,) | share of the steps left |
     | features | (window, D) | the backbone's tokens of the latest views, the newest first, pooled, in the agent's frame, standardised, clipped to +-10; (window, P, D) with ``pooling="none"`` |
     | view_mask | (window,) | with features: 1 for the views that there are |

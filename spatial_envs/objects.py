@@ -7,7 +7,7 @@ import logging
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
@@ -24,13 +24,13 @@ S_co = TypeVar("S_co", covariant=True)
 F = TypeVar("F", bound="File")
 Set = TypeVar("Set", bound="SceneSet")
 
-SPLITS = ("train", "validation", "test", "test_category")
 PROCEDURAL = {  # first seed and number of objects; only test_category has the families of TEST_FAMILIES
     "train": (0, 4096),
     "validation": (1_000_000, 64),
     "test": (2_000_000, 128),
     "test_category": (3_000_000, 128),
 }
+SPLITS = tuple(PROCEDURAL)
 
 
 class Layout(NamedTuple):
@@ -73,6 +73,16 @@ class Source(Protocol[S_co]):
     """Where one scene of a set comes from."""
 
     def load(self) -> S_co: ...
+
+
+class File(Source, Protocol):
+    """A source that is a file, ``up`` its up axis."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def up(self) -> str: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,12 +172,38 @@ def open_objects(scenes: str | Path, split: str = "train", up: str = "auto") -> 
     up:     the up axis of files, "y", "z", or "auto": as LAYOUTS has it, and Y for everything else.
     Raises ValueError that names the argument, or the file and key, what was got and what was expected.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split: got {split!r}, expected one of {', '.join(SPLITS)}")
+    return open_scenes(ObjectSet, scenes, split, up, PROCEDURAL, _seeded, _listed)
+
+
+def _seeded(seed: int) -> _Seed:
+    return _Seed(seed, seed >= PROCEDURAL["test_category"][0])
+
+
+def open_scenes(
+    kind: type[Set],
+    scenes: str | Path,
+    split: str,
+    up: str,
+    procedural: Mapping[str, tuple[int, int]],
+    seeded: Callable[[int], Source],
+    listed: Callable[[Path, str, str], dict[str, F]],
+) -> Set:
+    """The scenes of a split as a ``kind`` of set: what ``open_objects`` and ``open_buildings`` share.
+
+    procedural: first seed and count by split; seeded: seed -> the source of a scene
+    listed: (path, up, where errors begin) -> the files there by name
+    """
+    if split not in procedural:
+        raise ValueError(f"split: got {split!r}, expected one of {', '.join(procedural)}")
     if up not in ("auto", "y", "z"):
         raise ValueError(f"up: got {up!r}, expected 'auto', 'y' or 'z'")
     if str(scenes) == "procedural":
-        return _procedural(split, up)
+        if up == "z":
+            raise ValueError(f"up: got 'z', but procedural {kind.word}s are made with Y up")
+        first, count = procedural[split]
+        seeds = range(first, first + count)
+        names = tuple(f"procedural-{seed:07d}" for seed in seeds)
+        return kind(names, f"procedural/{split}", False, tuple(seeded(seed) for seed in seeds))
     if split == "test_category":
         raise ValueError(
             f"split: 'test_category' exists for scenes='procedural' only; got scenes={str(scenes)!r}"
@@ -180,19 +216,10 @@ def open_objects(scenes: str | Path, split: str = "train", up: str = "auto") -> 
         raise ValueError(f"scenes: {str(scenes)!r} does not exist{hint}; expected {expected}")
     has_splits = path.is_file() and path.suffix.lower() in (".yaml", ".yml")
     label = f"{path.name}/{split}" if has_splits else path.name
-    named = scene_set(path, split, up, _listed) if has_splits else _listed(path, up, "scenes")
+    named = scene_set(path, split, up, listed) if has_splits else listed(path, up, "scenes")
     axes = " and ".join(sorted({file.up.upper() for file in named.values()}))
-    logger.info("%s: %d objects, %s up (up=%r)", label, len(named), axes, up)
-    return ObjectSet(tuple(named), label, not has_splits, tuple(named.values()))
-
-
-def _procedural(split: str, up: str) -> ObjectSet:
-    if up == "z":
-        raise ValueError("up: got 'z', but procedural objects are made with Y up")
-    first, count = PROCEDURAL[split]
-    seeds = range(first, first + count)
-    sources = tuple(_Seed(seed, split == "test_category") for seed in seeds)
-    return ObjectSet(tuple(f"procedural-{seed:07d}" for seed in seeds), f"procedural/{split}", False, sources)
+    logger.info("%s: %d %ss, %s up (up=%r)", label, len(named), kind.word, axes, up)
+    return kind(tuple(named), label, not has_splits, tuple(named.values()))
 
 
 def _listed(path: Path, up: str, where: str) -> dict[str, _File]:
@@ -222,13 +249,6 @@ def _listed(path: Path, up: str, where: str) -> dict[str, _File]:
         for name, file in full.items()
         for stem in [name.rpartition(".")[0]]
     }
-
-
-class File(Protocol):
-    """A source that is a file."""
-
-    @property
-    def path(self) -> str: ...
 
 
 def scene_set(

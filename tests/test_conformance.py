@@ -454,7 +454,7 @@ def test_nothing_starts_before_the_first_reset(id, small, monkeypatch):
         patched.setattr("spatial_envs.rendering.builtin.rasterise", refuse)
         patched.setattr("spatial_envs.reference.rasterise", refuse)
         patched.setattr("spatial_envs.nbv.build_reference", refuse)
-        patched.setattr("spatial_envs.navigation.make_simulator", refuse)
+        patched.setattr("spatial_envs.places.make_simulator", refuse)
         patched.setattr(torch.cuda, "init", refuse)
         patched.setattr(torch.cuda, "_lazy_init", refuse)
         env = gym.make(id, **small(id))

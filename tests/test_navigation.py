@@ -1,5 +1,6 @@
 """The navigation family: habitat-lab's definitions, the map's gain, exact episodes, replays, bad input."""
 
+import importlib.util
 import math
 import pickle
 import re
@@ -13,7 +14,7 @@ from buildings import furnished_room
 from spatial_envs.backbones.unproject import Unproject
 from spatial_envs.building import Building
 from spatial_envs.camera import unproject
-from spatial_envs.goals import LEAST_SHARE, LOOK, STAND_OFF
+from spatial_envs.goals import LEAST_SHARE, LOOK, STAND_OFF, NoEpisode
 from spatial_envs.mesh import Mesh
 from spatial_envs.navigation import (
     ExploreEnv,
@@ -21,10 +22,8 @@ from spatial_envs.navigation import (
     ObjectNavEnv,
     PointNavEnv,
     PointNavVectorEnv,
-    agent_frame,
-    in_frame,
-    polar,
 )
+from spatial_envs.navigation_episode import agent_frame, in_frame, polar
 from spatial_envs.occupancy import FREE, OCCUPIED, UNKNOWN, OccupancyMap
 from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState
 from spatial_envs.simulators.agent import horizontal_intrinsics
@@ -77,6 +76,9 @@ def test_the_goal_sensor_is_polar_and_to_the_left(arguments):
     forward, right = 0.25 * math.cos(math.radians(10)), 0.25 * math.sin(math.radians(10))
     np.testing.assert_allclose(observation["gps"], [forward, right], atol=1e-6)
     assert observation["remaining"] == pytest.approx(1 - 2 / 500)
+    np.testing.assert_allclose(observation["odometry"], [0.25, 0, 0], atol=1e-6)
+    observation, *_ = env.step(LEFT)
+    np.testing.assert_allclose(observation["odometry"], [0, math.radians(10), 0], atol=1e-6)
 
 
 def test_frames_agree_with_matrices():
@@ -498,6 +500,28 @@ def test_unreachable_goals_are_refused(tmp_path):
     env = PointNavEnv(scenes=str(tmp_path / "shut.glb"), image_size=32, backbone=None)
     with pytest.raises(ValueError, match=r"options\['goal'\]: got .*cannot be reached from"):
         begin(env)
+    for end, other in (("start", "goal"), ("goal", "start")):  # the room with the sofa is the smaller one
+        message = (
+            rf"options\['{end}'\]: got \[1.0, 0.0, 1.5\], which is not on the largest island, where a {other}"
+        )
+        with pytest.raises(NoEpisode, match=message):
+            env.reset(options={end: GOAL})
+
+
+def test_what_has_no_other_end_is_named(arguments, monkeypatch):
+    monkeypatch.setattr("spatial_envs.goals.NEAREST", 20.0)  # metres: more than the building has
+    given = {**arguments, "reconstruction": "none", "weights": {"chamfer": 0}}
+    env = PointNavEnv(**given)
+    for end, other in (("start", "goal"), ("goal", "start")):
+        message = rf"options\['{end}'\]: got \[1.0, 0.0, 1.5\], but no {other} 20 to 30 m from it"
+        with pytest.raises(NoEpisode, match=message):
+            env.reset(options={end: GOAL})
+    env = ObjectNavEnv(**given)
+    message = r"options\['category'\]: got 'sofa' in room: no start 20 to 30 m from where a sofa is seen"
+    with pytest.raises(NoEpisode, match=message):
+        env.reset(options={"category": "sofa"})
+    with pytest.raises(NoEpisode, match="scenes: ObjectNav cannot run in room: no start 20 to 30 m"):
+        env.reset(seed=0)
 
 
 def test_a_scene_without_a_floor(tmp_path):
@@ -648,3 +672,10 @@ def test_randomise_is_checked(arguments):
     env = PointNavEnv(**arguments, simulator=NotBuiltin, randomise={"hfov": 5})
     with pytest.raises(ValueError, match=r"randomise: textures, .* need simulator='builtin', got 'other'"):
         env.reset(seed=0)
+
+
+def test_habitat_is_asked_for_when_the_environment_is_made(arguments):
+    if importlib.util.find_spec("habitat_sim") is not None:
+        pytest.skip("habitat_sim is installed here; tests/test_habitat.py uses it")
+    with pytest.raises(ImportError, match=r"needs the package habitat_sim, .* see https://github.com"):
+        PointNavEnv(**arguments, simulator="habitat")

@@ -173,6 +173,7 @@ def features_of(keys, **changes):
         "view_mask": spaces.MultiBinary(4),
         "gps": spaces.Box(-9, 9, (2,), np.float32),
         "compass": spaces.Box(-np.pi, np.pi, (1,), np.float32),
+        "odometry": spaces.Box(-1, 1, (3,), np.float32),
         "remaining": spaces.Box(0, 1, (1,), np.float32),
     }
     torch.manual_seed(0)
@@ -197,7 +198,7 @@ def batch_of(extractor):
 @pytest.mark.parametrize(
     "keys",
     [
-        ("map", "pointgoal", "gps", "compass", "remaining"),
+        ("map", "pointgoal", "gps", "compass", "odometry", "remaining"),
         ("objectgoal", "features", "view_mask", "map"),
         ("imagegoal", "rgb", "remaining"),
         ("depth", "pointgoal"),

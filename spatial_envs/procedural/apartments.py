@@ -15,7 +15,7 @@ from spatial_envs.building import Building, Room, boxes
 from spatial_envs.mesh import Mesh
 from spatial_envs.procedural.floor_plans import INWARD, Opening, Plan, Rect, floor_plan
 from spatial_envs.procedural.furnishing import Placed, furnish
-from spatial_envs.procedural.furniture import STEEL, WHITE, Style
+from spatial_envs.procedural.furniture.pieces import STEEL, WHITE, Style
 from spatial_envs.procedural.parts import Part, Shape
 from spatial_envs.procedural.rotations import SIDEWAYS, rotation
 from spatial_envs.procedural.surfaces import PERIOD, hsv, outdoors, pattern

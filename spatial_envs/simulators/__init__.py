@@ -7,7 +7,6 @@ left, pitch grows upwards, both radians: forward in plan = (-sin yaw, 0, -cos ya
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -97,12 +96,11 @@ class Simulator(Protocol):
 def check_simulator(simulator: str | Callable[..., Simulator]) -> None:
     """ValueError for what is neither a name nor a callable; ImportError where habitat-sim is asked for and
     absent."""
-    if simulator == "habitat" and importlib.util.find_spec("habitat_sim") is None:
-        raise ImportError(
-            "simulator='habitat' needs habitat_sim, which is not on PyPI; how to install it: "
-            "https://github.com/facebookresearch/habitat-sim#installation"
-        )
-    if simulator not in ("builtin", "habitat") and not callable(simulator):
+    if simulator == "habitat":
+        from spatial_envs.simulators.habitat_process import require
+
+        require()
+    elif simulator != "builtin" and not callable(simulator):
         raise ValueError(
             f"simulator: got {simulator!r}; expected 'builtin', 'habitat', or a callable that makes one"
         )

@@ -35,16 +35,21 @@ _OPEN: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 _CONTEXTS: dict[tuple[int, int], Any] = {}
 
 
-def share_context(gpu: int | None = None) -> None:
-    """Have habitat-sim's GL context in this thread, on a GPU, or -1: none; None tries which one works.
-
-    Raises ImportError where habitat_sim is absent, RuntimeError where no context can be had.
-    """
+def require() -> None:
+    """ImportError where habitat_sim is absent."""
     if importlib.util.find_spec("habitat_sim") is None:
         raise ImportError(
             f"simulator='habitat' needs the package habitat_sim, which is not installed: see {INSTALL} "
             "(it is not on PyPI), or use simulator='builtin', which needs nothing more"
         )
+
+
+def share_context(gpu: int | None = None) -> None:
+    """Have habitat-sim's GL context in this thread, on a GPU, or -1: none; None tries which one works.
+
+    Raises ImportError where habitat_sim is absent, RuntimeError where no context can be had.
+    """
+    require()
     if any(process != os.getpid() for process, _ in _CONTEXTS):
         raise RuntimeError(
             "simulator='habitat': habitat-sim was in use before this process was forked off, and does not "
