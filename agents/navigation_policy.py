@@ -14,6 +14,7 @@ from agents.attention import LatestImage, ViewAttention, pooled_width
 NUMBERS = ("pointgoal", "objectgoal", "gps", "compass", "odometry", "remaining")
 STEPS = (4.0, 5.7, 1.0)  # by which odometry is multiplied: 0.25 m, 10 degrees, a collision
 REACH = 10.0  # metres that a position is divided by
+NEAR, EDGE = 0.2, 0.05  # metres from the goal at which PointNav is a success, and how sharply that is told
 
 
 class PlanEncoder(nn.Module):
@@ -110,7 +111,8 @@ class NavigationFeatures(BaseFeaturesExtractor):
             value = observations[key]
             if key == "pointgoal":
                 rho, angle = value[:, :1], value[:, 1:]
-                value = torch.cat([1 / (1 + rho), rho.log1p(), angle.sin(), angle.cos()], dim=-1)
+                near = torch.tanh((NEAR - rho) / EDGE)  # or it would stop a centimetre too early
+                value = torch.cat([near, 1 / (1 + rho), rho.log1p(), angle.sin(), angle.cos()], dim=-1)
             elif key == "compass":
                 value = torch.cat([value.sin(), value.cos()], dim=-1)
             elif key == "gps":
@@ -125,7 +127,7 @@ def _numbers(space: gym.Space, key: str) -> int:
     """How many numbers are made of a key."""
     if isinstance(space, gym.spaces.Discrete):
         return int(space.n)  # one-hot
-    return {"pointgoal": 4, "compass": 2, "gps": 2, "odometry": 3, "remaining": 1}[key]
+    return {"pointgoal": 5, "compass": 2, "gps": 2, "odometry": 3, "remaining": 1}[key]
 
 
 def _channels(space: gym.Space) -> tuple[int, int]:

