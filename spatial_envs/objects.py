@@ -15,7 +15,7 @@ from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 import yaml
 
-from spatial_envs.mesh import Mesh, MeshError
+from spatial_envs.mesh import Mesh, SceneError
 from spatial_envs.mesh_files import SUFFIXES, read_mesh
 
 logger = logging.getLogger(__name__)
@@ -116,15 +116,15 @@ class SceneSet(Generic[S_co]):
         return replace(self, names=self.names[:count], sources=self.sources[:count])
 
     def load(self, index: int) -> S_co:
-        """The scene; MeshError where its file is broken."""
+        """The scene; SceneError where its file is broken."""
         return self.sources[self.index(index)].load()
 
     def draw(self, rng: np.random.Generator, build: Callable[[int], T]) -> tuple[int, T]:
         """A uniformly drawn index and ``build(index)``, passing over files that are broken.
 
-        ``build`` calls ``load`` and may raise MeshError: then the file is reported in one warning and
+        ``build`` calls ``load`` and may raise SceneError: then the file is reported in one warning and
         remembered, and another index is drawn. What is drawn depends on ``rng`` and which files are broken,
-        never on when that was noticed. MeshError where the only file is broken, ValueError where all are.
+        never on when that was noticed. SceneError where the only file is broken, ValueError where all are.
         """
         while len(self._broken) < len(self):
             index = int(rng.integers(len(self)))
@@ -132,7 +132,7 @@ class SceneSet(Generic[S_co]):
                 continue
             try:
                 return index, build(index)
-            except MeshError as error:
+            except SceneError as error:
                 if len(self) == 1:
                     raise
                 self._broken.add(index)
