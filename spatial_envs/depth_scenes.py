@@ -18,12 +18,12 @@ from spatial_envs import depth_decoding as decoding
 from spatial_envs.arguments import check_range, checked_image_size, floats
 from spatial_envs.camera import unproject
 from spatial_envs.depth_layouts import DepthFile, find
-from spatial_envs.depth_noise import sensed
 from spatial_envs.ground import fit_ground
 from spatial_envs.mesh import SceneError
 from spatial_envs.objects import PROCEDURAL, SPLITS, SceneSet, scene_set
 from spatial_envs.procedural.groups import group
 from spatial_envs.rendering.builtin import BuiltinRenderer
+from spatial_envs.sensor_noise import noisy_depth
 from spatial_envs.shading import UPRIGHT, shaded
 from spatial_envs.view import View
 
@@ -64,7 +64,8 @@ class DepthFrame:
     ground    (4,) float64, world frame: unit normal n, towards the camera, and d, metres, with n . p + d = 0;
               None where there is no plane that things stand on
     sequence  what it belongs to, and ``number`` which it is of that; procedural frames are each alone
-    posed     False where the source has no pose: then the camera is at the origin, level, and looks along -Z
+    posed     False where the source has no pose: then the camera looks along -Z, over the origin of a ground
+              at y = 0 where one was found, else from the origin itself, level
     truth     of procedural scenes, else None
     """
 
@@ -115,7 +116,8 @@ class _Seed(NamedTuple):
         clean = BuiltinRenderer().render(made.mesh, made.cam_to_world, made.intrinsics, options.image_size)
         if options.max_depth is not None:
             clean.depth[clean.depth > options.max_depth] = 0
-        depth = sensed(clean.depth, made.intrinsics, options.noise, np.random.default_rng([self.seed, 1]))
+        noise_rng = np.random.default_rng([self.seed, 1])
+        depth = noisy_depth(clean.depth, made.intrinsics, options.noise, noise_rng)
         hit = depth > 0
         assert clean.segment is not None
         segment = np.where(hit, clean.segment, 0).astype(np.int32)
@@ -127,8 +129,8 @@ class _Seed(NamedTuple):
             made.ids,
             clean.depth,
         )
-        view = View(rgb, depth, clean.intrinsics, clean.cam_to_world, segment)
-        return _frame(view, self.name, self.name, 0, True, True, truth)
+        pose = made.cam_to_world
+        return _frame(depth, rgb, made.intrinsics, pose, True, self.name, self.name, 0, segment, truth)
 
 
 class _Recorded(NamedTuple):
@@ -153,12 +155,13 @@ class _Recorded(NamedTuple):
         lens = options.intrinsics
         if lens is None:
             lens = layout.lens(file).matrix(depth.shape[1], depth.shape[0])
-        pose = layout.pose(file)
         farthest = layout.farthest if options.max_depth is None else options.max_depth
-        placed = UPRIGHT if pose is None else pose
-        view = _view(depth, layout.picture(file), lens, placed, farthest, options.image_size)
-        known = pose is not None and layout.up_known
-        return _frame(view, self.name, file.sequence, file.number, pose is not None, known)
+        depth, fitted = _sampled(depth, lens, farthest, options.image_size)
+        path, rgb = layout.picture(file), None
+        if path is not None:
+            rgb = resized(_picture(path), lens, options.image_size)[0]
+        pose = layout.pose(file)
+        return _frame(depth, rgb, fitted, pose, layout.up_known, self.name, file.sequence, file.number)
 
 
 class _Loose(NamedTuple):
@@ -176,24 +179,18 @@ class _Loose(NamedTuple):
         options = self.options
         depth = decoding.any_file(Path(self.path))
         assert options.intrinsics is not None
-        view = _view(depth, None, options.intrinsics, UPRIGHT, options.max_depth, options.image_size)
-        return _frame(view, self.name, self.name, 0, False, False)
+        depth, lens = _sampled(depth, options.intrinsics, options.max_depth, options.image_size)
+        return _frame(depth, None, lens, None, False, self.name, self.name, 0)
 
 
-def _view(
-    depth: np.ndarray,
-    picture: Path | None,
-    lens: np.ndarray,
-    pose: np.ndarray,
-    farthest: float | None,
-    image_size: tuple[int, int],
-) -> View:
-    """What was read, at the size asked for."""
-    small, lens = resized(depth, lens, image_size)
+def _sampled(
+    depth: np.ndarray, lens: np.ndarray, farthest: float | None, image_size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The depth and the lens at the size asked for; 0 beyond ``farthest``."""
+    small, fitted = resized(depth, lens, image_size)
     if farthest is not None:
         small[small > farthest] = 0
-    rgb = shaded(small, lens, pose) if picture is None else resized(_picture(picture), lens, image_size)[0]
-    return View(rgb, small, lens.astype(np.float32), pose.astype(np.float32))
+    return small, fitted
 
 
 def resized(
@@ -219,28 +216,47 @@ def _picture(path: Path) -> np.ndarray:
 
 
 def _frame(
-    view: View,
+    depth: np.ndarray,
+    rgb: np.ndarray | None,
+    lens: np.ndarray,
+    pose: np.ndarray | None,
+    up_known: bool,
     name: str,
     sequence: str,
     number: int,
-    posed: bool,
-    up_known: bool,
+    segment: np.ndarray | None = None,
     truth: SceneTruth | None = None,
 ) -> DepthFrame:
-    """The frame, its ground found and taken out of the target."""
-    pose = view.cam_to_world.astype(np.float64)
-    up = tuple(pose[1, :3]) if up_known else IN_PICTURE
-    found = fit_ground(view.depth, view.intrinsics, up, TILT if up_known else UNKNOWN_TILT)
-    target = view.depth > 0
-    ground = None
+    """The frame, its ground found and taken out of the target; ``up_known``: the pose says where up is."""
+    up = IN_PICTURE if pose is None or not up_known else tuple(pose[1, :3])
+    found = fit_ground(depth, lens, up, UNKNOWN_TILT if up is IN_PICTURE else TILT)
+    placed = pose
+    if placed is None:
+        placed = UPRIGHT if found is None else _standing(found[0])
+    target, ground = depth > 0, None
     if found is not None:
         plane, mask = found
-        normal = pose[:3, :3] @ plane[:3]
-        ground = np.append(normal, plane[3] - normal @ pose[:3, 3])
+        normal = placed[:3, :3] @ plane[:3]
+        ground = np.append(normal, plane[3] - normal @ placed[:3, 3])
         target &= ~mask
     if not target.any():
         raise SceneError(f"{name}: nothing is measured but the ground, so there is nothing to fit")
-    return DepthFrame(view, name, target, ground, sequence, number, posed, truth)
+    if rgb is None:
+        rgb = shaded(depth, lens, placed)
+    view = View(rgb, depth, lens.astype(np.float32), placed.astype(np.float32), segment)
+    return DepthFrame(view, name, target, ground, sequence, number, pose is not None, truth)
+
+
+def _standing(plane: np.ndarray) -> np.ndarray:
+    """(4, 4) cam_to_world in which the plane (4,), camera frame, is y = 0, with the camera above the origin
+    and looking towards -Z."""
+    up = plane[:3]
+    ahead = np.array([0.0, 0.0, 1.0]) - up[2] * up
+    ahead /= np.linalg.norm(ahead)
+    pose = np.eye(4)
+    pose[:3, :3] = np.cross(ahead, up), up, -ahead
+    pose[1, 3] = plane[3]
+    return pose
 
 
 class DepthSet(SceneSet[DepthFrame]):
@@ -276,7 +292,7 @@ def open_depth(
                   object is of categories never trained on). A folder has no splits: each split is all of
                   it, and the set is ``leaky``.
     num_objects:  procedural: how many objects, 1 to 12, or the least and the most of them
-    noise:        procedural: of the sensor, 0 = none, 1 = a Kinect's (``depth_noise.sensed``)
+    noise:        procedural: of the sensor, 0 = none, 1 = a Kinect's (``noisy_depth``)
     image_size:   pixels, an integer or (H, W), at least 16: files are sampled at this size
     max_depth:    metres: what is farther counts as not measured; None: 80 m outdoors, any depth indoors
     intrinsics:   (fx, fy, cx, cy) or (3, 3), pixels of the files' own size; in place of the data set's
@@ -284,7 +300,7 @@ def open_depth(
     """
     if split not in SPLITS:
         raise ValueError(f"split: got {split!r}, expected one of {', '.join(SPLITS)}")
-    check_range("noise", noise, 0.0, 10.0)
+    check_range("noise", noise, 0.0, 1.0)
     if max_depth is not None:
         check_range("max_depth", max_depth, 0.1, 1e6)
     lens = None if intrinsics is None else _checked_intrinsics(intrinsics)

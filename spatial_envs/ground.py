@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+from scipy import ndimage
 
 HYPOTHESES, POINTS = 1000, 2000  # triples tried; points that each is tried on
 TOLERANCE = (0.015, 0.008)  # metres, and share of the depth: what may count as the plane while it is searched
 FINEST = 0.01  # metres: within this of the plane is always the ground
 BINS = 8  # of depth, in which the plane's spread is measured
 LEAST_SHARE = 0.1  # of the measured points, or there is no ground
+SPECK, SPECK_HEIGHT = (
+    0.002,
+    2.0,
+)  # share of the picture; tolerances: what is smaller and lower is the ground's
 BELOW_COST = 3.0  # inliers that one point below the plane outweighs: the top of a table is no ground
 
 
@@ -21,7 +26,7 @@ def fit_ground(
     depth     (H, W), metres along the optical axis, 0 = not measured; intrinsics (3, 3), pixels
     up        camera frame (OpenCV): where the plane's normal should point, within ``max_tilt`` degrees
     Returns the plane (4,) float64, camera frame: unit normal n towards the camera and offset d, metres, with
-    n . p + d = 0; and (H, W) bool, the pixels that are it, or below it.
+    n . p + d = 0; and (H, W) bool, the pixels that are it, below it, or specks that noise lifts off it.
 
     RANSAC (Fischler and Bolles 1981) from a fixed seed, then least squares (the smallest singular vector)
     over its inliers. What counts as the plane in the end is three robust standard deviations of their
@@ -60,8 +65,20 @@ def fit_ground(
     spread = [1.4826 * np.median(np.abs(height[near][part])) for part in bins]
     spread_at = np.interp(z, [np.median(z[near][part]) for part in bins], spread)
     mask = np.zeros(depth.shape, np.bool_)
-    mask[rows, columns] = height < np.clip(3 * spread_at, FINEST, 2 * within)
-    return plane, mask
+    tolerance = np.clip(3 * spread_at, FINEST, 2 * within)
+    mask[rows, columns] = height < tolerance
+    high = np.zeros(depth.shape, np.bool_)
+    high[rows, columns] = height > SPECK_HEIGHT * tolerance
+    return plane, mask | _specks((depth > 0) & ~mask, high)
+
+
+def _specks(rest: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(H, W) bool: those connected pieces of ``rest`` that are small and nowhere ``high``."""
+    pieces, count = ndimage.label(rest, np.ones((3, 3)))
+    small = np.bincount(pieces.ravel(), minlength=count + 1) < SPECK * rest.size
+    flat = np.bincount(pieces[high], minlength=count + 1) == 0
+    flat[0] = False
+    return (small & flat)[pieces]
 
 
 @numba.njit(cache=True, nogil=True)

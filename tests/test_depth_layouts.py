@@ -109,10 +109,12 @@ def test_synthia_rand_cityscapes(tmp_path, folder):
     check(frame, pose, lens, size)
     assert (frame.view.rgb == (7, 8, 9)).all()
     assert (frame.number, frame.posed) == (7, False)
-    assert np.allclose(frame.view.cam_to_world, np.diag([1, -1, -1, 1]))
-    up = frame.ground[:3]  # the camera was pitched down, which nobody says here
-    assert np.degrees(np.arccos(up[1])) == pytest.approx(np.degrees(0.05), abs=0.6)
-    assert frame.ground[3] == pytest.approx(1.6, abs=0.05)
+    assert np.allclose(frame.ground, [0, 1, 0, 0], atol=1e-6)  # the world is made to stand on it
+    assert np.allclose(frame.view.cam_to_world[:3, 3], [0, 1.6, 0], atol=0.05)
+    turn = frame.view.cam_to_world[:3, :3]
+    assert np.allclose(turn @ turn.T, np.eye(3), atol=1e-6)
+    assert np.linalg.det(turn) > 0
+    assert np.allclose(turn[:, 2], [0, -np.sin(0.05), -np.cos(0.05)], atol=0.01)  # pitched down, as it was
 
 
 def test_synthia_sf(tmp_path):

@@ -1,11 +1,10 @@
-"""The ground plane, the sensor's noise and the shading of a depth map, against slow twins and formulas."""
+"""The ground plane and the shading of a depth map, against slow twins and formulas."""
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from spatial_envs.camera import intrinsics
-from spatial_envs.depth_noise import DISPARITY_STEP, sensed
 from spatial_envs.depth_scenes import open_depth
 from spatial_envs.ground import fit_ground
 from spatial_envs.rendering import AMBIENT, SKY, SUN, SUN_DIRECTION
@@ -145,33 +144,3 @@ def test_shading_is_the_renderers_formula():
     assert grey.dtype == np.uint8
     over = UPRIGHT @ np.diag([1.0, -1, -1, 1])  # upside down: the floor becomes a ceiling
     assert np.abs(shaded(floor, LENS, over)[floor > 0].astype(float) - ALBEDO * AMBIENT).max() <= 1
-
-
-def test_noise_grows_with_the_square_of_depth_and_comes_in_steps():
-    rng = np.random.default_rng(4)
-    for z in (1.0, 2.0, 5.0):
-        wall = np.full(SIZE, z, np.float32)
-        seen = sensed(wall, LENS, 1.0, rng)
-        hit = seen > 0
-        assert 0.98 < hit.mean() < 1.0  # specks
-        expected = z * z * np.hypot(1.425e-3, DISPARITY_STEP / np.sqrt(12))
-        assert np.sqrt(np.mean((seen[hit] - z) ** 2)) == pytest.approx(expected, rel=0.15)
-        steps = (1 / seen[hit]) / DISPARITY_STEP
-        assert np.abs(steps - np.rint(steps)).max() < 1e-3
-        half = sensed(wall, LENS, 0.5, rng)
-        assert np.std(half[half > 0]) == pytest.approx(expected / 2, rel=0.2)
-    assert np.array_equal(sensed(wall, LENS, 0.0, rng), wall)
-
-
-def test_pixels_are_lost_at_edges_and_where_rays_graze():
-    depth = np.full(SIZE, 3.0, np.float32)
-    depth[:, 48:] = 2.0
-    lost = np.mean([sensed(depth, LENS, 1.0, np.random.default_rng(k)) == 0 for k in range(20)], axis=0)
-    assert lost[:, 47:49].mean() == pytest.approx(0.355, abs=0.05)
-    assert lost[:, :40].mean() < 0.02
-    grazed = plane_depth(np.array([0.0, -1.0, 0.0]), 1.0)
-    lost = np.mean([sensed(grazed, LENS, 1.0, np.random.default_rng(k)) == 0 for k in range(20)], axis=0)
-    facing = 1 / np.linalg.norm(rays(), axis=-1) / np.where(grazed > 0, grazed, 1)  # height over distance
-    assert lost[(grazed > 0) & (facing > 0.4)].mean() < 0.03
-    assert lost[(grazed > 0) & (facing < 0.1)].mean() > 0.6
-    assert (lost[grazed == 0] == 1).all()

@@ -61,6 +61,13 @@ def test_a_seed_makes_the_same_scene_each_time_and_noise_changes_the_depth_alone
     assert (noisy.view.segment[noisy.view.depth == 0] == 0).all()
 
 
+def test_a_seed_is_one_scene_at_every_size():
+    small, large = (open_depth(image_size=size).load(9) for size in ((72, 96), (216, 288)))
+    assert np.array_equal(small.view.cam_to_world, large.view.cam_to_world)
+    assert np.array_equal(small.truth.surface, large.truth.surface)
+    assert np.allclose(small.view.depth, large.view.depth[1::3, 1::3], atol=1e-5)
+
+
 def test_splits_have_their_own_seeds_and_categories():
     names = {s: open_depth(split=s).names for s in ("train", "validation", "test", "test_category")}
     assert [len(n) for n in names.values()] == [4096, 64, 128, 128]
@@ -221,6 +228,7 @@ def test_nearest_sampling_takes_the_pixel_under_each_centre():
         ({"num_objects": True}, "num_objects: got True"),
         ({"num_objects": 2.5}, "num_objects: got 2.5"),
         ({"noise": -1}, "noise: got -1"),
+        ({"noise": 2}, "expected float from 0.0 to 1.0"),
         ({"noise": float("nan")}, "noise: got nan"),
         ({"image_size": 4}, "image_size: got 4"),
         ({"max_depth": 0}, "max_depth: got 0"),

@@ -30,6 +30,7 @@ from spatial_envs.rendering.builtin import rasterise
 FIELD_OF_VIEW = 50.0  # degrees, across the picture's shorter side
 GAP = 0.02  # metres between two things
 SEEN = 0.002  # share of the picture that shows each thing, at least
+ROWS = 72  # of the picture in which that is counted: one seed is one scene at every size of one shape
 ARRANGEMENTS, CAMERAS = 5, 12  # tried, the latter in each of the former; the best stays where none will do
 SURFACE_POINTS = 1000  # for each thing
 GROUND = 8.0  # metres from its middle to its border
@@ -131,7 +132,8 @@ def group(
     rng = np.random.default_rng(seed)
     low, high = (count, count) if isinstance(count, int) else count
     number = int(rng.integers(low, high + 1))
-    lens = intrinsics(FIELD_OF_VIEW, image_size)
+    small = (ROWS, round(ROWS * image_size[1] / image_size[0]))
+    lens = intrinsics(FIELD_OF_VIEW, small)
     pieces = []
     for k in range(number):
         words = TEST_CATEGORIES if unseen and k % 2 == 0 else TRAIN_CATEGORIES
@@ -144,15 +146,16 @@ def group(
             things = _placed(rng, pieces)
             mesh = _joined(things)
         pose = _camera(rng, things)
-        _, faces = rasterise(mesh, pose, lens, image_size)
+        _, faces = rasterise(mesh, pose, lens, small)
         shown = np.bincount(mesh.face_segments[faces[faces >= 0]], minlength=number + 1)[1:]
-        least = shown.min() / (image_size[0] * image_size[1])
+        least = shown.min() / (small[0] * small[1])
         if least > best:
             best, chosen = least, (things, mesh, pose)
         if best >= SEEN:
             break
     assert chosen is not None  # an empty picture is better than none
     things, mesh, pose = chosen
+    lens = intrinsics(FIELD_OF_VIEW, image_size)
     return Group(things, mesh, pose, lens, *_outer_surface(things, rng))
 
 
