@@ -30,7 +30,7 @@ def fit_ground(
 
     RANSAC (Fischler and Bolles 1981) from a fixed seed, then least squares (the smallest singular vector)
     over its inliers. What counts as the plane in the end is three robust standard deviations of their
-    distances, near and far apart as noise grows with depth, and at least FINEST: a clean picture gives up
+    distances, taken by depth as noise grows with it, and at least FINEST: a clean picture gives up
     little of what stands on the ground, and a noisy one keeps little of the ground.
     """
     lens = np.asarray(intrinsics, np.float64)
@@ -62,8 +62,11 @@ def fit_ground(
     height = points @ plane[:3] + plane[3]
     order = np.argsort(z[near])
     bins = [part for part in np.array_split(order, BINS) if len(part)]
-    spread = [1.4826 * np.median(np.abs(height[near][part])) for part in bins]
-    spread_at = np.interp(z, [np.median(z[near][part]) for part in bins], spread)
+    middles = [np.median(z[near][part]) for part in bins]
+    spread = [
+        1.4826 * np.median(np.abs(height[near][part])) / m**2 for part, m in zip(bins, middles, strict=True)
+    ]
+    spread_at = np.interp(z, middles, spread) * z**2  # as the noise of sensors grows
     mask = np.zeros(depth.shape, np.bool_)
     tolerance = np.clip(3 * spread_at, FINEST, 2 * within)
     mask[rows, columns] = height < tolerance

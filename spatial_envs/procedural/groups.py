@@ -28,7 +28,7 @@ from spatial_envs.reference import surface_samples
 from spatial_envs.rendering.builtin import rasterise
 
 FIELD_OF_VIEW = 50.0  # degrees, across the picture's shorter side
-GAP = 0.02  # metres between two things
+GAP, STEP = 0.02, 0.06  # metres between two things, and by which they are moved apart
 SEEN = 0.002  # share of the picture that shows each thing, at least
 ROWS = 72  # of the picture in which that is counted: one seed is one scene at every size of one shape
 ARRANGEMENTS, CAMERAS = 5, 12  # tried, the latter in each of the former; the best stays where none will do
@@ -197,15 +197,12 @@ def _placed(rng: np.random.Generator, pieces: list[tuple[str, Mesh]]) -> tuple[T
                 things.append(Thing(category, mesh, _pose(turn, at), shapely.Point()))
                 break
         else:
-            reach = 0.0
-            while True:
-                x, z = rng.normal(0, reach, 2)
+            azimuth, taken = rng.uniform(0, tau), shapely.GeometryCollection([t.outline for t in things])
+            for reach in np.arange(0, 100, STEP):  # as near to the middle as there is room
+                x, z = reach * np.sin(azimuth), reach * np.cos(azimuth)
                 there = shapely.affinity.translate(outline, x, z)
-                if all(
-                    there.distance(other.outline) >= GAP for other in things if not other.outline.is_empty
-                ):
+                if taken.is_empty or taken.distance(there) >= GAP:
                     break
-                reach += 0.02
             things.append(Thing(category, mesh, _pose(turn, (x, 0.0, z)), there))
             if category in CARRIES:
                 free.append(things[-1])
@@ -239,7 +236,7 @@ def _camera(rng: np.random.Generator, things: tuple[Thing, ...]) -> np.ndarray:
     low = np.min([thing.world_mesh.vertices.min(axis=0) for thing in things], axis=0)
     high = np.max([thing.world_mesh.vertices.max(axis=0) for thing in things], axis=0)
     middle, radius = (low + high) / 2, float(np.linalg.norm(high - low) / 2)
-    distance = max(radius / np.sin(np.radians(FIELD_OF_VIEW / 2)) * rng.uniform(0.65, 0.95), radius + 0.5)
+    distance = max(radius / np.sin(np.radians(FIELD_OF_VIEW / 2)) * rng.uniform(0.5, 0.8), radius + 0.5)
     azimuth, elevation = rng.uniform(0, tau), np.radians(rng.uniform(15, 50))
     across = distance * np.cos(elevation)
     pose = facing_origin(
