@@ -54,7 +54,7 @@ def array(path: Path) -> np.ndarray:
     """.npy (H, W): floats are metres, integers millimetres; what is not finite or not positive is 0."""
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, MemoryError) as error:
         raise SceneError(f"{path}: no .npy file that can be read: {error}") from None
     if (
         not isinstance(values, np.ndarray)

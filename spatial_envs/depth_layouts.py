@@ -19,7 +19,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -362,8 +362,8 @@ def _replica_pose(file: DepthFile) -> np.ndarray | None:
     return Z_UP_TO_Y_UP @ _rigid(path, matrix)
 
 
-def _fixed(lens: Lens) -> Callable[[DepthFile], Lens]:
-    return lambda file: lens
+def _fixed(lens: Lens, file: DepthFile) -> Lens:
+    return lens
 
 
 LAYOUTS = (
@@ -373,12 +373,13 @@ LAYOUTS = (
     ),
     Layout(
         "SYNTHIA-RAND-CITYSCAPES", re.compile(r"(?:^|/)Depth/(?P<n>\d{7})\.png$"), 1,
-        decoding.centimetres, _rand_picture, _fixed(SYNTHIA_LENS), _no_pose, False, OUTDOORS,
+        decoding.centimetres, _rand_picture, partial(_fixed, SYNTHIA_LENS), _no_pose, False, OUTDOORS,
     ),
     Layout(
         "SYNTHIA-SF", re.compile(r"(?:^|/)SEQ[^/]*/Depth(?:Left|Right)/(?P<n>\d+)\.png$"), 1,
         decoding.packed_rgb, _sf_picture,
-        _fixed(Lens(847.630211643, 847.630211643, 960.0, 540.0, (1920, 1080))), _no_pose, False, OUTDOORS,
+        partial(_fixed, Lens(847.630211643, 847.630211643, 960.0, 540.0, (1920, 1080))),
+        _no_pose, False, OUTDOORS,
     ),
     Layout(
         "Virtual KITTI 2", re.compile(r"(?:^|/)frames/depth/Camera_\d/depth_(?P<n>\d{5})\.png$"), 3,
@@ -386,12 +387,12 @@ LAYOUTS = (
     ),
     Layout(
         "TartanAir", re.compile(r"(?:^|/)depth_(left|right)/(?P<n>\d+)_\1_depth\.npy$"), 1,
-        decoding.array, _tartanair_picture, _fixed(Lens(320.0, 320.0, 320.0, 240.0, (640, 480))),
+        decoding.array, _tartanair_picture, partial(_fixed, Lens(320.0, 320.0, 320.0, 240.0, (640, 480))),
         _tartanair_pose, True, OUTDOORS,
     ),
     Layout(
         "Replica", re.compile(r"(?:^|/)results/depth(?P<n>\d+)\.png$"), 1,
-        decoding.replica, _replica_picture, _fixed(Lens(600.0, 600.0, 600.0, 340.0, (1200, 680))),
+        decoding.replica, _replica_picture, partial(_fixed, Lens(600.0, 600.0, 600.0, 340.0, (1200, 680))),
         _replica_pose,
     ),
     Layout(

@@ -1,5 +1,7 @@
 """Every data set of depth, from small files in its own layout and coding: metres, lens, pose and picture."""
 
+import pickle
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -252,6 +254,14 @@ def test_sizes_are_sampled_with_the_lens_to_match(tmp_path):
     assert np.isin(small.view.depth, full.view.depth).all()
     near = open_depth(tmp_path, max_depth=12.0).load(0)
     assert 10 < near.view.depth.max() <= 12
+
+
+def test_sets_travel_to_other_processes(tmp_path):
+    synthia(tmp_path, drive(2))
+    for frames in (open_depth(tmp_path), open_depth(num_objects=2)):
+        there = pickle.loads(pickle.dumps(frames))
+        assert there.names == frames.names
+        assert np.array_equal(there.load(1).view.depth, frames.load(1).view.depth)
 
 
 def test_one_file_alone_and_a_folder_of_files_in_no_layout(tmp_path):
