@@ -10,6 +10,7 @@ HYPOTHESES, POINTS = 1000, 2000  # triples tried; points that each is tried on
 TOLERANCE = (0.015, 0.008)  # metres, and share of the depth: what may count as the plane while it is searched
 FINEST = 0.01  # metres: within this of the plane is always the ground
 BINS = 8  # of depth, in which the plane's spread is measured
+WITHIN, STANDARD = 85, 1.44  # per cent of a normal distribution's values are within so many deviations
 LEAST_SHARE = 0.1  # of the measured points, or there is no ground
 SPECK, SPECK_HEIGHT = (
     0.002,
@@ -63,9 +64,8 @@ def fit_ground(
     order = np.argsort(z[near])
     bins = [part for part in np.array_split(order, BINS) if len(part)]
     middles = [np.median(z[near][part]) for part in bins]
-    spread = [
-        1.4826 * np.median(np.abs(height[near][part])) / m**2 for part, m in zip(bins, middles, strict=True)
-    ]
+    widths = [np.percentile(np.abs(height[near][part]), WITHIN) for part in bins]
+    spread = [width / STANDARD / middle**2 for width, middle in zip(widths, middles, strict=True)]
     spread_at = np.interp(z, middles, spread) * z**2  # as the noise of sensors grows
     mask = np.zeros(depth.shape, np.bool_)
     tolerance = np.clip(3 * spread_at, FINEST, 2 * within)
