@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 _ENVIRONMENTS = {
     "NBV-MapAnything-v0": "spatial_envs.nbv:NBV{}Env",
     "NBV-MapAnything-Discrete-v0": "spatial_envs.nbv:NBVDiscrete{}Env",
+    "SceneFit-Prototype-v0": "spatial_envs.scene_fit:SceneFit{}Env",
 }
 
 for _id, _entry_point in _ENVIRONMENTS.items():
