@@ -62,9 +62,10 @@ class Flags:
     resume: bool = False
     """Go on with the run in the folder."""
     minutes: float | None = None
-    """How long in all; by default what the config says. The learning rate falls to nothing by then."""
+    """How long in all, of processor time, so that a busy machine does not shorten it; by default what the
+    config says. The learning rate falls to nothing by then."""
     threads: int = 1
-    """Of torch."""
+    """Of torch; each minute is one of all of them."""
 
 
 def train(flags: Flags) -> Path:
@@ -102,7 +103,7 @@ def train(flags: Flags) -> Path:
     pool = Pool(flags.data)
     rng = np.random.default_rng([config["seed"], step])
     running: dict[str, float] = {}
-    total, before = 60 * config["minutes"], time.perf_counter()
+    total, before = 60 * config["minutes"], time.process_time()
     while spent < total:
         done = spent / total
         for group in optimiser.param_groups:
@@ -129,8 +130,8 @@ def train(flags: Flags) -> Path:
         for name, term in terms.items():
             value = float(term.detach())
             running[name] = 0.98 * running.get(name, value) + 0.02 * value
-        now = time.perf_counter()
-        spent, before = spent + now - before, now
+        now = time.process_time()
+        spent, before = spent + (now - before) / flags.threads, now
         if step % config["log_every"] == 0:
             _log(folder / "losses.csv", {"step": step, "minutes": spent / 60, "objects": count, **running})
             pool.refresh()
