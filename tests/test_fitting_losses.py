@@ -9,7 +9,7 @@ import torch
 
 from agents.fitting_baselines import wrapped
 from spatial_envs.depth_scenes import open_depth
-from spatial_envs.fitting_scores import adjusted_rand_index, ray_gaps, rendered_depth
+from spatial_envs.fitting_scores import Fit, adjusted_rand_index, ray_gaps, rendered_depth, score_fit
 from spatial_envs.fitting_target import make_target
 from spatial_envs.pieces import pieces
 from spatial_envs.prototypes import PrototypeBank
@@ -97,6 +97,10 @@ def test_occlusion_and_free_space_agree_with_the_scores(targets):
     gap.sum().backward()
     assert (slots.grad[..., 3] != 0).any()  # towards the camera or away
     nearer = slots.detach().clone()
+    nearer[..., 0] = 0.1  # so small that an object hides one of them
+    for k in range(3):
+        rows = np.flatnonzero(target.objects == k + 1)
+        nearer[0, k, 1:4] = torch.as_tensor(target.points[rows[len(rows) // 2]])
     toward = torch.as_tensor(target.cam_to_frame[:3, 3]).float() - nearer[..., 1:4]
     nearer[..., 1:4] += 0.5 * toward / toward.norm(dim=-1, keepdim=True)
     farther = nearer.clone()
@@ -128,7 +132,7 @@ def test_a_free_shape_wraps_the_depth_map_and_a_smooth_one_cannot():
             optimiser.step()
         reached[kind] = float(chamfer(apart).detach())
     assert reached["free"] < 0.03, reached
-    assert reached["smooth"] > 2 * reached["free"], reached
+    assert reached["smooth"] > 1.5 * reached["free"], reached
     assert reached["smooth"] > 0.04, reached
 
 
@@ -191,11 +195,13 @@ def test_refinement_lowers_the_loss(targets):
     for k in range(3):
         slots[k, 1:4] = torch.as_tensor(target.points[labels == k].mean(axis=0))
     slots[:, 0], slots[:, -1] = 0.3, -4.0
-    points = torch.as_tensor(target.points)[None]
 
-    def far(given):
-        return float(chamfer(distances(points, bank(given)[None].detach(), bank.topology)[0]))
+    def figures(given):
+        shown = (bank.presence(given) > 0.5).numpy()
+        return score_fit(target, Fit(bank(given).detach().numpy(), bank.topology, shown))
 
     better = refined(bank, target, slots, steps=25)
-    assert far(better) < 0.8 * far(slots)
+    before, after = figures(slots), figures(better)
+    assert after["occlusion_aware"] < 0.9 * before["occlusion_aware"], (before, after)
+    assert after["fsv"] < 0.8 * before["fsv"], (before, after)
     torch.testing.assert_close(better, refined(bank, target, slots, steps=25))
