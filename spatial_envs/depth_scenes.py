@@ -16,7 +16,7 @@ from PIL import Image
 
 from spatial_envs import depth_decoding as decoding
 from spatial_envs.arguments import check_range, checked_image_size, floats
-from spatial_envs.camera import unproject
+from spatial_envs.camera import turn_about_y, unproject
 from spatial_envs.depth_layouts import DepthFile, find
 from spatial_envs.ground import fit_ground
 from spatial_envs.mesh import SceneError
@@ -98,6 +98,7 @@ class _Options(NamedTuple):
     intrinsics: np.ndarray | None  # of the file's own size
     num_objects: tuple[int, int]
     noise: float
+    camera_turn: float  # radians
 
 
 class _Seed(NamedTuple):
@@ -113,7 +114,12 @@ class _Seed(NamedTuple):
     def load(self) -> DepthFrame:
         options = self.options
         made = group(self.seed, options.num_objects, options.image_size, self.unseen)
-        clean = BuiltinRenderer().render(made.mesh, made.cam_to_world, made.intrinsics, options.image_size)
+        pose = made.cam_to_world
+        if options.camera_turn:
+            turn, middle = turn_about_y(options.camera_turn), made.surface.mean(axis=0)
+            turn[:3, 3] = middle - turn[:3, :3] @ middle
+            pose = turn @ pose
+        clean = BuiltinRenderer().render(made.mesh, pose, made.intrinsics, options.image_size)
         if options.max_depth is not None:
             clean.depth[clean.depth > options.max_depth] = 0
         noise_rng = np.random.default_rng([self.seed, 1])
@@ -129,7 +135,6 @@ class _Seed(NamedTuple):
             made.ids,
             clean.depth,
         )
-        pose = made.cam_to_world
         return _frame(depth, rgb, made.intrinsics, pose, True, self.name, self.name, 0, segment, truth)
 
 
@@ -279,6 +284,7 @@ def open_depth(
     *,
     num_objects: int | Sequence[int] = (1, 6),
     noise: float = 0.0,
+    camera_turn: float = 0.0,
     image_size: int | Sequence[int] = (72, 96),
     max_depth: float | None = None,
     intrinsics: Any = None,
@@ -293,6 +299,8 @@ def open_depth(
                   it, and the set is ``leaky``.
     num_objects:  procedural: how many objects, 1 to 12, or the least and the most of them
     noise:        procedural: of the sensor, 0 = none, 1 = a Kinect's (``noisy_depth``)
+    camera_turn:  procedural: degrees that the camera has gone round the objects, about +Y; the neighbouring
+                  frame of the same scene
     image_size:   pixels, an integer or (H, W), at least 16: files are sampled at this size
     max_depth:    metres: what is farther counts as not measured; None: 80 m outdoors, any depth indoors
     intrinsics:   (fx, fy, cx, cy) or (3, 3), pixels of the files' own size; in place of the data set's
@@ -301,11 +309,14 @@ def open_depth(
     if split not in SPLITS:
         raise ValueError(f"split: got {split!r}, expected one of {', '.join(SPLITS)}")
     check_range("noise", noise, 0.0, 1.0)
+    check_range("camera_turn", camera_turn, -180.0, 180.0)
     if max_depth is not None:
         check_range("max_depth", max_depth, 0.1, 1e6)
     lens = None if intrinsics is None else _checked_intrinsics(intrinsics)
     size = checked_image_size(image_size if isinstance(image_size, int) else tuple(image_size), 1)
-    options = _Options(size, max_depth, lens, _checked_count(num_objects), float(noise))
+    options = _Options(
+        size, max_depth, lens, _checked_count(num_objects), float(noise), float(np.radians(camera_turn))
+    )
     if str(scenes) == "procedural":
         if lens is not None:
             raise ValueError("intrinsics: expected None for scenes='procedural', which have their own")
@@ -314,8 +325,8 @@ def open_depth(
         unseen = split == "test_category"
         made = tuple(_Seed(first + k, unseen, name, options) for k, name in enumerate(names))
         return DepthSet(names, f"procedural/{split}", False, made)
-    for name, value in (("noise", noise), ("split", split)):
-        if value == "test_category" or (name == "noise" and value):
+    for name, value in (("noise", noise), ("camera_turn", camera_turn), ("split", split)):
+        if value == "test_category" or (name != "split" and value):
             raise ValueError(f"{name}: {value!r} is for scenes='procedural' only; got scenes={str(scenes)!r}")
     path = Path(os.path.abspath(Path(scenes).expanduser()))
     if not path.exists():

@@ -61,6 +61,20 @@ def test_a_seed_makes_the_same_scene_each_time_and_noise_changes_the_depth_alone
     assert (noisy.view.segment[noisy.view.depth == 0] == 0).all()
 
 
+def test_a_neighbouring_frame_shows_the_same_scene_from_the_side():
+    frame, aside = (open_depth(camera_turn=turn).load(3) for turn in (0.0, 10.0))
+    assert np.array_equal(aside.truth.surface, frame.truth.surface)
+    middle = frame.truth.surface.mean(axis=0)
+    there, now = (f.view.cam_to_world[:3, 3] - middle for f in (frame, aside))
+    assert now[1] == pytest.approx(there[1], abs=1e-5)
+    gone = np.arctan2(now[0], now[2]) - np.arctan2(there[0], there[2])
+    assert np.degrees(gone) % 360 == pytest.approx(10, abs=1e-3)
+    tree = cKDTree(aside.truth.surface)  # what it measures is where the same things are
+    assert np.median(tree.query(aside.points)[0]) < 0.03
+    with pytest.raises(ValueError, match="camera_turn: got 200"):
+        open_depth(camera_turn=200)
+
+
 def test_a_seed_is_one_scene_at_every_size():
     small, large = (open_depth(image_size=size).load(9) for size in ((72, 96), (216, 288)))
     assert np.array_equal(small.view.cam_to_world, large.view.cam_to_world)
