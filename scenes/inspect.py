@@ -1,8 +1,11 @@
-"""See what an environment would find: how many objects or buildings, and a contact sheet of them.
+"""See what an environment would find: how many objects, buildings or depth frames, and a sheet of them.
 
 python -m scenes.inspect path/to/meshes
 python -m scenes.inspect procedural --split test --count 24 --out sheet.png
 python -m scenes.inspect procedural --buildings --count 4 --out apartments.png
+python -m scenes.inspect path/to/SYNTHIA-SEQS-05-SPRING
+python -m scenes.inspect depth.png --intrinsics 532.7 532.7 640 380
+python -m scenes.inspect procedural --depth
 """
 
 from __future__ import annotations
@@ -15,9 +18,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from scenes import depth_report
 from spatial_envs.building import Building, cut_away
 from spatial_envs.buildings import BuildingSet, open_buildings
 from spatial_envs.camera import direction, facing_origin, intrinsics
+from spatial_envs.depth_scenes import is_depth, open_depth
 from spatial_envs.mesh import MeshError
 from spatial_envs.objects import SPLITS, ObjectSet, open_objects
 from spatial_envs.rendering.builtin import BuiltinRenderer
@@ -25,6 +30,7 @@ from spatial_envs.rendering.builtin import BuiltinRenderer
 TILE, COLUMNS = 160, 8  # pixels, tiles
 ROOM_TILE, CAPTION = 240, 16  # pixels
 BACKGROUND = (24, 26, 32)
+DEPTH_SIZE = (216, 288)  # pixels, at which depth is sampled
 VIEWPOINT = 1.35 * direction(np.radians(35), np.radians(25))
 
 
@@ -135,23 +141,54 @@ def _standing(eye: np.ndarray, yaw: float) -> np.ndarray:
     return pose
 
 
+def report_depth(options: argparse.Namespace) -> None:
+    """Print what a set of depth frames holds; write its sheet, and a point cloud beside it."""
+    frames = open_depth(
+        options.scenes,
+        options.split,
+        image_size=DEPTH_SIZE,
+        intrinsics=options.intrinsics,
+        noise=options.noise,
+    )
+    count = max(options.count if options.count is not None else 6, 1)
+    read, faults = depth_report.read_frames(frames, count)
+    splits = "no splits: train = test" if frames.leaky else f"split {options.split}"
+    out = options.out or Path("depth.png")
+    print(f"{frames.label}: {splits}")
+    for fault in faults:
+        print(f"broken: {fault}")
+    if not read:
+        raise ValueError(f"none of {len(frames)} frames can be read")
+    print("\n".join(depth_report.statistics(frames, read)))
+    depth_report.sheet(read).save(out)
+    points, colours = depth_report.cloud(read)
+    depth_report.write_cloud(out.with_suffix(".ply"), points, colours)
+    print(f"the first are in {out}, {len(points):,} points in {out.with_suffix('.ply')}")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Print the counts and write the sheet."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("scenes", help="procedural, a mesh file, a folder, or a scene-set YAML")
+    parser.add_argument("scenes", help="procedural, a mesh or depth file, a folder, or a YAML set")
     parser.add_argument("--buildings", action="store_true", help="buildings to walk in, not objects")
+    parser.add_argument("--depth", action="store_true", help="depth frames to explain; data sets tell it")
+    parser.add_argument("--intrinsics", type=float, nargs=4, help="fx fy cx cy, pixels, of plain depth files")
+    parser.add_argument("--noise", type=float, default=0.0, help="of procedural depth, 0 to 1")
     parser.add_argument("--split", default="train", choices=SPLITS)
     parser.add_argument("--up", default="auto", choices=("auto", "y", "z"))
-    parser.add_argument("--count", type=int, help="how many on the sheet (default 32 objects, 8 buildings)")
-    parser.add_argument("--out", type=Path, help="default objects.png, or buildings.png")
+    parser.add_argument("--count", type=int, help="on the sheet (default 32 objects, 8 buildings, 6 frames)")
+    parser.add_argument("--out", type=Path, help="default objects.png, buildings.png or depth.png")
     options = parser.parse_args(arguments)
     word = "buildings" if options.buildings else "objects"
     count = max(options.count if options.count is not None else 8 if options.buildings else 32, 1)
     out = options.out or Path(f"{word}.png")
     found: BuildingSet | ObjectSet
     try:
+        if options.depth or options.intrinsics or (not options.buildings and is_depth(options.scenes)):
+            report_depth(options)
+            return
         if options.buildings:
             found = buildings = open_buildings(options.scenes, options.split, options.up)
             sheet, faults = building_sheet(buildings, count)

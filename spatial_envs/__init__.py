@@ -20,6 +20,7 @@ _ENVIRONMENTS = {
     "ImageNav-Habitat-v0": "spatial_envs.navigation:ImageNav{}Env",
     "ObjectNav-Habitat-v0": "spatial_envs.navigation:ObjectNav{}Env",
     "Explore-Habitat-v0": "spatial_envs.navigation:Explore{}Env",
+    "SceneFit-Prototype-v0": "spatial_envs.scene_fit:SceneFit{}Env",
 }
 
 for _id, _entry_point in _ENVIRONMENTS.items():

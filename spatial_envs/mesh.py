@@ -14,7 +14,11 @@ from spatial_envs.blocks import Blocks, in_blocks
 CREASE = np.cos(np.radians(40.0))  # faces that meet at a larger angle keep their edge when shaded
 
 
-class MeshError(ValueError):
+class SceneError(ValueError):
+    """A scene that cannot be used; the message names the file and the fault."""
+
+
+class MeshError(SceneError):
     """A mesh that cannot be used; the message names the file and the fault."""
 
 

@@ -15,13 +15,14 @@ from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 import yaml
 
-from spatial_envs.mesh import Mesh, MeshError
+from spatial_envs.mesh import Mesh, SceneError
 from spatial_envs.mesh_files import SUFFIXES, read_mesh
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 S_co = TypeVar("S_co", covariant=True)
 F = TypeVar("F", bound="File")
+L = TypeVar("L", bound="Listed")
 Set = TypeVar("Set", bound="SceneSet")
 
 PROCEDURAL = {  # first seed and number of objects; only test_category has the families of TEST_FAMILIES
@@ -75,11 +76,15 @@ class Source(Protocol[S_co]):
     def load(self) -> S_co: ...
 
 
-class File(Source, Protocol):
-    """A source that is a file, ``up`` its up axis."""
+class Listed(Protocol):
+    """A source that is a file."""
 
     @property
     def path(self) -> str: ...
+
+
+class File(Source, Listed, Protocol):
+    """One with an up axis, ``up``."""
 
     @property
     def up(self) -> str: ...
@@ -126,15 +131,15 @@ class SceneSet(Generic[S_co]):
         return replace(self, names=self.names[:count], sources=self.sources[:count])
 
     def load(self, index: int) -> S_co:
-        """The scene; MeshError where its file is broken."""
+        """The scene; SceneError where its file is broken."""
         return self.sources[self.index(index)].load()
 
     def draw(self, rng: np.random.Generator, build: Callable[[int], T]) -> tuple[int, T]:
         """A uniformly drawn index and ``build(index)``, passing over files that are broken.
 
-        ``build`` calls ``load`` and may raise MeshError: then the file is reported in one warning and
+        ``build`` calls ``load`` and may raise SceneError: then the file is reported in one warning and
         remembered, and another index is drawn. What is drawn depends on ``rng`` and which files are broken,
-        never on when that was noticed. MeshError where the only file is broken, ValueError where all are.
+        never on when that was noticed. SceneError where the only file is broken, ValueError where all are.
         """
         while len(self._broken) < len(self):
             index = int(rng.integers(len(self)))
@@ -142,7 +147,7 @@ class SceneSet(Generic[S_co]):
                 continue
             try:
                 return index, build(index)
-            except MeshError as error:
+            except SceneError as error:
                 if len(self) == 1:
                     raise
                 self._broken.add(index)
@@ -252,8 +257,8 @@ def _listed(path: Path, up: str, where: str) -> dict[str, _File]:
 
 
 def scene_set(
-    path: Path, split: str, up: str, listed: Callable[[Path, str, str], dict[str, F]]
-) -> dict[str, F]:
+    path: Path, split: str, up: str, listed: Callable[[Path, str, str], dict[str, L]]
+) -> dict[str, L]:
     """The scenes of a split of a scene-set YAML; all splits are listed, so that a file in two is noticed.
 
     listed: (path of an entry, up, where errors begin) -> its files by name
@@ -271,7 +276,7 @@ def scene_set(
     splits = _mapping(path, "splits", content["splits"], SPLITS[:3])
     if split not in splits:
         raise ValueError(f"{path}: splits: {split!r} is missing; it has {', '.join(splits) or 'none'}")
-    objects: dict[str, dict[str, F]] = {}
+    objects: dict[str, dict[str, L]] = {}
     seen: dict[str, str] = {}
     for key, entries in splits.items():
         where = f"{path}: splits: {key}"

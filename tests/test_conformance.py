@@ -51,6 +51,8 @@ def small(tmp_path_factory):
             return {"scenes": str(folder), "image_size": 42, "views": 4, "cache_dir": cache}
         if family in ("PointNav", "ImageNav", "ObjectNav", "Explore"):
             return {"scenes": str(building), "image_size": 42, "max_steps": 3, "cache_dir": cache}
+        if family == "SceneFit":
+            return {"num_frames": 8, "num_objects": 2, "slots": 2, "steps": 3, "image_size": 42, "points": 64}
         return pytest.fail(f"{id}: say here how to make a small one of the family {family}")
 
     return arguments
@@ -194,16 +196,21 @@ RANK = (
     "Your observation {} has an unconventional shape (neither an image, nor a 1D vector). We recommend you "
     "to flatten the observation to have only a 1D vector or use a custom policy to properly process the data."
 )
+IMAGE = (
+    "It seems that your observation {} is an image but its `dtype` is (float32) whereas it has to be "
+    "`np.uint8`. If your observation is not an image, we recommend you to flatten the observation to have "
+    "only a 1D vector",
+    "It seems that your observation space {} is an image but the upper and lower bounds are not in "
+    "[0, 255]. Because the CNN policy normalize automatically the observation you may encounter issue if the "
+    "values are not in that range.",
+)
 SB3_NOTICES = {
     RANK.format("features"),
     RANK.format("poses"),
     RANK.format("candidates"),
-    "It seems that your observation depth is an image but its `dtype` is (float32) whereas it has to be "
-    "`np.uint8`. If your observation is not an image, we recommend you to flatten the observation to have "
-    "only a 1D vector",
-    "It seems that your observation space depth is an image but the upper and lower bounds are not in "
-    "[0, 255]. Because the CNN policy normalize automatically the observation you may encounter issue if the "
-    "values are not in that range.",
+    RANK.format("slots"),
+    RANK.format("residuals"),
+    *(notice.format(key) for notice in IMAGE for key in ("depth", "fit_depth")),
 }
 
 

@@ -1,0 +1,290 @@
+"""Train the encoder from depth maps to slots, and the bank of prototypes with it:
+
+    python -m agents.fitting_data --out runs/fitting_data &     # scenes, while training goes on
+    python -m agents.fitting_encoder --data runs/fitting_data --out runs/encoder [--resume]
+
+The losses are those of ``spatial_envs.prototypes.losses``, in units of each scene. Procedural scenes have a
+truth, so each object is given the slot that is nearest to it (Hungarian), which is then to explain all of the
+object's surface, seen or not, and nothing else; weights of 0 for surface, own, reverse, centre and presence
+train without. The numbers of objects grow (curriculum), queries start at pieces of the depth map or k-means,
+the temperature of the softmax falls, and a prototype that hardly any slot uses is seeded again from the one
+used most. ``weigh: losses`` weighs the distances of unblended prototypes instead of blending vertices.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import tyro
+import yaml
+from scipy.optimize import linear_sum_assignment
+from torch import nn
+
+from agents.fitting_data import Pool
+from spatial_envs.arguments import check_choice
+from spatial_envs.fitting_target import Target
+from spatial_envs.prototypes.bank import BankSizes, PrototypeBank
+from spatial_envs.prototypes.encoder import EncoderSizes, SlotEncoder, picture_of
+from spatial_envs.prototypes.losses import (
+    Sight,
+    distances,
+    expected_minimum,
+    free_space,
+    occlusion,
+    overlap,
+    parsimony,
+    weighed,
+)
+
+POINTS = 256  # of the target and, again, of the true surface, that one step looks at
+MISSING = 1.0  # units: what a point costs where no slot is present
+DEAD = 0.15  # of a fair share: a prototype used less is seeded again
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What the command line says."""
+
+    data: Path = Path("runs/fitting_data")
+    """What agents.fitting_data made."""
+    out: Path = Path("runs/encoder")
+    """The run folder."""
+    config: Path = Path(__file__).resolve().parents[1] / "configs" / "encoder.yml"
+    """YAML with every number of the training."""
+    resume: bool = False
+    """Go on with the run in the folder."""
+    minutes: float | None = None
+    """How long in all, of processor time, so that a busy machine does not shorten it; by default what the
+    config says. The learning rate falls to nothing by then."""
+    threads: int = 1
+    """Of torch; each minute is one of all of them."""
+
+
+def train(flags: Flags) -> Path:
+    """Train to the end and return the run folder."""
+    folder = flags.out
+    if flags.resume:
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+    else:
+        if (folder / "config.yaml").exists():
+            raise ValueError(f"out: {folder} already holds a run; choose another, or add --resume")
+        config = yaml.safe_load(flags.config.read_text())
+        folder.mkdir(parents=True, exist_ok=True)
+    if flags.minutes is not None:
+        config["minutes"] = flags.minutes
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    check_choice("weigh", config["weigh"], ("vertices", "losses"))
+    torch.set_num_threads(flags.threads)
+    torch.manual_seed(config["seed"])
+    bank = PrototypeBank(BankSizes(**config["bank"]), config["seed"])
+    model = SlotEncoder(EncoderSizes(**config["encoder"]), bank)
+    shapes = [p for name, p in bank.named_parameters()]
+    network = [p for name, p in model.named_parameters() if not name.startswith("bank.")]
+    optimiser = torch.optim.AdamW(
+        [{"params": network, "factor": 1.0}, {"params": shapes, "factor": config["bank_factor"]}],
+        config["learning_rate"],
+        weight_decay=config["weight_decay"],
+    )
+    step, spent = 0, 0.0
+    usage = torch.full((bank.sizes.prototypes,), 1 / bank.sizes.prototypes)
+    if flags.resume:
+        kept = torch.load(folder / "state.pt", weights_only=True)
+        model.load_state_dict(kept["model"])
+        optimiser.load_state_dict(kept["optimiser"])
+        step, spent, usage = kept["step"], kept["spent"], kept["usage"]
+    pool = Pool(flags.data)
+    rng = np.random.default_rng([config["seed"], step])
+    running: dict[str, float] = {}
+    total, before = 60 * config["minutes"], time.process_time()
+    while spent < total:
+        done = spent / total
+        for group in optimiser.param_groups:
+            warm = min(1.0, (step + 1) / config["warmup"])
+            group["lr"] = (
+                config["learning_rate"] * group["factor"] * warm * 0.5 * (1 + math.cos(math.pi * done))
+            )
+        counts = [k for k in pool if k <= most_objects(done, config)]
+        count = int(rng.choice(counts))
+        slots = count + int(rng.integers(0, config["spare_slots"] + 1))
+        batch = max(2, config["batch_objects"] // max(count, 3))
+        targets, labels = pool.draw(count, batch, rng, slots, config["kmeans"])
+        model.train()
+        warmth = temperature(done, config)
+        terms, weights = losses(model, targets, labels, slots, warmth, rng, config["weigh"])
+        loss = torch.stack([config["weights"][name] * term for name, term in terms.items()]).sum()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        if not nn.utils.clip_grad_norm_(model.parameters(), 1.0).isfinite():
+            raise FloatingPointError(f"step {step}: the gradient is not finite; the last good state is kept")
+        optimiser.step()
+        step += 1
+        usage = 0.99 * usage + 0.01 * weights
+        for name, term in terms.items():
+            value = float(term.detach())
+            running[name] = 0.98 * running.get(name, value) + 0.02 * value
+        now = time.process_time()
+        spent, before = spent + (now - before) / flags.threads, now
+        if step % config["log_every"] == 0:
+            _log(folder / "losses.csv", {"step": step, "minutes": spent / 60, "objects": count, **running})
+            pool.refresh()
+        if step % config["reseed_every"] == 0 and done < 0.7:
+            usage = reseed(bank, usage, rng)
+        if step % config["save_every"] == 0 or spent >= total:
+            _save(folder, model, optimiser, {"step": step, "spent": spent, "usage": usage})
+    return folder
+
+
+def most_objects(done: float, config: dict[str, Any]) -> int:
+    """The curriculum: how many objects a scene may have after this share of the training."""
+    return int(3 + (12 - 3) * min(1.0, done / config["curriculum"]))
+
+
+def temperature(done: float, config: dict[str, Any]) -> float:
+    """Of the softmax over prototypes, falling to 1 half way."""
+    first = config["temperature"]
+    return float(first + (1 - first) * min(1.0, 2 * done))
+
+
+def losses(
+    model: SlotEncoder,
+    targets: list[Target],
+    labels: list[np.ndarray],
+    slots: int,
+    temperature: float,
+    rng: np.random.Generator,
+    weigh: str = "vertices",
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """The terms of the loss, scalars, in units of the scenes, whose points are in groups ``labels``, and the
+    mean use (P,) of the prototypes."""
+    bank, topology = model.bank, model.bank.topology
+    picture, units = picture_of(targets, labels, slots)
+    given = model(picture, units)
+    there = picture.groups[..., -1]
+    vertices = bank(given, temperature)
+    presence = bank.presence(given) * there
+    drawn = [_draw(target, rng) for target in targets]
+    points, pixels, ids, surface, surface_ids = (
+        torch.as_tensor(np.stack(each)) for each in zip(*drawn, strict=True)
+    )
+    sight = Sight(
+        torch.as_tensor(np.stack([t.depth for t in targets])),
+        torch.as_tensor(np.stack([t.intrinsics for t in targets])).float(),
+        torch.as_tensor(np.stack([t.cam_to_frame for t in targets])).float(),
+    )
+    both = torch.cat([points, surface], dim=1)
+    if weigh == "losses":
+        each = distances(both, bank.each(given).flatten(1, 2), topology)[0]
+        apart = weighed(each.unflatten(1, (slots, -1)), bank.weights(given, temperature))
+    else:
+        apart = distances(both, vertices, topology)[0]
+    apart = apart / units[:, None, None]
+    seen, hidden = apart[..., :POINTS], apart[..., POINTS:]
+    gap = occlusion(points, pixels, vertices, topology, sight) / units[:, None]
+    violated = free_space(vertices, sight) / units[:, None]
+    share = presence / presence.sum(dim=1, keepdim=True).clamp_min(1e-3)
+    own, reverse, centre, wanted = matched(apart, ids, surface, surface_ids, vertices, there, units)
+    terms = {
+        "distance": expected_minimum(seen, presence, MISSING).mean(),
+        "occlusion": gap.clamp_max(1.0).mean(),
+        "free_space": (share * violated).sum(dim=1).mean(),
+        "overlap": overlap(vertices, presence, topology).mean(),
+        "parsimony": parsimony(presence).mean(),
+        "surface": expected_minimum(hidden, presence, MISSING).mean(),
+        "own": own,
+        "reverse": reverse,
+        "centre": centre,
+        "presence": F.binary_cross_entropy(presence.clamp(1e-4, 1 - 1e-4), wanted, weight=there),
+    }
+    return terms, bank.weights(given, temperature).mean(dim=(0, 1)).detach()
+
+
+def _draw(target: Target, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    assert target.objects is not None
+    assert target.surface is not None
+    assert target.surface_objects is not None
+    near = rng.choice(np.flatnonzero(target.objects > 0), POINTS)  # what the ground left behind has id 0
+    all_round = rng.integers(len(target.surface), size=POINTS)
+    return (
+        target.points[near], target.pixels[near], target.objects[near].astype(np.int64),
+        target.surface[all_round], target.surface_objects[all_round].astype(np.int64),
+    )  # fmt: skip
+
+
+def matched(
+    apart: torch.Tensor,
+    ids: torch.Tensor,
+    surface: torch.Tensor,
+    surface_ids: torch.Tensor,
+    vertices: torch.Tensor,
+    there: torch.Tensor,
+    units: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """With every object given the slot that is nearest to all of its points: mean distance, in units, of each
+    object's points to its own slot, of that slot's vertices to the object, and between the centres of both;
+    and which slots (B, K) are used.
+
+    apart (B, K, 2 POINTS), units; ids and surface_ids (B, POINTS), objects; vertices (B, K, V, 3), metres;
+    there (B, K): 0 for slots that cannot be used
+    """
+    both = torch.cat([ids, surface_ids], dim=1)
+    own, reverse, centre, wanted = [], [], [], torch.zeros_like(there)
+    for b in range(len(apart)):
+        objects = torch.unique(ids[b])  # those seen
+        member = (both[b][None] == objects[:, None]).to(apart.dtype)
+        cost = apart[b] @ member.T / member.sum(dim=1)
+        blocked = cost.detach() + 1e3 * (1 - there[b])[:, None]
+        slots, columns = linear_sum_assignment(blocked.numpy())
+        slots, columns = torch.as_tensor(slots), torch.as_tensor(columns)
+        own.append(cost[slots, columns].mean())
+        wanted[b, slots] = 1.0
+        for slot, column in zip(slots, columns, strict=True):
+            mine = surface[b][surface_ids[b] == objects[column]]
+            if len(mine):
+                away = torch.cdist(vertices[b, slot, ::5], mine).min(dim=1).values.mean()
+                reverse.append(away / units[b])
+                centre.append((vertices[b, slot].mean(dim=0) - mine.mean(dim=0)).norm() / units[b])
+    return torch.stack(own).mean(), torch.stack(reverse).mean(), torch.stack(centre).mean(), wanted
+
+
+def reseed(bank: PrototypeBank, usage: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Let the prototypes that are hardly used start again beside the one used most; the usage (P,) after."""
+    dead = torch.nonzero(usage < DEAD / len(usage)).flatten().tolist()
+    if bank.sizes.shared_parts or not dead:
+        return usage
+    busiest, usage = int(usage.argmax()), usage.clone()
+    with torch.no_grad():
+        for parameter in (p for name, p in bank.named_parameters() if name != "color_logits"):
+            noise = torch.as_tensor(rng.normal(size=(len(dead), *parameter.shape[1:]))).float()
+            parameter[dead] = parameter[busiest] + 0.5 * noise * parameter.std()
+    usage[dead] = 1 / len(usage)
+    return usage
+
+
+def _log(path: Path, row: dict[str, float]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(row)
+        writer.writerow([f"{value:.5g}" for value in row.values()])
+
+
+def _save(folder: Path, model: SlotEncoder, optimiser: torch.optim.Optimizer, rest: dict[str, Any]) -> None:
+    """The state to resume from and the weights to ship; a kill between leaves the last ones whole."""
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), **rest}
+    torch.save(state, folder / "state.part")
+    (folder / "state.part").replace(folder / "state.pt")
+    model.save(folder / "weights.part")
+    (folder / "weights.part").replace(folder / "encoder.safetensors")
+
+
+if __name__ == "__main__":
+    print(train(tyro.cli(Flags)))

@@ -1,0 +1,59 @@
+"""Groups of points: where fits begin."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+ROUNDS = 20
+
+
+def clusters(points: np.ndarray, groups: int, seed: int = 0, starts: int = 3) -> np.ndarray:
+    """(N,): which of up to ``groups`` groups each point (N, 3) belongs to: k-means++, the best of several
+    starts that the seed draws."""
+    points = np.asarray(points, np.float64)
+    found = []
+    for start in range(starts):
+        rng = np.random.default_rng([seed, start])
+        means, labels = _kmeans(points, min(groups, len(points)), rng)
+        found.append((float(((points - means[labels]) ** 2).sum()), labels))
+    return min(found, key=lambda pair: pair[0])[1]
+
+
+def _kmeans(points: np.ndarray, groups: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """k-means++ (Arthur and Vassilvitskii 2007)."""
+    means = np.empty((groups, 3))
+    away = np.full(len(points), np.inf)
+    for k in range(groups):
+        share = np.cumsum(away if k else np.ones(len(points)))
+        drawn = int(np.searchsorted(share, rng.random() * share[-1]))
+        means[k] = points[min(drawn, len(points) - 1)]
+        away = np.minimum(away, ((points - means[k]) ** 2).sum(axis=1))
+    return _rounds(points, means)
+
+
+@numba.njit(cache=True, nogil=True)
+def _rounds(points, means):
+    """Lloyd's rounds; a group that lost all its points stays where it is."""
+    labels = np.zeros(points.shape[0], np.int64)
+    groups = means.shape[0]
+    for _ in range(ROUNDS):
+        sums = np.zeros((groups, 4))
+        for row in range(points.shape[0]):
+            x, y, z = points[row]
+            best = np.inf
+            for k in range(groups):
+                dx, dy, dz = x - means[k, 0], y - means[k, 1], z - means[k, 2]
+                distance = dx * dx + dy * dy + dz * dz
+                if distance < best:
+                    best = distance
+                    labels[row] = k
+            k = labels[row]
+            sums[k, 0] += x
+            sums[k, 1] += y
+            sums[k, 2] += z
+            sums[k, 3] += 1
+        for k in range(groups):
+            if sums[k, 3] > 0:
+                means[k] = sums[k, :3] / sums[k, 3]
+    return means, labels
