@@ -83,7 +83,7 @@ def _fill_grid(start, end, low, shape):
     return first, listed
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)  # not cached: numba fails to compile a caller against a generator from its cache
 def _cells(ax, az, bx, bz, low, shape):
     """The cells of the grid that the segment from a to b touches."""
     rows = _row_range(az, bz, low, shape)
