@@ -72,7 +72,7 @@ def draw_prototypes(
         _text(draw, (corner[0] + 8, corner[1] + CELL), caption, DIM_INK, 13)
     for k, pair in enumerate(examples):
         for row, pixels in enumerate(pair):
-            shown = np.where(pixels.any(axis=-1, keepdims=True), pixels, np.uint8(BACKGROUND))
+            shown = np.where(pixels.any(axis=-1, keepdims=True), pixels, np.array(BACKGROUND, np.uint8))
             place = (k * size[0], grid + CAPTION + row * (size[1] + CAPTION))
             canvas.paste(Image.fromarray(shown).resize(size, Image.Resampling.LANCZOS), place)
     if examples:
@@ -91,7 +91,7 @@ def _prototype(shape: np.ndarray, faces: np.ndarray, color: np.ndarray) -> Image
     size = (3 * CELL, 3 * CELL)  # for smooth edges
     pose = facing_origin(4.0 * direction(np.radians(35), np.radians(28)))
     view = BuiltinRenderer().render(mesh, pose, intrinsics(31, size), size)
-    pixels = np.where(view.depth[..., None] > 0, view.rgb, np.uint8(BACKGROUND))
+    pixels = np.where(view.depth[..., None] > 0, view.rgb, np.array(BACKGROUND, np.uint8))
     return Image.fromarray(pixels).resize((CELL, CELL), Image.Resampling.LANCZOS)
 
 
