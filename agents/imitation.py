@@ -30,7 +30,7 @@ from spatial_envs.simulators import LEFT, RIGHT, STOP
 EXPERTS = ("greedy", "frontier", "nearest-frontier")
 ALONE, LEAST = 0.5, 0.2  # the expert's share falls by this factor from round to round, down to this: what
 # is stuck in a corner would fill the record with that corner
-MEMORY = 2 * 2**30  # bytes of recorded observations; beyond, a new one takes the place of one at random
+MEMORY = 2 * 2**30  # bytes of recorded observations; beyond, an even sample of them is kept
 COLUMNS = ("round", "steps", "expert_share", "agreement", "loss", "episodes", "success", "spl")
 
 
@@ -88,10 +88,11 @@ class Record:
                 name: np.empty((self.capacity, *value.shape[1:]), value.dtype) for name, value in rows.items()
             }
         for row in range(len(next(iter(rows.values())))):
-            place = self.seen if self.seen < self.capacity else int(generator.integers(self.capacity))
-            for name, value in rows.items():
-                self.columns[name][place] = value[row]
+            place = self.seen if self.seen < self.capacity else int(generator.integers(self.seen + 1))
             self.seen += 1
+            if place < self.capacity:
+                for name, value in rows.items():
+                    self.columns[name][place] = value[row]
 
 
 def mirror(batch: dict[str, torch.Tensor], labels: torch.Tensor, where: torch.Tensor) -> None:
