@@ -1,6 +1,10 @@
 """Navigable space: floors and outlines against known answers, compiled code against shapely."""
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -278,3 +282,25 @@ def test_walks_against_their_definition(furnished):
         off += abs(mine.distance(shapely.Point(b)) - np.linalg.norm(end - b)) > 1e-3
     assert blocked > 60
     assert off == 0
+
+
+CALLS = """
+import shapely
+from spatial_envs.simulators.outline import outline, sees, walk
+border = outline([shapely.box(0, 0, 4, 4)])
+print({})
+"""
+
+
+def test_kernels_compiled_in_different_processes(tmp_path):
+    """One process leaves some of them in numba's cache, the next one needs others that call the same."""
+    said = []
+    for call in ("sees(1.0, 1.0, 3.0, 3.0, border)", "walk(1.0, 1.0, 1.0, 3.0, True, border)"):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+        done = subprocess.run(
+            [sys.executable, "-c", CALLS.format(call)], capture_output=True, text=True, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout.strip())
+    assert said == ["True", "(1.0, 3.0)"]
