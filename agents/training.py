@@ -248,10 +248,15 @@ def resolve(flags: Flags) -> dict[str, Any]:
     env_kwargs: dict[str, Any] = {"scenes": flags.scenes, "backbone": backbone, "device": flags.device}
     env_kwargs |= settings
     env = _checked_env(flags, env_kwargs)
-    hyperparameters = _hyperparameters(flags)
+    try:
+        hyperparameters = _hyperparameters(flags)
+    except (ValueError, FileNotFoundError):
+        _check_actions(flags, env)  # which says more, where the algorithm could not act there at all
+        raise
     if "env_kwargs" in hyperparameters:
         env_kwargs |= hyperparameters.pop("env_kwargs") | settings
         env = _checked_env(flags, env_kwargs)
+    _check_actions(flags, env)
     passes = inspect.signature(getattr(env.task.backbone, "encode", lambda: None)).parameters
     pathwise = flags.algo == "differentiable" and hyperparameters.get("estimator") != "score"
     if pathwise and "grad" not in passes:
@@ -289,14 +294,18 @@ def resolve(flags: Flags) -> dict[str, Any]:
 
 
 def _checked_env(flags: Flags, env_kwargs: dict[str, Any]) -> TaskEnv:
-    """The environment for training, which the algorithm can act in; fills in how many objects it has."""
+    """The environment for training; fills in how many scenes it has."""
     if "split" in env_kwargs:
         raise ValueError("set: got split; training is on train, evaluation on validation and test")
     task_type = env_type(flags.env).task_type
     if env_kwargs["scenes"] == "procedural":
         env_kwargs |= {key: n for key, n in family(flags.env).few.items() if key not in env_kwargs}
     check_arguments(task_type, env_kwargs)
-    env = env_type(flags.env)(**env_kwargs)
+    return env_type(flags.env)(**env_kwargs)
+
+
+def _check_actions(flags: Flags, env: TaskEnv) -> None:
+    """ValueError where the algorithm cannot act in the environment."""
     discrete = isinstance(env.action_space, spaces.Discrete)
     wrong = CONTINUOUS if discrete else DISCRETE
     if flags.algo in wrong:
@@ -305,7 +314,6 @@ def _checked_env(flags: Flags, env_kwargs: dict[str, Any]) -> TaskEnv:
             f"{'discrete' if discrete else 'continuous'}; expected one of "
             f"{', '.join(name for name in ALGORITHMS if name not in wrong)}"
         )
-    return env
 
 
 def _warm_start(flags: Flags) -> dict[str, Any]:

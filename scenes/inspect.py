@@ -28,7 +28,7 @@ from spatial_envs.objects import SPLITS, ObjectSet, open_objects
 from spatial_envs.rendering.builtin import BuiltinRenderer
 
 TILE, COLUMNS = 160, 8  # pixels, tiles
-ROOM_TILE, CAPTION = 240, 16  # pixels
+ROOM_TILE = 240  # pixels
 BACKGROUND = (24, 26, 32)
 DEPTH_SIZE = (216, 288)  # pixels, at which depth is sampled
 VIEWPOINT = 1.35 * direction(np.radians(35), np.radians(25))
@@ -45,7 +45,7 @@ def contact_sheet(objects: ObjectSet, count: int) -> tuple[Image.Image, list[str
         view.rgb[view.depth == 0] = BACKGROUND
         return view.rgb, f"{objects.names[index][-18:]}  {len(mesh.faces):,}"
 
-    return _sheet(tile, min(count, len(objects)), COLUMNS, (TILE, TILE))
+    return _sheet(tile, min(count, len(objects)), COLUMNS, (TILE, TILE), 10)
 
 
 def building_sheet(buildings: BuildingSet, count: int) -> tuple[Image.Image, list[str]]:
@@ -58,7 +58,7 @@ def building_sheet(buildings: BuildingSet, count: int) -> tuple[Image.Image, lis
         caption = f"{building.name}: {rooms}{things}, {len(building.mesh.faces):,} triangles"
         return np.hstack([_map(building), *_inside(building)]), caption
 
-    return _sheet(tile, min(count, len(buildings)), 2, (3 * ROOM_TILE, ROOM_TILE), gap=8)
+    return _sheet(tile, min(count, len(buildings)), 2, (3 * ROOM_TILE, ROOM_TILE), 11, gap=8)
 
 
 def _sheet(
@@ -66,12 +66,13 @@ def _sheet(
     count: int,
     columns: int,
     size: tuple[int, int],
+    letters: int,
     gap: int = 0,
 ) -> tuple[Image.Image, list[str]]:
-    """Pictures (height, width, 3) uint8 of one ``size`` (width, height) in rows, each above its caption, and
-    the faults of those that raise MeshError."""
-    (width, height), font = size, ImageFont.load_default(10)
-    wide, high = width + gap, height + CAPTION
+    """Pictures (height, width, 3) uint8 of one ``size`` (width, height) in rows, each above its caption in
+    ``letters`` of so many pixels, and the faults of those that raise MeshError."""
+    (width, height), band, font = size, 2 * letters - 4, ImageFont.load_default(letters)
+    wide, high = width + gap, height + band
     sheet = Image.new("RGB", (wide * min(count, columns) - gap, high * -(-count // columns)), BACKGROUND)
     draw, faults = ImageDraw.Draw(sheet), []
     for index in range(count):
@@ -83,7 +84,7 @@ def _sheet(
             draw.text((left + 4, top + height // 2), "broken", fill=(205, 35, 60), font=font)
             continue
         sheet.paste(Image.fromarray(picture), (left, top))
-        draw.text((left + 4, top + height), caption, fill=(150, 156, 168), font=font)
+        draw.text((left + 4, top + height + letters - 10), caption, fill=(150, 156, 168), font=font)
     return sheet, faults
 
 

@@ -456,6 +456,7 @@ def test_nothing_starts_before_the_first_reset(id, small, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("not before the first reset")
 
+    gym.make(id, **small(id)).close()  # no module is to be imported while it could keep what is patched
     with monkeypatch.context() as patched:
         patched.setattr(SceneSet, "load", refuse)
         patched.setattr("spatial_envs.rendering.builtin.rasterise", refuse)
