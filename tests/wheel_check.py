@@ -13,11 +13,14 @@ assert tops == {"spatial_envs"}, tops
 assert "spatial_envs/py.typed" in packed
 for name in ("unproject.json", "compact.json", "compact.safetensors", "compact.md"):
     assert f"spatial_envs/backbones/{name}" in packed, name
+for name in ("encoder.safetensors", "encoder.md"):
+    assert f"spatial_envs/prototypes/{name}" in packed, name
 
+FEW = {"NBV": {"num_objects": 1}, "SceneFit": {"num_frames": 1}}
 ours = [name for name, spec in gym.registry.items() if str(spec.entry_point).startswith("spatial_envs.")]
 assert ours
 for name in ours:
-    env = gym.make(name, num_objects=1)
+    env = gym.make(name, **FEW.get(name.split("-")[0], {"num_buildings": 1}))
     env.reset(seed=0)
     steps, over = 0, False
     while not over:
