@@ -27,8 +27,8 @@ class Family:
     label        of that axis
     against      the baseline that agents are compared with during the training
     noted        baselines that evaluations.csv has a line for
-    few, some, every  arguments for the procedural scenes that are trained on, and for those, of any kind,
-                 that are evaluated on during the training and at its end
+    few, some    arguments for the procedural scenes that are trained on, and for those, of any kind, that are
+                 evaluated on during the training
     eval_every, validation_starts, final_starts  flags of ``train_agent.py`` where they are not given
     open_scenes  (scenes, split, up) -> the set; errors for what is not there
     baselines    (env, names) -> those of them that make sense in the environment
@@ -44,7 +44,6 @@ class Family:
     noted: tuple[str, ...]
     few: dict[str, Any]
     some: dict[str, Any]
-    every: dict[str, Any]
     eval_every: int
     validation_starts: int
     final_starts: int
@@ -101,7 +100,6 @@ NEXT_BEST_VIEW = Family(
     noted=("random",),
     few={"num_objects": 128},  # each is built once, in about half a second
     some={"num_objects": None},
-    every={"num_objects": None},
     eval_every=5000,
     validation_starts=32,
     final_starts=24,
@@ -143,7 +141,6 @@ def _navigation(curve: str, label: str, against: str) -> Family:
         noted=("random", against),
         few={"num_buildings": 32},
         some={"num_buildings": 8},
-        every={"num_buildings": None},
         eval_every=50_000,
         validation_starts=32,
         final_starts=100,

@@ -24,7 +24,6 @@ LEAST_FRONTIER = 3  # cells
 LOOK_AHEAD = 10  # cells of a way that may be cut short where nothing is between
 PATIENCE = 80  # steps towards one target, after which it is given up
 ASIDE = 5  # cells round a target given up that are no targets either
-VELOCITIES = {STOP: (-1, 0), FORWARD: (1, 0), LEFT: (-1, 1), RIGHT: (-1, -1)}
 BESIDE = 0.8  # metres from what ObjectNav seeks at which to stop
 
 
@@ -47,10 +46,7 @@ class NavigationBaseline(ABC):
         if self.episode is not self._known:
             self._known = self.episode
             self.begin()
-        chosen = self.act()
-        if self.task.action == "discrete":
-            return np.int64(chosen)
-        return np.array(VELOCITIES[chosen], np.float32)
+        return self.task.as_action(self.act())
 
     def begin(self) -> None:  # noqa: B027 (most have nothing to forget)
         """A new episode; ``self.episode`` is there."""
@@ -117,13 +113,9 @@ class Forward(NavigationBaseline):
 class Greedy(NavigationBaseline):
     """The oracle: follows the shortest way on the true map."""
 
-    def action(self) -> Any:
-        """What the task's follower says."""
-        return self.task.next_action(self.row)
-
     def act(self) -> int:
-        """Not needed."""
-        raise NotImplementedError
+        """What the task's follower says."""
+        return self.task.follow(self.row)
 
 
 class Frontier(NavigationBaseline):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import reprlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,22 @@ def floats(name: str, value: Any, expected: str) -> np.ndarray:
         return np.asarray(value, np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{name}: got {reprlib.repr(value)}; expected {expected}") from None
+
+
+def checked_poses(cam_to_world: Any) -> np.ndarray:
+    """(..., 4, 4) float64, finite."""
+    poses = floats("cam_to_world", cam_to_world, "finite (..., 4, 4)")
+    if poses.shape[-2:] != (4, 4) or not np.isfinite(poses).all():
+        raise ValueError(f"cam_to_world: got {poses.shape} {poses.tolist()}; expected finite (..., 4, 4)")
+    return poses
+
+
+def checked_folder(name: str, value: Any) -> Path | None:
+    """None or a folder, which need not be there yet."""
+    is_path = isinstance(value, (str, os.PathLike))
+    if value is not None and (not is_path or os.path.isfile(value)):
+        raise ValueError(f"{name}: got {value!r}; expected None or a folder")
+    return None if value is None else Path(value)
 
 
 def checked_image_size(value: Any, patch: int) -> tuple[int, int]:

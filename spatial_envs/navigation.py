@@ -24,8 +24,9 @@ from spatial_envs.arguments import (
     check_device,
     check_flag,
     check_range,
+    checked_folder,
     checked_image_size,
-    floats,
+    checked_poses,
 )
 from spatial_envs.backbones import Backbone, make_backbone
 from spatial_envs.building import STRUCTURE
@@ -50,11 +51,21 @@ from spatial_envs.simulators import (
     check_simulator,
 )
 from spatial_envs.simulators.agent import check_body, checked_angles, wrapped
-from spatial_envs.task import RENDER_METADATA, Observation, TaskEnv, TaskVectorEnv, check_state
+from spatial_envs.task import (
+    RENDER_METADATA,
+    Observation,
+    TaskEnv,
+    TaskVectorEnv,
+    check_state,
+    checked_actions,
+    chosen_space,
+    padded,
+)
 from spatial_envs.view import View, stack_views
 
 SOUGHT = ("chair", "bed", "plant", "toilet", "tv_monitor", "sofa")  # what ObjectNav asks for, as habitat's
 ENOUGH = 0.9  # of what can be seen: Explore's success
+VELOCITIES = {STOP: (-1, 0), FORWARD: (1, 0), LEFT: (-1, 1), RIGHT: (-1, -1)}
 STILL, STRAIGHT_ON = 0.025, 1.0  # metres and degrees: a velocity below both is a stop (habitat-lab)
 ON_REQUEST = ("semantic", "map")  # observed only where asked for; ObjectNav has semantic by default
 
@@ -133,9 +144,7 @@ class Navigation:
         if not isinstance(scenes, (str, os.PathLike)):
             raise ValueError(f"scenes: got {scenes!r}; expected 'procedural' or a path")
         check_device(device)
-        is_path = isinstance(cache_dir, (str, os.PathLike))
-        if cache_dir is not None and (not is_path or os.path.isfile(cache_dir)):
-            raise ValueError(f"cache_dir: got {cache_dir!r}; expected None or a folder")
+        folder = checked_folder("cache_dir", cache_dir)
         self.weights = self._checked_weights(weights)
         self.randomisation = as_randomisation(randomise)
         words = not isinstance(categories, str) and np.iterable(categories)
@@ -194,24 +203,16 @@ class Navigation:
             self.buildings, simulator, body,
             categories=self.categories if self.goal_kind == "object" else None,
             tilts=None if reconstruction == "none" else tilts,
-            size=cache_size, cache_dir=None if cache_dir is None else Path(cache_dir),
+            size=cache_size, cache_dir=folder,
         )  # fmt: skip
         self.rows: list[Episode | None] = [None] * num_rows
 
         all_spaces = self._observation_spaces()
         self.observable = tuple(all_spaces)
-        if observations is not None and (isinstance(observations, str) or not np.iterable(observations)):
-            raise ValueError(f"observations: got {observations!r}; expected a list of keys")
-        for key in () if observations is None else observations:
-            check_choice("observations", key, tuple(all_spaces))
-        if observations is None:
-            own = ("semantic",) if self.goal_kind == "object" else ()
-            observations = [key for key in all_spaces if key not in ON_REQUEST or key in own]
-        chosen = {key: space for key, space in all_spaces.items() if key in observations}
-        if not chosen:
-            raise ValueError(f"observations: got none; expected some of {', '.join(all_spaces)}")
-        self.observation_space = spaces.Dict(chosen)
-        if "features" in chosen:
+        own = ("semantic",) if self.goal_kind == "object" else ()
+        default = [key for key in all_spaces if key not in ON_REQUEST or key in own]
+        self.observation_space = chosen_space(all_spaces, observations, default)
+        if "features" in self.observation_space.spaces:
             assert self.backbone is not None
             self.feature_mean, self.feature_std = self.backbone.statistics("agent", pooling)
         self.action_space: spaces.Space = (
@@ -289,7 +290,7 @@ class Navigation:
     def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See ``Task.step``; actions (B,) integers, or (B, 2) velocities in [-1, 1], clipped."""
         episodes = [self.episode(row) for row in rows]
-        checked = self._checked_actions(actions)
+        checked = checked_actions(self.action_space, actions)
         before = [(episode.distance, episode.metrics) for episode in episodes]
         for episode, action in zip(episodes, checked, strict=True):
             self._walk(episode, action)
@@ -389,15 +390,15 @@ class Navigation:
         assert self.backbone is not None
         longest = max(len(episode.views) for episode in episodes)
         frames = [agent_frame(episode.state) for episode in episodes]
-        padded = stack_views(
+        batch = stack_views(
             [stack_views([*e.views, *[e.views[-1]] * (longest - len(e.views))]) for e in episodes]
         ).moved(np.stack([inverse_pose(frame) for frame in frames])[:, None])
         view_mask = np.array([[k < len(e.views) for k in range(longest)] for e in episodes])
         known = [[*e.per_view, *[None] * longest][:longest] for e in episodes]
         if any(kept is not None for row in known for kept in row):
-            encoding = self.backbone.encode(padded, view_mask, known)
+            encoding = self.backbone.encode(batch, view_mask, known)
         else:
-            encoding = self.backbone.encode(padded, view_mask)
+            encoding = self.backbone.encode(batch, view_mask)
         tokens = encoding.tokens.mean(dim=2) if self.pooling == "mean" else encoding.tokens
         for k, episode in enumerate(episodes):
             count = len(episode.views)
@@ -431,17 +432,12 @@ class Navigation:
             "pointgoal": lambda: polar(in_frame(state, episode.goal)),  # type: ignore[arg-type]
             "objectgoal": lambda: np.int64(self.semantic_ids[episode.category]),
             "imagegoal": lambda: episode.picture.copy(),  # type: ignore[union-attr]
-            "features": lambda: self._padded(
-                np.clip((episode.features - self.feature_mean) / self.feature_std, -10, 10)
+            "features": lambda: padded(
+                np.clip((episode.features - self.feature_mean) / self.feature_std, -10, 10), self.window
             ),
             "view_mask": lambda: (np.arange(self.window) < count).astype(np.int8),
         }
         return {key: made[key]() for key in self.observation_space.spaces}
-
-    def _padded(self, rows: np.ndarray) -> np.ndarray:
-        out = np.zeros((self.window, *rows.shape[1:]), np.float32)
-        out[: len(rows)] = rows
-        return out
 
     def _semantic(self, episode: Episode) -> np.ndarray:
         """(H, W) uint8: ids of categories, 0 where nothing known is seen."""
@@ -519,23 +515,27 @@ class Navigation:
     def next_action(self, row: int) -> Any:
         """What a greedy follower of the shortest way does next, an action of this space. It stops where that
         is a success."""
+        return self.as_action(self.follow(row))
+
+    def follow(self, row: int) -> int:
+        """The same as STOP, FORWARD, LEFT or RIGHT."""
         episode = self.episode(row)
         if episode.goal is None:
             raise ValueError("next_action: Explore has no goal to follow a way to")
         simulator, state = episode.simulator, episode.state
         if simulator.state is not state:
             simulator.reset(state.position, state.yaw, state.pitch)
-        chosen = simulator.next_action(episode.goal, self.success_distance)
+        return simulator.next_action(episode.goal, self.success_distance)
+
+    def as_action(self, chosen: int) -> Any:
+        """The action of this space that means STOP, FORWARD, LEFT or RIGHT."""
         if self.action == "discrete":
             return np.int64(chosen)
-        velocity = {FORWARD: (1, 0), LEFT: (-1, 1), RIGHT: (-1, -1)}.get(chosen, (-1, 0))
-        return np.array(velocity, np.float32)
+        return np.array(VELOCITIES[chosen], np.float32)
 
     def render_view(self, row: int, cam_to_world: np.ndarray) -> View:
         """The row's building from any poses (..., 4, 4), through the agent's lens."""
-        poses = floats("cam_to_world", cam_to_world, "finite (..., 4, 4)")
-        if poses.shape[-2:] != (4, 4) or not np.isfinite(poses).all():
-            raise ValueError(f"cam_to_world: got {poses.shape} {poses.tolist()}; expected finite (..., 4, 4)")
+        poses = checked_poses(cam_to_world)
         return self.episode(row).simulator.render_view(poses)
 
     def render(self, row: int) -> np.ndarray:
@@ -606,24 +606,6 @@ class Navigation:
         self.rows[row] = episode
 
     # ---- what comes from outside
-
-    def _checked_actions(self, actions: np.ndarray) -> np.ndarray:
-        """The actions (B, ...), clipped to the space; ValueError for what it cannot hold."""
-        space = self.action_space
-        if isinstance(space, spaces.Discrete):
-            if actions.ndim != 1 or not np.issubdtype(actions.dtype, np.integer):
-                got = f"{actions.dtype} of shape {actions.shape[1:]}"
-                raise ValueError(f"action: got {got}; expected an integer")
-            if not ((actions >= 0) & (actions < space.n)).all():
-                raise ValueError(f"action: got {actions.tolist()}; expected 0 to {space.n - 1}")
-            return actions
-        real = np.issubdtype(actions.dtype, np.floating) or np.issubdtype(actions.dtype, np.integer)
-        if actions.shape[1:] != space.shape or not real:
-            got = f"{actions.dtype} of shape {actions.shape[1:]}"
-            raise ValueError(f"action: got {got}; expected floats of shape {space.shape}")
-        if not np.isfinite(actions).all():
-            raise ValueError(f"action: got {actions.tolist()}; expected finite numbers in [-1, 1]")
-        return np.clip(actions.astype(np.float64), -1, 1)
 
 
 class PointNav(Navigation):

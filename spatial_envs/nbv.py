@@ -33,7 +33,9 @@ from spatial_envs.arguments import (
     check_device,
     check_flag,
     check_range,
+    checked_folder,
     checked_image_size,
+    checked_poses,
     floats,
 )
 from spatial_envs.backbones import Backbone, Encoding, make_backbone
@@ -54,7 +56,15 @@ from spatial_envs.objects import open_objects
 from spatial_envs.picture import draw_next_best_view
 from spatial_envs.reference import Reference, build_reference
 from spatial_envs.rendering import Renderer, make_renderer
-from spatial_envs.task import Observation, TaskEnv, TaskVectorEnv, check_state
+from spatial_envs.task import (
+    Observation,
+    TaskEnv,
+    TaskVectorEnv,
+    check_state,
+    checked_actions,
+    chosen_space,
+    padded,
+)
 from spatial_envs.view import View, stack_views
 from spatial_envs.voxels import GLIMPSES, VoxelGrid
 
@@ -158,9 +168,7 @@ class NBV:
         if not isinstance(scenes, (str, os.PathLike)):
             raise ValueError(f"scenes: got {scenes!r}; expected 'procedural' or a path")
         check_device(device)
-        is_path = isinstance(cache_dir, (str, os.PathLike))
-        if cache_dir is not None and (not is_path or os.path.isfile(cache_dir)):
-            raise ValueError(f"cache_dir: got {cache_dir!r}; expected None or a folder")
+        folder = checked_folder("cache_dir", cache_dir)
 
         self.backbone = make_backbone(backbone, backbone_kwargs, device)
         self.backbone_name = "none" if self.backbone is None else self.backbone.name
@@ -190,23 +198,15 @@ class NBV:
         self.reference, self.reconstruction, self.pooling = reference, reconstruction, pooling
         self.audit = check_flag("audit", audit)
         self.cache_size = cache_size
-        self.cache_dir = None if cache_dir is None else Path(cache_dir)
+        self.cache_dir = folder
         self.cache: OrderedDict[int, tuple[Mesh, Reference]] = OrderedDict()
         self.rows: list[Episode | None] = [None] * num_rows
 
         all_spaces = self._observation_spaces()
-        if observations is not None and (isinstance(observations, str) or not np.iterable(observations)):
-            raise ValueError(f"observations: got {observations!r}; expected a list of keys")
-        for key in all_spaces if observations is None else observations:
-            check_choice("observations", key, tuple(all_spaces))
         self.observable = tuple(all_spaces)
-        if observations is None:
-            observations = [key for key in all_spaces if key not in ON_REQUEST]
-        chosen = {key: all_spaces[key] for key in all_spaces if key in observations}
-        if not chosen:
-            raise ValueError(f"observations: got none; expected some of {', '.join(all_spaces)}")
-        self.observation_space = spaces.Dict(chosen)
-        if "features" in chosen:
+        default = [key for key in all_spaces if key not in ON_REQUEST]
+        self.observation_space = chosen_space(all_spaces, observations, default)
+        if "features" in self.observation_space.spaces:
             assert self.backbone is not None
             self.feature_mean, self.feature_std = self.backbone.statistics(frame, pooling)
         self.action_space: spaces.Space
@@ -265,7 +265,7 @@ class NBV:
         """See ``Task.step``; actions (B, A) in [-1, 1], clipped, or (B,) indices of candidates."""
         episodes = [self.episode(row) for row in rows]
         before = [episode.metrics for episode in episodes]
-        poses, valid = self._poses(episodes, self._checked_actions(actions))
+        poses, valid = self._poses(episodes, checked_actions(self.action_space, actions))
         self._take(episodes, poses[:, None])
         rewards, terminated = np.zeros(len(episodes)), np.zeros(len(episodes), np.bool_)
         for k, episode in enumerate(episodes):
@@ -351,14 +351,14 @@ class NBV:
         what the backbone kept of the first of them."""
         assert self.backbone is not None
         longest = max(len(views) for views in sets)
-        padded = stack_views([stack_views([*views, *[views[-1]] * (longest - len(views))]) for views in sets])
+        batch = stack_views([stack_views([*views, *[views[-1]] * (longest - len(views))]) for views in sets])
         to_frame = np.stack([inverse_pose(episode.frame_to_world) for episode in episodes])
         view_mask = np.array([[k < len(views) for k in range(longest)] for views in sets])
-        padded = padded.moved(to_frame[:, None])
+        batch = batch.moved(to_frame[:, None])
         if not any(kept):
-            return self.backbone.encode(padded, view_mask)
+            return self.backbone.encode(batch, view_mask)
         known = [[*(row or []), *[None] * longest][:longest] for row in kept]
-        return self.backbone.encode(padded, view_mask, known)
+        return self.backbone.encode(batch, view_mask, known)
 
     # ---- what the agent is told
 
@@ -367,10 +367,10 @@ class NBV:
         episode = self.episode(row)
         latest, count = episode.views[-1], len(episode.views)
         made: dict[str, Callable[[], np.ndarray]] = {
-            "features": lambda: self._padded(
-                np.clip((episode.features - self.feature_mean) / self.feature_std, -10, 10)
+            "features": lambda: padded(
+                np.clip((episode.features - self.feature_mean) / self.feature_std, -10, 10), self.views
             ),
-            "poses": lambda: self._padded(self._pose_rows(episode)),
+            "poses": lambda: padded(self._pose_rows(episode), self.views),
             "view_mask": lambda: (np.arange(self.views) < count).astype(np.int8),
             "anchor": lambda: self.anchor_direction(episode).astype(np.float32).clip(-1, 1),
             "remaining": lambda: np.array([(self.views - count) / self.views], np.float32),
@@ -401,11 +401,6 @@ class NBV:
         if len(episode.views) >= self.views:  # nothing is left to decide
             return np.zeros(CANDIDATES, np.float32)
         return self.evaluate(row, self.candidate_poses(episode)).astype(np.float32)
-
-    def _padded(self, rows: np.ndarray) -> np.ndarray:
-        out = np.zeros((self.views, *rows.shape[1:]), np.float32)
-        out[: len(rows)] = rows
-        return out
 
     def _pose_rows(self, episode: Episode) -> np.ndarray:
         """(n, 9): position, camera X and camera Y axis in the frame."""
@@ -543,9 +538,7 @@ class NBV:
 
     def render_view(self, row: int, cam_to_world: np.ndarray) -> View:
         """The row's object from any poses (..., 4, 4)."""
-        poses = floats("cam_to_world", cam_to_world, "finite (..., 4, 4)")
-        if poses.shape[-2:] != (4, 4) or not np.isfinite(poses).all():
-            raise ValueError(f"cam_to_world: got {poses.shape} {poses.tolist()}; expected finite (..., 4, 4)")
+        poses = checked_poses(cam_to_world)
         return self.renderer.render(self.episode(row).mesh, poses, self.lens, self.image_size)
 
     def evaluate(self, row: int, cam_to_world: np.ndarray) -> np.ndarray:
@@ -573,7 +566,7 @@ class NBV:
 
     def poses_from_actions(self, row: int, actions: np.ndarray) -> np.ndarray:
         """(K, 4, 4) float32: where each action (K, ...) would take the row's camera."""
-        checked = self._checked_actions(np.asarray(actions))
+        checked = checked_actions(self.action_space, np.asarray(actions))
         return self._poses([self.episode(row)] * len(checked), checked)[0]
 
     def action_from_pose(self, row: int, cam_to_world: np.ndarray) -> np.ndarray | np.integer:
@@ -615,24 +608,6 @@ class NBV:
         self.rows[row] = episode
 
     # ---- what comes from outside
-
-    def _checked_actions(self, actions: np.ndarray) -> np.ndarray:
-        """The actions (B, ...), clipped to the space; ValueError for what it cannot hold."""
-        space = self.action_space
-        if isinstance(space, spaces.Discrete):
-            if actions.ndim != 1 or not np.issubdtype(actions.dtype, np.integer):
-                got = f"{actions.dtype} of shape {actions.shape[1:]}"
-                raise ValueError(f"action: got {got}; expected an integer")
-            if not ((actions >= 0) & (actions < space.n)).all():
-                raise ValueError(f"action: got {actions.tolist()}; expected 0 to {space.n - 1}")
-            return actions
-        real = np.issubdtype(actions.dtype, np.floating) or np.issubdtype(actions.dtype, np.integer)
-        if actions.shape[1:] != space.shape or not real:
-            got = f"{actions.dtype} of shape {actions.shape[1:]}"
-            raise ValueError(f"action: got {got}; expected floats of shape {space.shape}")
-        if not np.isfinite(actions).all():
-            raise ValueError(f"action: got {actions.tolist()}; expected finite numbers in [-1, 1]")
-        return np.clip(actions.astype(np.float64), -1, 1)
 
     def _checked_views(self, views: Any) -> np.ndarray:
         poses = floats("options['views']", views, f"({self.initial_views}, 4, 4)")

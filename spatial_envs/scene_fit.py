@@ -19,7 +19,14 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
-from spatial_envs.arguments import check_choice, check_device, check_range, checked_image_size, floats
+from spatial_envs.arguments import (
+    check_choice,
+    check_device,
+    check_range,
+    checked_image_size,
+    checked_poses,
+    floats,
+)
 from spatial_envs.backbones import Backbone, make_backbone
 from spatial_envs.camera import intrinsics as lens_of
 from spatial_envs.depth_scenes import DepthFrame, open_depth, resized
@@ -30,7 +37,7 @@ from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, bank_sizes, en
 from spatial_envs.prototypes.kmeans import clusters
 from spatial_envs.rendering import make_renderer
 from spatial_envs.slot_state import REACH, RESIDUALS, SCALES, Shapes, SlotState, moved
-from spatial_envs.task import Observation, TaskEnv, TaskVectorEnv, check_state
+from spatial_envs.task import Observation, TaskEnv, TaskVectorEnv, check_state, checked_actions, chosen_space
 from spatial_envs.view import View, stack_views
 
 Figures = dict[str, float]
@@ -122,15 +129,9 @@ class SceneFit:
         size = width + (turn == "agent") if action == "slot" else self.slots * width
         self.action_space: spaces.Space = spaces.Box(-1.0, 1.0, (size,), np.float32)
         all_spaces = self._observation_spaces()
-        if observations is not None and (isinstance(observations, str) or not np.iterable(observations)):
-            raise ValueError(f"observations: got {observations!r}; expected a list of keys")
-        for key in all_spaces if observations is None else observations:
-            check_choice("observations", key, tuple(all_spaces))
-        chosen = {key: all_spaces[key] for key in all_spaces if observations is None or key in observations}
-        if not chosen:
-            raise ValueError(f"observations: got none; expected some of {', '.join(all_spaces)}")
-        self.observation_space = spaces.Dict(chosen)
-        if "features" in chosen:
+        default = list(all_spaces)
+        self.observation_space = chosen_space(all_spaces, observations, default)
+        if "features" in self.observation_space.spaces:
             assert self.backbone is not None
             self.feature_mean, self.feature_std = self.backbone.statistics("first_view", pooling)
 
@@ -184,7 +185,7 @@ class SceneFit:
 
     def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See ``Task.step``; actions (B, A) in [-1, 1], clipped."""
-        checked = self._checked_actions(actions)
+        checked = checked_actions(self.action_space, actions)
         rewards, terminated = np.zeros(len(checked)), np.zeros(len(checked), np.bool_)
         for k, (row, action) in enumerate(zip(rows, checked, strict=True)):
             episode = self.episode(row)
@@ -325,9 +326,7 @@ class SceneFit:
 
     def render_view(self, row: int, cam_to_world: np.ndarray) -> View:
         """The row's fit from any poses (..., 4, 4) in the world's frame, 240 x 320 pixels, 50 degrees."""
-        poses = floats("cam_to_world", cam_to_world, "finite (..., 4, 4)")
-        if poses.shape[-2:] != (4, 4) or not np.isfinite(poses).all():
-            raise ValueError(f"cam_to_world: got {poses.shape} {poses.tolist()}; expected finite (..., 4, 4)")
+        poses = checked_poses(cam_to_world)
         mesh = self.episode(row).state.world_mesh()
         return make_renderer("builtin").render(mesh, poses, lens_of(RENDER_FOV, RENDER_SIZE), RENDER_SIZE)
 
@@ -357,17 +356,6 @@ class SceneFit:
         if rows.shape != (self.slots, self.slot_size) or not np.isfinite(rows).all() or rows[:, 0].min() <= 0:
             raise ValueError(f"{name}: got {rows.shape} {reprlib.repr(rows.tolist())}; expected {expected}")
         return rows
-
-    def _checked_actions(self, actions: np.ndarray) -> np.ndarray:
-        """The actions (B, A), clipped to the space; ValueError for what it cannot hold."""
-        space = self.action_space
-        real = np.issubdtype(actions.dtype, np.floating) or np.issubdtype(actions.dtype, np.integer)
-        if actions.shape[1:] != space.shape or not real:
-            got = f"{actions.dtype} of shape {actions.shape[1:]}"
-            raise ValueError(f"action: got {got}; expected floats of shape {space.shape}")
-        if not np.isfinite(actions).all():
-            raise ValueError(f"action: got {actions.tolist()}; expected finite numbers in [-1, 1]")
-        return np.clip(actions.astype(np.float64), -1, 1)
 
 
 class SceneFitEnv(TaskEnv):

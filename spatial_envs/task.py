@@ -21,7 +21,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from spatial_envs.arguments import check_flag
+from spatial_envs.arguments import check_choice, check_flag
 
 Observation = dict[str, np.ndarray]
 
@@ -67,6 +67,47 @@ def check_arguments(task_type: type, arguments: dict[str, Any]) -> None:
             near = difflib.get_close_matches(name, valid, 1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise TypeError(f"unexpected argument {name!r}{hint}; valid are {', '.join(sorted(valid))}")
+
+
+def checked_actions(space: gym.Space, actions: np.ndarray) -> np.ndarray:
+    """Actions (B, ...) of a Discrete space, or of a Box from -1 to 1 and clipped to it, float64. ValueError
+    for what the space cannot hold."""
+    if isinstance(space, gym.spaces.Discrete):
+        if actions.ndim != 1 or not np.issubdtype(actions.dtype, np.integer):
+            got = f"{actions.dtype} of shape {actions.shape[1:]}"
+            raise ValueError(f"action: got {got}; expected an integer")
+        if not ((actions >= 0) & (actions < space.n)).all():
+            raise ValueError(f"action: got {actions.tolist()}; expected 0 to {space.n - 1}")
+        return actions
+    real = np.issubdtype(actions.dtype, np.floating) or np.issubdtype(actions.dtype, np.integer)
+    if actions.shape[1:] != space.shape or not real:
+        got = f"{actions.dtype} of shape {actions.shape[1:]}"
+        raise ValueError(f"action: got {got}; expected floats of shape {space.shape}")
+    if not np.isfinite(actions).all():
+        raise ValueError(f"action: got {actions.tolist()}; expected finite numbers in [-1, 1]")
+    return np.clip(actions.astype(np.float64), -1, 1)
+
+
+def chosen_space(
+    available: dict[str, gym.spaces.Space], observations: Sequence[str] | None, default: Sequence[str]
+) -> gym.spaces.Dict:
+    """The observation space of the keys ``observations``, or of ``default`` for None, in the order in which
+    they are available. ValueError for other keys, or none."""
+    if observations is not None and (isinstance(observations, str) or not np.iterable(observations)):
+        raise ValueError(f"observations: got {observations!r}; expected a list of keys")
+    wanted = list(default if observations is None else observations)
+    for key in wanted:
+        check_choice("observations", key, tuple(available))
+    if not wanted:
+        raise ValueError(f"observations: got none; expected some of {', '.join(available)}")
+    return gym.spaces.Dict({key: space for key, space in available.items() if key in wanted})
+
+
+def padded(rows: np.ndarray, length: int) -> np.ndarray:
+    """(length, ...) float32: rows (n, ...), n <= length, and zeros after them."""
+    out = np.zeros((length, *rows.shape[1:]), np.float32)
+    out[: len(rows)] = rows
+    return out
 
 
 def check_state(name: str, state: Any, keys: set[str]) -> None:

@@ -11,6 +11,8 @@ from spatial_envs.arguments import check_flag, check_range, checked_image_size, 
 from spatial_envs.simulators import DOWN, FORWARD, LEFT, RIGHT, STOP, UP, AgentState
 from spatial_envs.view import View
 
+SHORTFALL = 1.6e-4  # of the squared length: habitat's 1e-5 square metres at 0.25 m, for any length
+
 
 class Agent(ABC):
     """A body with a camera; how it walks and what it sees is the simulator's.

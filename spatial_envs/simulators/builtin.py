@@ -17,11 +17,10 @@ import numpy as np
 from spatial_envs.mesh import Mesh
 from spatial_envs.rendering import Renderer, make_renderer
 from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState
-from spatial_envs.simulators.agent import Agent, checked_angles, horizontal_intrinsics
+from spatial_envs.simulators.agent import SHORTFALL, Agent, checked_angles, horizontal_intrinsics
 from spatial_envs.simulators.navigable import NavigableSpace
 from spatial_envs.view import View
 
-SHORTFALL = 1.6e-4  # of the squared length: habitat's 1e-5 square metres at 0.25 m, for any length
 # what the greedy follower weighs against progress, in steps, as habitat-sim's does
 TURN_COST, COLLISION_COST, WALL_COST = 0.0125, 0.25, 0.05
 WALL = 0.2  # metres from the border of the free space that count as near

@@ -27,15 +27,13 @@ from scipy.spatial.transform import Rotation
 from spatial_envs.arguments import check_range, floats
 from spatial_envs.building import Building
 from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState
-from spatial_envs.simulators.agent import Agent, checked_angles
+from spatial_envs.simulators.agent import SHORTFALL, Agent, checked_angles
 from spatial_envs.simulators.floors import FIELD_CELL, WALKABLE, cast_columns
 from spatial_envs.simulators.habitat_process import close, here, open_stage, share_context
+from spatial_envs.simulators.navigable import SNAP, UPRIGHT
 from spatial_envs.simulators.stage import is_read_directly, write_stage
 from spatial_envs.view import View
 
-SHORTFALL = 1.6e-4  # of the squared length: habitat's 1e-5 square metres at 0.25 m, for any length
-SNAP = 0.02
-UPRIGHT = 0.25  # a point's height may be off its floor by so much
 BELOW, ABOVE = 0.35, 0.15  # where the floor is, seen from the navigation mesh, metres
 NEAR = 0.01  # metres: what is closer to the camera is cut away
 UP_AXIS = np.array([0.0, 1.0, 0.0])
