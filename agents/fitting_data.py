@@ -119,10 +119,9 @@ class Pool:
 
     def refresh(self) -> None:
         """List the folder again."""
+        self.paths.clear()
         for path in sorted(self.folder.glob("*.npz")):
-            self.paths.setdefault(int(path.name[:2]), [])
-        for count in self.paths:
-            self.paths[count] = sorted(self.folder.glob(f"{count:02}-*.npz"))
+            self.paths.setdefault(int(path.name[:2]), []).append(path)
 
     def draw(
         self, count: int, batch: int, rng: np.random.Generator, slots: int, kmeans: float

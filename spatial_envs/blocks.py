@@ -31,6 +31,18 @@ class Blocks(NamedTuple):
     halves: np.ndarray
 
 
+def one_block(vertices: np.ndarray, faces: np.ndarray) -> Blocks:
+    """All faces (F, 3) of vertices (V, 3), F > 0, together: for what is drawn only once, where blocks take
+    longer to make than they save."""
+    low, high = vertices.min(axis=0).astype(np.float64), vertices.max(axis=0).astype(np.float64)
+    return Blocks(
+        np.ascontiguousarray(vertices, np.float32), np.ascontiguousarray(faces, np.int32),
+        np.arange(len(faces), dtype=np.int32),
+        np.array([0, len(vertices)]), np.array([0, len(faces)]),
+        *_boxes(low[None], high[None]),
+    )  # fmt: skip
+
+
 def in_blocks(vertices: np.ndarray, faces: np.ndarray) -> Blocks:
     """Halve the faces (F, 3) of vertices (V, 3), F > 0, at the median of their longest spread until each part
     fits into a block; faces of unlike size apart, as a wall would stretch the box of what hangs on it."""
@@ -57,9 +69,14 @@ def in_blocks(vertices: np.ndarray, faces: np.ndarray) -> Blocks:
     vertex_starts = np.searchsorted(used, np.arange(len(groups) + 1) * len(vertices))
     low = np.minimum.reduceat(low[numbers], face_starts[:-1])
     high = np.maximum.reduceat(high[numbers], face_starts[:-1])
-    middles, halves = (low + high) / 2, (high - low) / 2
     return Blocks(
         vertices[used % len(vertices)], (corner - vertex_starts[block]).reshape(-1, 3).astype(np.int32),
         numbers.astype(np.int32), vertex_starts, face_starts,
-        middles, halves + MARGIN * (np.abs(middles) + halves).max(axis=1, keepdims=True),
+        *_boxes(low, high),
     )  # fmt: skip
+
+
+def _boxes(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Middles and halves (B, 3) of boxes, a little wider than given."""
+    middles, halves = (low + high) / 2, (high - low) / 2
+    return middles, halves + MARGIN * (np.abs(middles) + halves).max(axis=1, keepdims=True)

@@ -33,10 +33,9 @@ from scipy.spatial import cKDTree
 
 from spatial_envs.camera import inverse_pose
 from spatial_envs.fitting_target import Target
-from spatial_envs.mesh import Mesh
 from spatial_envs.prototypes.distance import nearest
 from spatial_envs.prototypes.sphere import Sphere
-from spatial_envs.rendering.builtin import rasterise
+from spatial_envs.rendering.builtin import rasterise_once
 
 IN_FRONT = 0.10  # metres before the measured depth: a violation of free space
 COVERED = 0.05  # metres: as near as that, a point of the true surface is covered, and a pixel agrees
@@ -122,14 +121,10 @@ def rendered_depth(target: Target, surfaces: np.ndarray, topology: Sphere) -> np
     size = (target.depth.shape[0], target.depth.shape[1])
     depth = np.empty((len(surfaces), *size))
     for k, vertices in enumerate(surfaces):
-        mesh = Mesh(np.ascontiguousarray(vertices, np.float32), topology.faces, _NO_COLORS)
-        inverse, _ = rasterise(mesh, target.cam_to_frame, target.intrinsics, size)
+        inverse, _ = rasterise_once(vertices, topology.faces, target.cam_to_frame, target.intrinsics, size)
         with np.errstate(divide="ignore"):
             depth[k] = 1 / inverse
     return depth
-
-
-_NO_COLORS = np.zeros((0, 3), np.uint8)
 
 
 def ray_gaps(target: Target, front: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from spatial_envs.prototypes.distance import nearest
 from spatial_envs.prototypes.sphere import Sphere
 from spatial_envs.prototypes.turn import turn_matrix
 from spatial_envs.rendering import AMBIENT, SKY, SUN, SUN_DIRECTION
-from spatial_envs.rendering.builtin import rasterise
+from spatial_envs.rendering.builtin import rasterise_once
 
 # what a step of size 1 changes, and how far it can take a slot: lengths in the target's unit
 STEPS = np.array([0.5, 0.5, 0.5, 0.5, 1.0, 0.5, 0.5])  # log scale; x, y, z; yaw, pitch, roll, radians
@@ -108,10 +108,9 @@ class SlotState:
         topology = self.shapes.topology
         squared, faces, bary = nearest(self.points, vertices[None], topology)
         self.squared[index], self.faces[index], self.bary[index] = squared[0], faces[0], bary[0]
-        mesh = Mesh(vertices, topology.faces, np.zeros((0, 3), np.uint8))
         size = (self.target.depth.shape[0], self.target.depth.shape[1])
-        self.inverse_depth[index], self.face_ids[index] = rasterise(
-            mesh, self.target.cam_to_frame, self.target.intrinsics, size
+        self.inverse_depth[index], self.face_ids[index] = rasterise_once(
+            vertices, topology.faces, self.target.cam_to_frame, self.target.intrinsics, size
         )
         areas = vertex_areas(vertices[None], topology)[0]
         self.areas[index] = areas.sum()

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from spatial_envs.mesh import Mesh
 from spatial_envs.prototypes.distance import nearest_faces, on_faces
 from spatial_envs.prototypes.sphere import Sphere
-from spatial_envs.rendering.builtin import rasterise
+from spatial_envs.rendering.builtin import rasterise_once
 
 TINY = 1e-6  # square metres, under a square root
 OCCUPIED = 1.95  # this many shapes at one place overlap
-NO_COLORS = np.zeros((0, 3), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +69,7 @@ def occlusion(
         pose, lens = sight.cam_to_frame[b].double().cpu().numpy(), sight.intrinsics[b].cpu().numpy()
         flat = vertices[b].flatten(0, 1)
         faces = _tiled(topology, vertices.shape[1])
-        mesh = Mesh(flat.detach().float().cpu().numpy(), faces, NO_COLORS)
-        _, face_ids = rasterise(mesh, pose, lens, (height, width))
+        _, face_ids = rasterise_once(flat.detach().cpu().numpy(), faces, pose, lens, (height, width))
         hit = torch.as_tensor(face_ids.ravel().astype(np.int64), device=points.device)[pixels[b]]
         corners = flat[torch.as_tensor(faces.astype(np.int64), device=points.device)[hit.clamp_min(0)]]
         normal = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

@@ -6,17 +6,13 @@ import numpy as np
 import torch
 
 from spatial_envs.fitting_target import Target
-from spatial_envs.prototypes.bank import PrototypeBank
-from spatial_envs.prototypes.losses import (
-    Sight,
-    distances,
-    expected_minimum,
-    free_space,
-    occlusion,
-    overlap,
-)
+from spatial_envs.prototypes.bank import POSE, PrototypeBank
+from spatial_envs.prototypes.losses import Sight, distances, expected_minimum, free_space, occlusion
 
 MOST_POINTS = 400  # of the target, drawn anew at every step
+MARGIN = 0.05  # units: by so much a point's own slot is to be nearer than all others
+STAY = (2.0, 6.0, 0.6, 0.05)  # how dear it is to leave the log scale, place, angles and logits / 5 at first
+ELSEWHERE = 1e3  # metres: where a slot is that takes no part
 
 
 def refined(
@@ -27,27 +23,40 @@ def refined(
     rate: float = 0.02,
     seed: int = 0,
 ) -> torch.Tensor:
-    """Slots (K, 7 + P + 1) after some steps of Adam (rate: of units, radians and logits / 5 at first, falling
-    to nothing) on the expected-minimum distance, occlusion, free space and overlap; the bank stays as it
-    is."""
+    """Slots (K, 7 + P + 1) after some steps of Adam (rate: of log scale, units, radians and logits / 5 at
+    first, falling to nothing); the bank stays as it is, and so does which slots are present.
+
+    A point's own slot is the one that was nearest to it at first. With d the distances in units, the loss is
+    the mean of d(own) + 0.5 expected minimum + max(0, d(own) - d(nearest other) + 0.05) + occlusion + free
+    space, and what keeps slots near their start where no pixel speaks. Without own slots, shapes would take
+    over each other's points, and the grouping be lost."""
     rng = np.random.default_rng([seed, 4])
     sight = Sight(
         torch.as_tensor(target.depth)[None],
         torch.tensor(target.intrinsics).float()[None],
         torch.as_tensor(target.cam_to_frame).float()[None],
     )
+    start, unit = slots.detach(), target.unit
+    presence = bank.presence(start)[None]
+    if not (presence > 0.5).any():
+        return start
     with torch.no_grad():
         shapes = bank.shapes()
-    start = slots.detach()
-    log_scale = start[:, :1].clamp_min(1e-3).log().clone().requires_grad_(True)
-    place = (start[:, 1:4] / target.unit).clone().requires_grad_(True)
-    angles = start[:, 4:7].clone().requires_grad_(True)
-    logits = (start[:, 7:] / 5).clone().requires_grad_(True)
-    parameters = [log_scale, place, angles, logits]
+        first = distances(
+            torch.as_tensor(target.points)[None], bank(start[None], shapes=shapes), bank.topology
+        )
+        owner = first[0][0].masked_fill(presence[0, :, None] <= 0.5, ELSEWHERE).argmin(dim=0)
+    start_at = [
+        start[:, :1].clamp_min(1e-3).log(), start[:, 1:4] / unit, start[:, 4:POSE], start[:, POSE:-1] / 5
+    ]  # fmt: skip
+    parameters = [each.clone().requires_grad_(True) for each in start_at]
     optimiser = torch.optim.Adam(parameters, rate)
+    absence = start[:, -1:] - start[:, POSE:-1].logsumexp(dim=1, keepdim=True)  # which the presence follows
 
     def joined() -> torch.Tensor:
-        return torch.cat([log_scale.exp(), target.unit * place, angles, 5 * logits], dim=1)
+        log_scale, place, angles, logits = parameters
+        none = absence + (5 * logits).logsumexp(dim=1, keepdim=True)
+        return torch.cat([log_scale.exp(), unit * place, angles, 5 * logits, none], dim=1)
 
     for step in range(steps):
         for group in optimiser.param_groups:
@@ -55,19 +64,20 @@ def refined(
         chosen = rng.integers(len(target.points), size=min(MOST_POINTS, len(target.points)))
         points = torch.as_tensor(target.points[chosen])[None]
         pixels = torch.as_tensor(target.pixels[chosen])[None]
-        now = joined()[None]
-        vertices, presence = bank(now, shapes=shapes), bank.presence(now)
-        apart, _, _ = distances(points, vertices, bank.topology)
-        near = expected_minimum(apart, presence, target.unit)
-        gap = occlusion(points, pixels, vertices, bank.topology, sight).mean(dim=1)
-        free = (presence * free_space(vertices, sight)).mean(dim=1)
-        inside = overlap(vertices, presence, bank.topology)
-        # as weak as it can be: what no pixel speaks of stays where it was
-        stay = ((now[0, :, :7] - start[:, :7]) ** 2).mean() + 0.01 * (
-            (now[0, :, 7:] - start[:, 7:]) ** 2
-        ).mean()
-        loss = (near + 0.5 * gap + 2 * free) / target.unit + 0.05 * inside + 0.05 * stay
+        vertices = bank(joined()[None], shapes=shapes)
+        apart = distances(points, vertices, bank.topology)[0]
+        minimum = expected_minimum(apart, presence, unit)
+        apart = apart.masked_fill(presence[..., None] <= 0.5, ELSEWHERE)
+        own_slot = owner[chosen][None, None]
+        own = apart.gather(1, own_slot)
+        other = apart.scatter(1, own_slot, ELSEWHERE).amin(dim=1, keepdim=True)
+        strayed = (own - other + MARGIN * unit).clamp_min(0)
+        gap = occlusion(points, pixels, vertices, bank.topology, sight)
+        free = (presence * free_space(vertices, sight)).mean()
+        away = [((now - then) ** 2).mean() for now, then in zip(parameters, start_at, strict=True)]
+        stay = torch.stack(away).dot(torch.tensor(STAY))
+        loss = (own.mean() + strayed.mean() + gap.mean() + 0.5 * minimum.mean() + free) / unit + stay
         optimiser.zero_grad(set_to_none=True)
-        loss.sum().backward()
+        loss.backward()
         optimiser.step()
     return joined().detach()

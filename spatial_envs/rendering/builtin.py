@@ -18,6 +18,7 @@ import numba
 import numpy as np
 
 from spatial_envs.arguments import check_flag
+from spatial_envs.blocks import Blocks, one_block
 from spatial_envs.mesh import Mesh
 from spatial_envs.rendering.shading import shade
 from spatial_envs.view import View
@@ -66,10 +67,25 @@ def rasterise(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The nearest face at every pixel centre: 1/z (H, W) float64, per metre, 0 where nothing was hit, and
     face index (H, W) int32, -1 where nothing was hit. ``cam_to_world`` (4, 4), ``intrinsics`` (3, 3)."""
+    return _rasterised(mesh.blocks, cam_to_world, intrinsics, image_size)
+
+
+def rasterise_once(
+    vertices: np.ndarray, faces: np.ndarray, cam_to_world: np.ndarray, intrinsics: np.ndarray,
+    image_size: tuple[int, int],
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """As ``rasterise``, for a surface of vertices (V, 3), metres, and faces (F, 3) that is drawn from one
+    pose only."""
+    return _rasterised(one_block(vertices, faces), cam_to_world, intrinsics, image_size)
+
+
+def _rasterised(
+    blocks: Blocks, cam_to_world: np.ndarray, intrinsics: np.ndarray, image_size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
     inverse_depth = np.zeros(image_size, np.float64)
     face_ids = np.full(image_size, -1, np.int32)
     rotation, centre, lens = _camera(cam_to_world, intrinsics)
-    _fill(*mesh.blocks, rotation, centre, lens, inverse_depth, face_ids)
+    _fill(*blocks, rotation, centre, lens, inverse_depth, face_ids)
     return inverse_depth, face_ids
 
 
