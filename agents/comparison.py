@@ -11,7 +11,8 @@ from rich.markdown import Markdown
 
 from agents.baselines import BASELINES, baselines
 from agents.evaluation import UNTRAINED, Bridge, Scores, page, play
-from agents.families import NEXT_BEST_VIEW, family
+from agents.families import FITTING, NEXT_BEST_VIEW, family
+from agents.fitting_comparison import compare_fits
 from agents.navigation_comparison import compare_walks
 from agents.report import report
 from agents.runs import adapted, command_line, console, load, parse_settings, single_env, untrained
@@ -32,7 +33,7 @@ class Flags:
     baselines: tuple[str, ...] | None = None
     """Rows to compare with, of those in agents/baselines.py, or all; oracle, beam and set-cover are slow. By
     default random, zero-action, farthest and farthest-inner; for navigation all those in
-    agents/navigation_baselines.py."""
+    agents/navigation_baselines.py, for fitting all those in agents/fitting_baselines.py."""
     env: str | None = None
     """Environment id; by default the first run's, or NBV-MapAnything-v0. Runs that were trained in another
     act in it by the poses they choose."""
@@ -41,14 +42,15 @@ class Flags:
     split: str = "test"
     """train, validation, test or test_category."""
     episodes: int | None = None
-    """Starts; start k is object (or building) k modulo their number, with its own seed. By default 64, for
-    navigation 100."""
+    """Starts; start k is object (or building) k modulo their number, with its own seed; for fitting scene k.
+    By default 64, for navigation and fitting 100."""
     budgets: tuple[int, ...] = ()
     """Smaller budgets, in views, to have a table for: the same episodes, stopped there."""
     set: tuple[str, ...] = ()
     """Any other argument of the environment, as name=value."""
     out: Path | None = None
-    """A folder for the report (tables, report.html, curves, every score), or a file .md for the tables."""
+    """A folder for the report (tables, report.html, curves, every score), or a file .md for the tables. For
+    fitting a folder is gone on with where a comparison was ended."""
 
 
 def compare(flags: Flags) -> dict[str, Any]:
@@ -63,9 +65,10 @@ def compare(flags: Flags) -> dict[str, Any]:
     first = flags.env or (runs[0][0]["env"] if runs else "NBV-MapAnything-v0")
     if family(first) is not NEXT_BEST_VIEW:
         if flags.budgets:
-            raise ValueError(f"budgets: got {list(flags.budgets)} for {first}; expected none in navigation")
-        return compare_walks(
-            first, runs, flags.run, agent=None if flags.agent is None else _agent(flags.agent),
+            raise ValueError(f"budgets: got {list(flags.budgets)} for {first}; expected none, but for views")
+        compare_others = compare_fits if family(first) is FITTING else compare_walks
+        return compare_others(
+            runs, flags.run, first, agent=None if flags.agent is None else _agent(flags.agent),
             baselines=flags.baselines, scenes=flags.scenes, split=flags.split, settings=flags.set,
             episodes=100 if flags.episodes is None else flags.episodes, out=flags.out,
         )  # fmt: skip

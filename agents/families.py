@@ -9,13 +9,15 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents import navigation_evaluation
+from agents import fitting_evaluation, navigation_evaluation
 from agents.baselines import BASELINES, baselines
 from agents.evaluation import UNTRAINED, evaluate, interval, page, play
+from agents.fitting_baselines import FITTERS
 from agents.navigation_baselines import navigation_baselines
-from agents.pictures import film, walk_through
+from agents.pictures import film, fitting_film, walk_through
 from agents.runs import single_env, untrained
 from spatial_envs.buildings import open_buildings
+from spatial_envs.depth_scenes import open_depth
 from spatial_envs.objects import open_objects
 
 
@@ -36,6 +38,8 @@ class Family:
     figures      (scores, those of ``against``) -> columns of evaluations.csv
     tables       (run, model) -> the final tables, markdown
     pictures     (env, policy, folder): films and pictures of the trained agent; env in "rgb_array" mode
+    experts      that a warm start can clone
+    levels       drawn beside the curve of each baseline noted
     """
 
     curve: str
@@ -53,7 +57,8 @@ class Family:
     figures: Callable[[Any, Any], dict[str, float]]
     tables: Callable[[dict[str, Any], Any], str]
     pictures: Callable[[Any, Any, Path], None]
-    levels: dict[str, float] = field(default_factory=dict)  # drawn beside the curve of each baseline noted
+    experts: tuple[str, ...] = ()
+    levels: dict[str, float] = field(default_factory=dict)
 
 
 def family(env_id: str) -> Family:
@@ -61,7 +66,7 @@ def family(env_id: str) -> Family:
     module, _, name = str(gym.spec(env_id).entry_point).partition(":")
     if module == "spatial_envs.navigation":
         return EXPLORATION if name.startswith("Explore") else GOALS
-    return NEXT_BEST_VIEW
+    return FITTING if module == "spatial_envs.scene_fit" else NEXT_BEST_VIEW
 
 
 # ---- next-best-view
@@ -133,7 +138,7 @@ def _building_tables(run: dict[str, Any], model) -> str:
     return "\n".join(pages)
 
 
-def _navigation(curve: str, label: str, against: str) -> Family:
+def _navigation(curve: str, label: str, against: str, experts: tuple[str, ...]) -> Family:
     return Family(
         curve=curve,
         label=label,
@@ -150,8 +155,51 @@ def _navigation(curve: str, label: str, against: str) -> Family:
         figures=lambda scores, _: navigation_evaluation.figures(scores, curve),
         tables=_building_tables,
         pictures=walk_through,
+        experts=experts,
     )
 
 
-GOALS = _navigation("spl", "SPL (same validation episodes)", "greedy")
-EXPLORATION = _navigation("coverage_200", "coverage after 200 steps (same validation episodes)", "frontier")
+GOALS = _navigation(
+    "spl", "SPL (same validation episodes)", "greedy", ("greedy", "frontier", "nearest-frontier")
+)
+EXPLORATION = _navigation(
+    "coverage_200", "coverage after 200 steps (same validation episodes)", "frontier", ("frontier",)
+)
+
+
+# ---- prototype fitting
+
+
+def _fitting_tables(run: dict[str, Any], model) -> str:
+    """Every fitter and the agent on the same scenes of the test split, of the kind it was trained on."""
+    env = single_env(run, split="test", num_frames=None)
+    rows: dict[str, Any] = dict(FITTERS)
+    if run["algo"] == "encoder":
+        rows |= {"trained here": model, "trained here, refined": model.then_refined()}
+    else:
+        rows |= {"agent" + UNTRAINED: untrained(run, model.get_env()), "agent": model}
+    if env.task.load(0)[1].num_objects is None:
+        rows.pop("oracle")
+    results = {name: fitting_evaluation.evaluate(env, row, run["final_starts"]) for name, row in rows.items()}
+    text = fitting_evaluation.page(env, results, ["kmeans-superquadrics", "pieces-superquadrics"])
+    return f"{text}\n{fitting_evaluation.FORMULAS}\n"
+
+
+FITTING = Family(
+    curve="score",
+    label="score (same validation scenes)",
+    against="kmeans-superquadrics",
+    noted=("kmeans-spheres", "kmeans-superquadrics"),
+    few={"num_frames": 512},  # each is built once, in a fifth of a second
+    some={"num_frames": None},
+    eval_every=20_000,
+    validation_starts=32,
+    final_starts=32,
+    open_scenes=lambda scenes, split, up: open_depth(scenes, split),
+    baselines=lambda env, names: {name: FITTERS[name] for name in names},
+    evaluate=fitting_evaluation.evaluate,
+    figures=lambda scores, _: fitting_evaluation.curve_figures(scores),
+    tables=_fitting_tables,
+    pictures=fitting_film,
+    experts=("least-squares",),
+)

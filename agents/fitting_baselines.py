@@ -1,25 +1,35 @@
-"""What fits a depth map without learning: each baseline is a function of a target and the number of slots.
+"""What fits a depth map in one go: each fitter is a function of a target, the number of slots and a seed.
 
-random_spheres       spheres at random points of the target's bounding box, radius 0.1 to 0.5 m
-kmeans_spheres       k-means of the points; a sphere at each mean, of their root mean square distance
-kmeans_ellipsoids    k-means; the principal axes of each cluster, as an ellipsoid of its extent
-kmeans_superquadrics k-means; superquadrics by least squares. The one to beat
-pieces_superquadrics the same on what hangs together in the depth map: where the encoder's queries start
-oracle               the same on ground-truth masks
-hill_climb           random changes of spheres' scales and positions, kept where they lower a loss
-shell                cheat: one surface wrapped on the depth map, which costs a one-directional loss nothing
-crumpled             cheat: every vertex anywhere, so that some surface is near everything
+random-spheres         spheres at random points of the target's bounding box, radius 0.1 to 0.5 m
+kmeans-spheres         k-means of the points; a sphere at each mean, of their root mean square distance
+kmeans-ellipsoids      k-means; the principal axes of each cluster, as an ellipsoid of its extent
+kmeans-superquadrics   k-means; superquadrics by least squares. The one to beat
+pieces-superquadrics   the same on what hangs together in the depth map: where the encoder's queries start
+oracle                 the same on ground-truth masks
+hill-climb             random changes of spheres, kept where they lower the mean distance
+hill-climb-free-space  the same with free space in the loss
+encoder                the shipped encoder: the only one that has learned
+encoder-refined        the same, then 60 steps of Adam on the depth map (``prototypes.refine``)
+cheat-shell            one surface wrapped on the depth map, which costs a one-directional loss nothing
+cheat-crumpled         every vertex anywhere, so that some surface is near everything
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property, partial
+from pathlib import Path
+
 import numpy as np
+import torch
 from scipy.spatial import cKDTree
 
 from spatial_envs.fitting_scores import Fit, violations
 from spatial_envs.fitting_target import Target
 from spatial_envs.pieces import pieces
+from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
 from spatial_envs.prototypes.kmeans import clusters
+from spatial_envs.prototypes.refine import refined
 from spatial_envs.prototypes.sphere import Sphere, sphere
 from spatial_envs.prototypes.superquadric import ellipsoid, fit_superquadric, superquadric_surface
 
@@ -27,6 +37,9 @@ RADII = (0.1, 0.5)  # metres, of random spheres
 EVALUATIONS = 2000  # of a hill-climb
 CLIMBED_POINTS = 400  # of the target's, that a hill-climb looks at
 SHELL_SUBDIVISIONS = 6
+REFINEMENT = 60  # steps of Adam
+
+Fitter = Callable[[Target, int, int], Fit]
 
 
 def random_spheres(target: Target, slots: int, seed: int = 0) -> Fit:
@@ -157,3 +170,44 @@ def crumpled(target: Target, slots: int, seed: int = 0) -> Fit:
     high = np.maximum(target.points.max(axis=0), centre)
     vertices = rng.uniform(low, high, (slots, *ball.vertices.shape)).astype(np.float32)
     return Fit(vertices, ball, np.ones(slots, np.bool_))
+
+
+class Encoded:
+    """The fitter that an encoder's weights are, with so many steps of refinement."""
+
+    def __init__(self, weights: Path = SHIPPED, steps: int = 0) -> None:
+        self.weights, self.steps = Path(weights), steps
+
+    def then_refined(self) -> Encoded:
+        """The same weights, with refinement."""
+        return Encoded(self.weights, REFINEMENT)
+
+    @cached_property
+    def model(self) -> SlotEncoder:
+        """Read when it is first needed."""
+        return SlotEncoder.load(self.weights)
+
+    def __call__(self, target: Target, slots: int, seed: int = 0) -> Fit:
+        """See above."""
+        bank = self.model.bank
+        given = encoded(self.model, [target], slots)[0]
+        if self.steps:
+            given = refined(bank, target, given, self.steps)
+        with torch.no_grad():
+            return Fit(bank(given).numpy(), bank.topology, (bank.presence(given) > 0.5).numpy())
+
+
+FITTERS: dict[str, Fitter] = {
+    "random-spheres": random_spheres,
+    "kmeans-spheres": kmeans_spheres,
+    "kmeans-ellipsoids": kmeans_ellipsoids,
+    "kmeans-superquadrics": kmeans_superquadrics,
+    "pieces-superquadrics": pieces_superquadrics,
+    "oracle": oracle,
+    "hill-climb": hill_climb,
+    "hill-climb-free-space": partial(hill_climb, free_space=True),
+    "encoder": Encoded(),
+    "encoder-refined": Encoded(steps=REFINEMENT),
+    "cheat-shell": shell,
+    "cheat-crumpled": crumpled,
+}

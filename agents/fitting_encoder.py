@@ -1,9 +1,7 @@
-"""Train the encoder from depth maps to slots, and the bank of prototypes with it:
+"""``--algo encoder``: the network from depth maps to slots, and the bank of prototypes, by supervision.
 
-    python -m agents.fitting_data --out runs/fitting_data &     # scenes, while training goes on
-    python -m agents.fitting_encoder --data runs/fitting_data --out runs/encoder [--resume]
-
-The losses are those of ``spatial_envs.prototypes.losses``, in units of each scene. Procedural scenes have a
+The scenes are made on disk by a process of their own, beside the training (``agents.fitting_data``). The
+losses are those of ``spatial_envs.prototypes.losses``, in units of each scene. Procedural scenes have a
 truth, so each object is given the slot that is nearest to it (Hungarian), which is then to explain all of the
 object's surface, seen or not, and nothing else; weights of 0 for surface, own, reverse, centre and presence
 train without. The numbers of objects grow (curriculum), queries start at pieces of the depth map or k-means,
@@ -16,19 +14,20 @@ from __future__ import annotations
 import csv
 import math
 import time
-from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-import tyro
-import yaml
 from scipy.optimize import linear_sum_assignment
 from torch import nn
+from tqdm import tqdm
 
-from agents.fitting_data import Pool
+from agents import fitting_data
+from agents.fitting_baselines import Encoded
+from agents.fitting_data import Pool, prepare
 from spatial_envs.arguments import check_choice
 from spatial_envs.fitting_target import Target
 from spatial_envs.prototypes.bank import BankSizes, PrototypeBank
@@ -49,44 +48,33 @@ MISSING = 1.0  # units: what a point costs where no slot is present
 DEAD = 0.15  # of a fair share: a prototype used less is seeded again
 
 
-@dataclass(frozen=True)
-class Flags:
-    """What the command line says."""
+def train_encoder(folder: Path, run: dict[str, Any]) -> Encoded:
+    """Train to the end, or go on with the run in the folder. ``run`` is what config.yaml holds, its
+    hyperparameters those of configs/encoder.yml. ``minutes`` are of processor time, so that a busy machine
+    does not shorten it; the learning rate falls to nothing by then."""
+    config, data = run["hyperparameters"], Path(run["hyperparameters"]["data"])
+    maker = get_context("spawn").Process(
+        target=prepare, args=(fitting_data.Flags(data, scenes=config["scenes"]),), daemon=True
+    )
+    maker.start()
+    try:
+        while not any(Pool(data).paths.values()):
+            if not maker.is_alive():
+                raise RuntimeError(f"data: no scene could be made in {data}; the output above says why")
+            time.sleep(0.5)
+        _train(folder, run["seed"], config, Pool(data))
+    finally:
+        maker.terminate()
+    return Encoded(folder / "encoder.safetensors")
 
-    data: Path = Path("runs/fitting_data")
-    """What agents.fitting_data made."""
-    out: Path = Path("runs/encoder")
-    """The run folder."""
-    config: Path = Path(__file__).resolve().parents[1] / "configs" / "encoder.yml"
-    """YAML with every number of the training."""
-    resume: bool = False
-    """Go on with the run in the folder."""
-    minutes: float | None = None
-    """How long in all, of processor time, so that a busy machine does not shorten it; by default what the
-    config says. The learning rate falls to nothing by then."""
-    threads: int = 1
-    """Of torch; each minute is one of all of them."""
 
-
-def train(flags: Flags) -> Path:
-    """Train to the end and return the run folder."""
-    folder = flags.out
-    if flags.resume:
-        config = yaml.safe_load((folder / "config.yaml").read_text())
-    else:
-        if (folder / "config.yaml").exists():
-            raise ValueError(f"out: {folder} already holds a run; choose another, or add --resume")
-        config = yaml.safe_load(flags.config.read_text())
-        folder.mkdir(parents=True, exist_ok=True)
-    if flags.minutes is not None:
-        config["minutes"] = flags.minutes
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+def _train(folder: Path, seed: int, config: dict[str, Any], pool: Pool) -> None:
     check_choice("weigh", config["weigh"], ("vertices", "losses"))
-    torch.set_num_threads(flags.threads)
-    torch.manual_seed(config["seed"])
-    bank = PrototypeBank(BankSizes(**config["bank"]), config["seed"])
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    bank = PrototypeBank(BankSizes(**config["bank"]), seed)
     model = SlotEncoder(EncoderSizes(**config["encoder"]), bank)
-    shapes = [p for name, p in bank.named_parameters()]
+    shapes = list(bank.parameters())
     network = [p for name, p in model.named_parameters() if not name.startswith("bank.")]
     optimiser = torch.optim.AdamW(
         [{"params": network, "factor": 1.0}, {"params": shapes, "factor": config["bank_factor"]}],
@@ -95,15 +83,15 @@ def train(flags: Flags) -> Path:
     )
     step, spent = 0, 0.0
     usage = torch.full((bank.sizes.prototypes,), 1 / bank.sizes.prototypes)
-    if flags.resume:
+    if (folder / "state.pt").exists():
         kept = torch.load(folder / "state.pt", weights_only=True)
         model.load_state_dict(kept["model"])
         optimiser.load_state_dict(kept["optimiser"])
         step, spent, usage = kept["step"], kept["spent"], kept["usage"]
-    pool = Pool(flags.data)
-    rng = np.random.default_rng([config["seed"], step])
+    rng = np.random.default_rng([seed, step])
     running: dict[str, float] = {}
     total, before = 60 * config["minutes"], time.process_time()
+    bar = tqdm(total=round(total), initial=round(spent), unit="s", desc="encoder", leave=False)
     while spent < total:
         done = spent / total
         for group in optimiser.param_groups:
@@ -111,7 +99,7 @@ def train(flags: Flags) -> Path:
             group["lr"] = (
                 config["learning_rate"] * group["factor"] * warm * 0.5 * (1 + math.cos(math.pi * done))
             )
-        counts = [k for k in pool if k <= most_objects(done, config)]
+        counts = [k for k in pool if k <= most_objects(done, config)] or [min(pool)]
         count = int(rng.choice(counts))
         slots = count + int(rng.integers(0, config["spare_slots"] + 1))
         batch = max(2, config["batch_objects"] // max(count, 3))
@@ -131,7 +119,8 @@ def train(flags: Flags) -> Path:
             value = float(term.detach())
             running[name] = 0.98 * running.get(name, value) + 0.02 * value
         now = time.process_time()
-        spent, before = spent + (now - before) / flags.threads, now
+        bar.update(round(spent + now - before) - round(spent))
+        spent, before = spent + now - before, now
         if step % config["log_every"] == 0:
             _log(folder / "losses.csv", {"step": step, "minutes": spent / 60, "objects": count, **running})
             pool.refresh()
@@ -139,7 +128,7 @@ def train(flags: Flags) -> Path:
             usage = reseed(bank, usage, rng)
         if step % config["save_every"] == 0 or spent >= total:
             _save(folder, model, optimiser, {"step": step, "spent": spent, "usage": usage})
-    return folder
+    bar.close()
 
 
 def most_objects(done: float, config: dict[str, Any]) -> int:
@@ -284,7 +273,3 @@ def _save(folder: Path, model: SlotEncoder, optimiser: torch.optim.Optimizer, re
     (folder / "state.part").replace(folder / "state.pt")
     model.save(folder / "weights.part")
     (folder / "weights.part").replace(folder / "encoder.safetensors")
-
-
-if __name__ == "__main__":
-    print(train(tyro.cli(Flags)))

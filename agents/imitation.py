@@ -1,10 +1,10 @@
-"""A warm start: behaviour cloning of a baseline that knows the way, by DAgger (Ross, Gordon, Bagnell 2011).
+"""A warm start: behaviour cloning of an expert, by DAgger (Ross, Gordon, Bagnell 2011).
 
-In each round the episodes are walked by a mixture of the expert and the policy, only the expert at first;
-what the expert would do is recorded for every state, and the policy learns all that was recorded so far, each
-state as it was or in the mirror. At the end the policy walks alone, and its value head is fitted to the
-discounted normalised rewards that follow, with all else held, so that the first updates of PPO do not undo
-what was learned.
+In each round the episodes are played by a mixture of the expert and the policy, only the expert at first;
+what the expert would do is recorded for every state, and the policy learns all that was recorded so far; of
+navigation each state as it was or in the mirror. At the end the policy plays alone, and its value head is
+fitted to the discounted normalised rewards that follow, with all else held, so that the first updates of PPO
+do not undo what was learned.
 """
 
 from __future__ import annotations
@@ -22,12 +22,17 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 from tqdm import tqdm
 
+from agents.fitting_teacher import LeastSquares
 from agents.navigation_baselines import NAVIGATION_BASELINES
 from agents.sb3_vec_env import SB3VecEnv
 from spatial_envs.navigation import STILL, STRAIGHT_ON, Navigation
 from spatial_envs.simulators import LEFT, RIGHT, STOP
+from spatial_envs.task import TaskVectorEnv
 
-EXPERTS = ("greedy", "frontier", "nearest-frontier")
+EXPERTS: dict[str, Callable[..., Any]] = {
+    **{name: NAVIGATION_BASELINES[name] for name in ("greedy", "frontier", "nearest-frontier")},
+    "least-squares": LeastSquares,
+}
 ALONE, LEAST = 0.5, 0.2  # the expert's share falls by this factor from round to round, down to this: what
 # is stuck in a corner would fill the record with that corner
 MEMORY = 2 * 2**30  # bytes of recorded observations; beyond, an even sample of them is kept
@@ -117,7 +122,7 @@ def mirror(batch: dict[str, torch.Tensor], labels: torch.Tensor, where: torch.Te
 
 
 class WarmStart:
-    """Of a model of Stable-Baselines3's that has an actor, a critic and navigation environments."""
+    """Of a model of Stable-Baselines3's that has an actor and a critic."""
 
     def __init__(self, model: OnPolicyAlgorithm, lessons: Lessons, seed: int = 0) -> None:
         self.model, self.lessons, self.policy = model, lessons, model.policy
@@ -127,9 +132,11 @@ class WarmStart:
         adapter = envs.unwrapped
         assert isinstance(adapter, SB3VecEnv)
         batched = adapter.envs.unwrapped
-        expert = NAVIGATION_BASELINES[lessons.expert]
-        self.experts = [expert(batched, seed=seed + row, row=row) for row in range(envs.num_envs)]
-        self.task: Navigation = self.experts[0].task
+        assert isinstance(batched, TaskVectorEnv)
+        self.task = batched.task
+        self.experts = [
+            EXPERTS[lessons.expert](batched, seed=seed + row, row=row) for row in range(envs.num_envs)
+        ]
         self.generator = np.random.default_rng(seed)
         self.record = Record(lessons.steps)
         own = [value for name, value in self.policy.named_parameters() if name != "log_std"]
@@ -164,7 +171,7 @@ class WarmStart:
         return table
 
     def _walk(self, steps: int, share: float, tick: Callable[[int], Any]) -> dict[str, Any]:
-        """Walk and record. The policy stops only where the expert would: else its episodes would be short."""
+        """Play and record."""
         agreed, ended = [], []
         for _ in range(steps):
             labels = np.stack([expert.action() for expert in self.experts])
@@ -174,7 +181,7 @@ class WarmStart:
                 drawn = distribution.get_actions().cpu().numpy()
                 agreed.append(self._same(distribution.mode().cpu().numpy(), labels))
             by_expert = self.generator.random(len(labels)) < share
-            by_expert |= self._stops(drawn) & ~self._stops(labels)
+            by_expert |= self._stops(drawn) & ~self._stops(labels)  # else the episodes would be short
             actions = np.where(by_expert.reshape(-1, *[1] * (labels.ndim - 1)), labels, drawn)
             self.record.add({**self.last, "expert's": labels}, self.generator)
             self.last, _, _, infos = self.envs.step(self._clipped(actions))
@@ -188,13 +195,15 @@ class WarmStart:
         }
 
     def _same(self, modes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """(N,) bool: whether the likeliest actions are the expert's; velocities to within 0.5."""
+        """(N,) bool: whether the likeliest actions are the expert's; of a Box to within 0.5."""
         if labels.ndim == 1:
             return modes == labels
         return (np.abs(np.clip(modes, -1, 1) - labels) < 0.5).all(axis=1)
 
     def _stops(self, actions: np.ndarray) -> np.ndarray:
-        """(N,) bool."""
+        """(N,) bool: whether an action ends the walk."""
+        if not isinstance(self.task, Navigation):
+            return np.zeros(len(actions), np.bool_)
         if actions.ndim == 1:
             return actions == STOP
         forward = (np.clip(actions[:, 0], -1, 1) + 1) / 2 * self.task.forward_step
@@ -216,7 +225,8 @@ class WarmStart:
                 rows = np.sort(order[k : k + lessons.batch_size])
                 batch = {name: self._tensor(value[rows]) for name, value in columns.items()}
                 labels = batch.pop("expert's")
-                mirror(batch, labels, torch.as_tensor(self.generator.random(len(rows)) < 0.5))
+                if isinstance(self.task, Navigation):
+                    mirror(batch, labels, torch.as_tensor(self.generator.random(len(rows)) < 0.5))
                 _, likelihood, _ = self.policy.evaluate_actions(batch, labels)
                 loss = -likelihood.mean()
                 self.adam.zero_grad()

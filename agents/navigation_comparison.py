@@ -19,9 +19,9 @@ NAMED = ("backbone", "observations", "device")  # what a row is called otherwise
 
 
 def compare_walks(
-    env_id: str,
     runs: Sequence[tuple[dict[str, Any], Any]],
     folders: Sequence[Path],
+    env_id: str,
     agent: type | None,
     baselines: Sequence[str] | None,
     scenes: str | None,

@@ -13,6 +13,7 @@ from stable_baselines3.td3.policies import MultiInputPolicy as MultiInputTD3Poli
 
 from agents.attention import ViewFeatures
 from agents.navigation_policy import NavigationFeatures
+from agents.slot_features import SlotFeatures
 
 
 def by_dimension(spread: float | list[float] | torch.Tensor, action_space: gym.Space) -> float | torch.Tensor:
@@ -82,3 +83,21 @@ class WalkingRecurrentPolicy(Walking, RecurrentMultiInputActorCriticPolicy):
 
 class WalkingSACPolicy(Walking, MultiInputSACPolicy):
     """Of SAC, for navigation."""
+
+
+class Fitting:
+    """In front of a policy of Stable-Baselines3's: its features are ``SlotFeatures``."""
+
+    KEYS = SlotFeatures.KEYS
+
+    def __init__(self, *arguments, features_extractor_class=SlotFeatures, **keywords) -> None:
+        keywords["features_extractor_class"] = features_extractor_class
+        super().__init__(*arguments, **keywords)
+
+
+class FittingPolicy(Fitting, MultiInputActorCriticPolicy):
+    """Of PPO and A2C, for prototype fitting."""
+
+
+class FittingSACPolicy(Fitting, MultiInputSACPolicy):
+    """Of SAC, for prototype fitting."""

@@ -28,11 +28,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, Ve
 import spatial_envs
 from agents.attention import ViewFeatures
 from agents.differentiable import Differentiable
+from agents.fitting_baselines import Encoded
 from agents.joined_replay import JoinedReplayBuffer
 from agents.navigation_policy import NavigationFeatures
 from agents.policies import by_dimension
 from agents.ranking import Ranking
 from agents.sb3_vec_env import SB3VecEnv
+from agents.slot_features import SlotFeatures
 from spatial_envs.arguments import check_choice
 from spatial_envs.task import TaskEnv
 
@@ -112,9 +114,11 @@ def save(model: BaseAlgorithm, folder: Path) -> None:
         unfinished.replace(folder / name)
 
 
-def load(folder: Path) -> tuple[dict[str, Any], BaseAlgorithm]:
-    """A run's configuration and its model, for playing."""
+def load(folder: Path) -> tuple[dict[str, Any], Any]:
+    """A run's configuration and its model, for playing; of an encoder's the fitter that it is."""
     run = yaml.safe_load((folder / "config.yaml").read_text())
+    if run["algo"] == "encoder":
+        return run, Encoded(folder / "encoder.safetensors")
     return run, ALGORITHMS[run["algo"]].load(folder / "model.zip", device=run["device"])
 
 
@@ -182,10 +186,12 @@ def falling(name: str, value: str) -> Callable[[float], float]:
     return lambda left: left * start
 
 
-def extractor_type(env_id: str) -> type[ViewFeatures] | type[NavigationFeatures]:
+def extractor_type(env_id: str) -> type[ViewFeatures] | type[NavigationFeatures] | type[SlotFeatures]:
     """What goes in front of a policy of Stable-Baselines3's own."""
-    walks = env_type(env_id).__module__ == "spatial_envs.navigation"
-    return NavigationFeatures if walks else ViewFeatures
+    module = env_type(env_id).__module__
+    if module == "spatial_envs.scene_fit":
+        return SlotFeatures
+    return NavigationFeatures if module == "spatial_envs.navigation" else ViewFeatures
 
 
 def observed(env_id: str, hyperparameters: dict[str, Any], observable: Sequence[str]) -> list[str]:

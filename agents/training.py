@@ -16,7 +16,8 @@ from rich.markdown import Markdown
 from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from agents.families import EXPLORATION, NEXT_BEST_VIEW, Family, family
+from agents.families import FITTING, Family, family
+from agents.fitting_encoder import train_encoder
 from agents.imitation import Lessons, WarmStart
 from agents.pictures import plot_curves
 from agents.runs import (
@@ -54,9 +55,11 @@ class Flags:
         "tqc",
         "crossq",
         "differentiable",
+        "encoder",
     ] = "ppo"
     """One of Stable-Baselines3's or sb3-contrib's; "ranking" is supervised by counterfactual gains,
-    "differentiable" by the gradient of a Chamfer loss through the backbone."""
+    "differentiable" by the gradient of a Chamfer loss through the backbone, "encoder", of prototype fitting,
+    by the losses of a fit."""
     env: str = "NBV-MapAnything-v0"
     """Environment id."""
     scenes: str = "procedural"
@@ -77,9 +80,10 @@ class Flags:
     """Any other argument of the environment, as name=value."""
     hyper: tuple[str, ...] = ()
     """Hyperparameters other than the config's, as name=value."""
-    warm_start: Literal["greedy", "frontier", "nearest-frontier"] | None = None
-    """Navigation with ppo or a2c: first clone a baseline, by configs/warm_start.yml. greedy follows the
-    shortest way on the true map to the goal; the frontier ones know what the agent has seen."""
+    warm_start: Literal["greedy", "frontier", "nearest-frontier", "least-squares"] | None = None
+    """With ppo or a2c: first clone an expert, by configs/warm_start.yml. Of navigation greedy follows the
+    shortest way on the true map to the goal, the frontier ones know what the agent has seen; of fitting
+    least-squares."""
     warm: tuple[str, ...] = ()
     """Settings of the warm start other than that file's, as name=value."""
     track: Literal["tensorboard", "wandb", "none"] = "tensorboard"
@@ -90,16 +94,19 @@ class Flags:
     """A run folder to go on with; all other flags but --timesteps are then read from it."""
     eval_every: int | None = None
     """Environment steps between evaluations on the validation split; the run is saved at each. By default
-    5,000, for navigation 50,000."""
+    5,000, for navigation 50,000, for fitting 20,000."""
     validation_starts: int | None = None
     """Starts of each evaluation; by default 32."""
     final_starts: int | None = None
-    """Starts of the final table on the test split; 0 leaves it out. By default 24, for navigation 100."""
+    """Starts of the final table on the test split; 0 leaves it out. By default 24, for navigation 100, for
+    fitting 32."""
 
 
 def train(flags: Flags) -> Path:
     """Train to the end, or to Ctrl-C, and return the run folder."""
     folder, run = _open_run(flags)
+    if run["algo"] == "encoder":
+        return _train_encoder(folder, run)
     kind = family(run["env"])
     envs = training_envs(run)
     logs = None if run["track"] == "none" else str(folder)
@@ -153,6 +160,22 @@ def train(flags: Flags) -> Path:
         text = kind.tables(run, model)
         (folder / "table.md").write_text(text)
         console.print(Markdown(text))
+    console.print(f"all of it is in {folder}")
+    return folder
+
+
+def _train_encoder(folder: Path, run: dict[str, Any]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
+    minutes = run["hyperparameters"]["minutes"]
+    console.print(f"encoder on {run['env']}: {minutes} minutes of one core into {folder}")
+    fitter, kind = train_encoder(folder, run), family(run["env"])
+    if run["final_starts"]:
+        text = kind.tables(run, fitter)
+        (folder / "table.md").write_text(text)
+        console.print(Markdown(text))
+    shown = {"split": "validation", "prototypes": str(fitter.weights), **kind.some}
+    kind.pictures(single_env(run, render_mode="rgb_array", **shown), fitter, folder)
     console.print(f"all of it is in {folder}")
     return folder
 
@@ -243,6 +266,8 @@ def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
 
 def resolve(flags: Flags) -> dict[str, Any]:
     """The flags, the hyperparameters and the environment's arguments, checked: what config.yaml holds."""
+    if flags.algo == "encoder":
+        return _resolve_encoder(flags)
     backbone = None if flags.backbone in ("none", "None") else flags.backbone
     settings = parse_settings("set", flags.set)
     env_kwargs: dict[str, Any] = {"scenes": flags.scenes, "backbone": backbone, "device": flags.device}
@@ -293,6 +318,30 @@ def resolve(flags: Flags) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _resolve_encoder(flags: Flags) -> dict[str, Any]:
+    """Of the encoder, which learns from scenes on disk: the environment is where it is shown."""
+    kind = family(flags.env)
+    if kind is not FITTING:
+        raise ValueError(f"algo: got encoder for {flags.env}; expected --env SceneFit-Prototype-v0")
+    if flags.scenes != "procedural":
+        raise ValueError(f"scenes: got {flags.scenes!r}; expected procedural, which the encoder learns from")
+    if flags.timesteps is not None or flags.warm_start is not None:
+        raise ValueError("algo: encoder takes no timesteps and no warm start; expected --hyper minutes=...")
+    hyperparameters = _entry(flags.config or CONFIGS / "encoder.yml", flags.env)
+    given, known = parse_settings("hyper", flags.hyper), _entry(CONFIGS / "encoder.yml", flags.env)
+    for key in (*hyperparameters, *given):
+        if key not in known:
+            raise ValueError(f"hyper: unknown key {key!r}; valid are {', '.join(sorted(known))}")
+    env_kwargs = {"num_objects": 6, "slots": 6, **parse_settings("set", flags.set), "backbone": None}
+    check_arguments(env_type(flags.env).task_type, env_kwargs)
+    return {
+        "algo": "encoder", "env": flags.env, "scenes": "procedural", "seed": flags.seed,
+        "final_starts": kind.final_starts if flags.final_starts is None else flags.final_starts,
+        "resolved_backbone": "none", "env_kwargs": env_kwargs,
+        "hyperparameters": known | hyperparameters | given,
+    }  # fmt: skip
+
+
 def _checked_env(flags: Flags, env_kwargs: dict[str, Any]) -> TaskEnv:
     """The environment for training; fills in how many scenes it has."""
     if "split" in env_kwargs:
@@ -322,16 +371,14 @@ def _warm_start(flags: Flags) -> dict[str, Any]:
         if flags.warm:
             raise ValueError(f"warm: got {list(flags.warm)} without a warm start; expected --warm-start too")
         return {}
-    if family(flags.env) is NEXT_BEST_VIEW:
-        raise ValueError(f"warm_start: got {flags.warm_start} for {flags.env}; expected a navigation task")
+    experts = family(flags.env).experts
+    if flags.warm_start not in experts:
+        known = f"one of {', '.join(experts)}" if experts else "none there"
+        raise ValueError(f"warm_start: got {flags.warm_start} for {flags.env}; expected {known}")
     if flags.algo not in ("ppo", "a2c"):
         raise ValueError(
             f"warm_start: got {flags.warm_start} with {flags.algo}; expected ppo or a2c, which have an actor "
             "and a critic without a memory"
-        )
-    if family(flags.env) is EXPLORATION and flags.warm_start != "frontier":
-        raise ValueError(
-            f"warm_start: got {flags.warm_start} for {flags.env}, which has no goal; expected frontier"
         )
     settings = {**_entry(CONFIGS / "warm_start.yml", flags.env), **parse_settings("warm", flags.warm)}
     _lessons({"warm_start": {"expert": flags.warm_start, **settings}})  # raises for what is wrong in it

@@ -34,6 +34,7 @@ from spatial_envs.navigation import PointNavEnv
 from spatial_envs.nbv import NBVEnv
 from spatial_envs.procedural.apartments import apartment
 from spatial_envs.rendering import make_renderer
+from spatial_envs.scene_fit import SceneFitEnv
 from spatial_envs.simulators import FORWARD, LEFT, RIGHT, make_simulator
 from spatial_envs.simulators.stage import write_glb
 
@@ -297,6 +298,23 @@ def _walked_environment(file: Path, seconds: float) -> list[tuple[str, float, st
     return rows
 
 
+def fitting(seconds: float) -> list[tuple[str, float, str]]:
+    """Steps per second of one core's time of random actions, K = 6, 72 x 96 pixels, without a backbone."""
+    rows = []
+    told = ["slots", "residuals", "turn", "remaining"]
+    for name, observations in (("slots and residuals", told), ("and pictures of target and fit", None)):
+        env = SceneFitEnv(num_objects=6, backbone=None, steps=10**5, observations=observations)
+        env.action_space.seed(0)
+        env.reset(seed=0)
+        env.step(env.action_space.sample())  # compiles
+        begin, count = time.process_time(), 0
+        while time.process_time() - begin < seconds:
+            env.step(env.action_space.sample())
+            count += 1
+        rows.append((f"SceneFit, {name}", count / (time.process_time() - begin), "steps per s"))
+    return rows
+
+
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo") as file:
@@ -343,6 +361,9 @@ def main() -> None:
     print("\nnavigation, step and RGB-D, 128 x 128, one core\n| what | figure | |\n|---|---|---|")
     for what, figure, unit in navigation(options.seconds, options.building):
         print(f"| {what} | {figure:,.1f} | {unit} |")
+    print("\nprototype fitting, 6 slots, 72 x 96, one core\n| what | figure | |\n|---|---|---|")
+    for what, figure, unit in fitting(options.seconds):
+        print(f"| {what} | {figure:,.0f} | {unit} |")
 
 
 if __name__ == "__main__":

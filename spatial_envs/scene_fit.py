@@ -73,6 +73,7 @@ class SceneFit:
         num_objects: int | Sequence[int] = (1, 6),
         noise: float = 0.0,
         num_frames: int | None = None,
+        held_out: float = 0.0,
         intrinsics: Any = None,
         max_depth: float | None = None,
         image_size: int | tuple[int, int] = (72, 96),
@@ -100,6 +101,7 @@ class SceneFit:
         check_range("slots", slots, 1, 64, int)
         if steps is not None:
             check_range("steps", steps, 1, 100_000, int)
+        check_range("held_out", held_out, 0.0, 0.9)
         check_range("points", points, 16, 100_000, int)
         check_range("cache_size", cache_size, 1, math.inf, int)
         check_device(device)
@@ -120,7 +122,7 @@ class SceneFit:
         self.slots, self.start, self.action, self.turn = int(slots), start, action, turn
         self.steps = int(steps) if steps is not None else (10 * self.slots if action == "slot" else 20)
         self.points, self.reward, self.pooling = int(points), reward, pooling
-        self.cache_size = cache_size
+        self.held_out, self.cache_size = held_out, cache_size
         self.cache: OrderedDict[int, tuple[DepthFrame, Target]] = OrderedDict()
         self.rows: list[Episode | None] = [None] * num_rows
         self._model: tuple[SlotEncoder, Shapes] | None = None
@@ -129,8 +131,8 @@ class SceneFit:
         size = width + (turn == "agent") if action == "slot" else self.slots * width
         self.action_space: spaces.Space = spaces.Box(-1.0, 1.0, (size,), np.float32)
         all_spaces = self._observation_spaces()
-        default = list(all_spaces)
-        self.observation_space = chosen_space(all_spaces, observations, default)
+        self.observable = tuple(all_spaces)
+        self.observation_space = chosen_space(all_spaces, observations, list(all_spaces))
         if "features" in self.observation_space.spaces:
             assert self.backbone is not None
             self.feature_mean, self.feature_std = self.backbone.statistics("first_view", pooling)
@@ -143,13 +145,14 @@ class SceneFit:
         available: dict[str, spaces.Space] = {
             "slots": spaces.Box(low, high, dtype=np.float32),
             "residuals": spaces.Box(-REACH, REACH, (self.slots, RESIDUALS), np.float32),
-            "turn": spaces.MultiBinary(self.slots),
             "remaining": spaces.Box(0.0, 1.0, (1,), np.float32),
             "rgb": spaces.Box(0, 255, (height, width, 3), np.uint8),
             "depth": spaces.Box(0.0, FARTHEST, (height, width, 1), np.float32),
             "fit_rgb": spaces.Box(0, 255, (height, width, 3), np.uint8),
             "fit_depth": spaces.Box(0.0, FARTHEST, (height, width, 1), np.float32),
         }
+        if self.action == "slot" and self.turn == "round_robin":
+            available["turn"] = spaces.MultiBinary(self.slots)
         if self.backbone is not None:
             rows, columns = self._feature_size(self.backbone)
             patches = (rows // self.backbone.patch) * (columns // self.backbone.patch)
@@ -175,7 +178,7 @@ class SceneFit:
         begun = []
         for generator in generators:
             drawn, (frame, target) = (
-                self.frames.draw(generator, self._load) if index is None else (index, self._load(index))
+                self.frames.draw(generator, self.load) if index is None else (index, self.load(index))
             )
             seed = int(generator.integers(1 << 31))
             slots = self._start(target, seed) if given is None else given
@@ -283,13 +286,13 @@ class SceneFit:
             self._model = encoder, Shapes.of(encoder.bank)
         return self._model
 
-    def _load(self, index: int) -> tuple[DepthFrame, Target]:
+    def load(self, index: int) -> tuple[DepthFrame, Target]:
         """The frame and its target, from the cache where they are there."""
         if index in self.cache:
             self.cache.move_to_end(index)
         else:
             frame = self.frames.load(index)
-            target = make_target(frame)
+            target = make_target(frame, self.held_out)
             self.cache[index] = replace(frame, truth=None), target
             if len(self.cache) > self.cache_size:
                 self.cache.popitem(last=False)
@@ -343,7 +346,7 @@ class SceneFit:
         check_state("state['task']", state, {"frame", "slots", "steps", "gain"})
         index = self.frames.index(state["frame"])
         slots = self._checked_slots(state["slots"], "state['task']['slots']")
-        frame, target = self._load(index)
+        frame, target = self.load(index)
         episode = self._episode(index, frame, target, slots)
         episode.steps, episode.gain = state["steps"], state["gain"]
         self.rows[row] = episode
@@ -384,8 +387,8 @@ class SceneFitEnv(TaskEnv):
     | key | shape | meaning |
     |---|---|---|
     | slots | (K, 7 + P + 1) | log scale and position in units, angles, logits over 10 (of mean 0) |
-    | residuals | (K, 13) | of each slot and the points nearest to it, in units: `SlotState.residual_rows` |
-    | turn | (K,) | 1 for the slot whose turn it is in round robin |
+    | residuals | (K, 22) | of each slot and the points nearest to it, in units: `SlotState.residual_rows` |
+    | turn | (K,) | 1 for the slot whose turn it is; only where slots take turns |
     | remaining | (1,) | share of the steps left |
     | rgb, depth | (H, W, 3) uint8, (H, W, 1) m | the target view; 0 where nothing was measured |
     | fit_rgb, fit_depth | the same | the fit from the same place |
@@ -422,6 +425,7 @@ class SceneFitEnv(TaskEnv):
     | split | "train", "validation", "test", "test_category" | "train" |
     | num_objects, noise | of procedural scenes: how many, or (least, most); of the sensor, 1 = a Kinect's | (1, 6), 0 |
     | num_frames | only the first so many frames of the split | None, all |
+    | held_out | share of the target's pixels that is kept from the agent, for scores | 0 |
     | intrinsics, max_depth | of files, see ``open_depth`` | None |
     | image_size | pixels, n or (H, W), at least 16 | (72, 96) |
     | slots, steps | K; how many steps | 6; None: 10 K, or 20 with action="all" |

@@ -25,7 +25,7 @@ SCALES = (0.02, 4.0)
 REACH = 8.0
 MOST_LOGIT = 10.0
 SMALLEST_STEP = 0.01
-RESIDUALS = 13  # numbers in a row of ``residual_rows``
+RESIDUALS = 22  # numbers in a row of ``residual_rows``
 FREE_SPACE, PARSIMONY = 0.5, 0.01  # what all of the surface in free space, and a slot, cost in units
 
 
@@ -161,10 +161,12 @@ class SlotState:
         return rows.astype(np.float32)
 
     def residual_rows(self) -> np.ndarray:
-        """(K, 13) float32 in [-8, 8]: of the points that are nearest to the slot the share, mean distance,
-        mean way from the surface to the point (3), mean from the slot's centre (3), standard deviation (3);
-        of the slot the share of its area in free space, and how far it lies in front of points on average.
-        Lengths in units."""
+        """(K, 22) float32 in [-8, 8], lengths in units. Of the points that are nearest to the slot: 0 the
+        share, 1 the mean distance, 2:5 the mean way w from the surface to the point, 5:8 the mean from the
+        slot's centre r, 8:11 its standard deviation, 11:14 the signed roots of the covariances of its y and z,
+        x and z, x and y, 14:17 the mean of r x w, by which the slot would turn, 17:20 the mean of sign(r) w
+        along the slot's own axes, by which it would stretch. Of the slot: 20 the share of its area in free
+        space, 21 how far it lies in front of points on average."""
         unit, rows = self.target.unit, np.zeros((len(self.slots), RESIDUALS))
         owner = self.squared.argmin(axis=0)
         faces = self.shapes.topology.faces
@@ -172,17 +174,22 @@ class SlotState:
         for k in np.flatnonzero(self.present):
             own = owner == k
             hides = np.maximum(self.measured - 1 / np.maximum(inverse[k], 1e-9), 0) * (inverse[k] > 0)
-            rows[k, 11:] = self.violating[k] / max(self.areas[k], 1e-12), hides.mean() / unit
+            rows[k, 20:] = self.violating[k] / max(self.areas[k], 1e-12), hides.mean() / unit
             if not own.any():
                 continue
             points = self.points[own].astype(np.float64)
             corners = self.vertices[k][faces[self.faces[k, own]]]
-            way = points - (self.bary[k, own][..., None] * corners).sum(axis=1)
+            way = (points - (self.bary[k, own][..., None] * corners).sum(axis=1)) / unit
+            away = (points - self.slots[k, 1:4]) / unit
+            x, y, z = (away - away.mean(axis=0)).T
+            together = np.array([(y * z).mean(), (x * z).mean(), (x * y).mean()])
+            axes = turn_matrix(self.slots[k, 4:7])
             rows[k, 0] = own.mean()
             rows[k, 1] = np.sqrt(self.squared[k, own]).mean() / unit
-            rows[k, 2:5] = way.mean(axis=0) / unit
-            rows[k, 5:8] = (points.mean(axis=0) - self.slots[k, 1:4]) / unit
-            rows[k, 8:11] = points.std(axis=0) / unit
+            rows[k, 2:5], rows[k, 5:8], rows[k, 8:11] = way.mean(axis=0), away.mean(axis=0), away.std(axis=0)
+            rows[k, 11:14] = np.sign(together) * np.sqrt(np.abs(together))
+            rows[k, 14:17] = np.cross(away, way).mean(axis=0)
+            rows[k, 17:20] = (np.sign(away @ axes) * (way @ axes)).mean(axis=0)
         return rows.clip(-REACH, REACH).astype(np.float32)
 
     def rendered(self) -> tuple[np.ndarray, np.ndarray]:
@@ -249,17 +256,18 @@ def moved(slot: np.ndarray, action: np.ndarray, unit: float) -> np.ndarray:
     return bounded(out, unit)
 
 
-def action_to(slot: np.ndarray, wanted: np.ndarray, unit: float) -> np.ndarray:
+def action_to(slot: np.ndarray, wanted: np.ndarray, unit: float, size: float | None = None) -> np.ndarray:
     """The action (1 + 7 + P + 1,) whose step takes the slot to the wanted one, or as far in each number as a
-    step reaches: the inverse of `moved`."""
+    step of that size reaches; by default the least size that gets there, at most 1: the inverse of
+    `moved`."""
     change = np.empty(len(slot))
     change[0] = math.log(max(wanted[0], 1e-9) / slot[0]) / STEPS[0]
     change[1:4] = (wanted[1:4] - slot[1:4]) / (STEPS[1:4] * unit)
     change[4:POSE] = _wrapped(wanted[4:POSE] - slot[4:POSE]) / STEPS[4:]
     change[POSE:] = (wanted[POSE:] - slot[POSE:]) / LOGIT_STEP
-    change = change.clip(-1, 1)
-    size = max(SMALLEST_STEP, float(np.abs(change).max()))
-    return np.concatenate([[1 - 2 * math.log(size) / math.log(SMALLEST_STEP)], change / size])
+    if size is None:
+        size = float(np.clip(np.abs(change).max(), SMALLEST_STEP, 1))
+    return np.concatenate([[1 - 2 * math.log(size) / math.log(SMALLEST_STEP)], (change / size).clip(-1, 1)])
 
 
 def bounded(slots: np.ndarray, unit: float) -> np.ndarray:

@@ -1,19 +1,26 @@
 """Training of encoder and agents end to end, in small, and the table that they end up in."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
-from agents import fitting_agents, fitting_data, fitting_encoder, fitting_table
+from agents import fitting_data, fitting_encoder, fitting_evaluation, training
+from agents.comparison import Flags, compare
+from agents.evaluation import UNTRAINED
+from agents.fitting_baselines import FITTERS
+from agents.fitting_teacher import LeastSquares
+from agents.runs import load
+from spatial_envs.depth_scenes import open_depth
 from spatial_envs.fitting_scores import score_fit
 from spatial_envs.prototypes.bank import BankSizes, PrototypeBank
 from spatial_envs.prototypes.encoder import EncoderSizes, SlotEncoder
 from spatial_envs.scene_fit import SceneFitEnv
-from spatial_envs.slot_state import action_to, moved
+
+FIT = "SceneFit-Prototype-v0"
 
 
 @pytest.fixture(scope="module")
@@ -44,25 +51,54 @@ def test_scenes_survive_the_disk_and_a_mirror_is_its_own_inverse(data):
     assert local[2] == pytest.approx(mirror.depth[row, column], abs=1e-3)
 
 
+SMALL_ENCODER = (
+    "encoder={stages: [8, 8, 16], width: 16, layers: 1}", "bank={prototypes: 3, subdivisions: 2}", "scenes=3",
+    "batch_objects=12", "warmup=5", "log_every=2", "save_every=2", "reseed_every=4",
+)  # fmt: skip
+
+
 def test_the_encoder_learns_and_a_killed_run_goes_on(data, tmp_path):
-    config = yaml.safe_load(fitting_encoder.Flags.config.read_text())
-    config |= {
-        "encoder": {"stages": [8, 8, 16], "width": 16, "layers": 1}, "minutes": 0.15, "batch_objects": 12,
-        "bank": {"prototypes": 3, "subdivisions": 2}, "warmup": 5, "log_every": 2, "save_every": 2,
-        "reseed_every": 4,
-    }  # fmt: skip
-    (tmp_path / "small.yml").write_text(yaml.safe_dump(config))
-    flags = fitting_encoder.Flags(data, tmp_path / "run", tmp_path / "small.yml")
-    folder = fitting_encoder.train(flags)
+    flags = training.Flags(
+        "encoder", FIT, out=tmp_path / "run", final_starts=2, set=("num_objects=2", "slots=2"),
+        hyper=(*SMALL_ENCODER, f"data={data}", "minutes=0.15"),
+    )  # fmt: skip
+    folder = training.train(flags)
     rows = np.genfromtxt(folder / "losses.csv", delimiter=",", names=True)
     assert rows["own"][-1] < rows["own"][0]
     trained = SlotEncoder.load(folder / "encoder.safetensors")
     assert trained.bank.sizes == BankSizes(prototypes=3, subdivisions=2)
-    with pytest.raises(ValueError, match="already holds a run; choose another, or add --resume"):
-        fitting_encoder.train(flags)
+    table = (folder / "table.md").read_text()
+    for row in ("kmeans-superquadrics", "oracle", "encoder-refined", "trained here", "trained here, refined"):
+        assert f"| {row} |" in table
+    assert np.asarray(Image.open(folder / "fit.png")).std() > 10
+    with pytest.raises(ValueError, match="already holds a run; choose another, or use --resume"):
+        training.train(flags)
     steps = torch.load(folder / "state.pt", weights_only=True)["step"]
-    fitting_encoder.train(replace(flags, resume=True, minutes=0.2))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["hyperparameters"]["minutes"] = 0.2
+    (folder / "config.yaml").write_text(yaml.safe_dump({**config, "final_starts": 0}))
+    training.train(training.Flags(resume=folder))
     assert torch.load(folder / "state.pt", weights_only=True)["step"] > steps
+    run, fitter = load(folder)
+    assert run["algo"] == "encoder"
+    assert fitter(fitting_data.read(next(data.glob("*.npz"))), 2).vertices.shape[0] == 2
+
+
+BAD_ENCODERS = {
+    "environment": ({"env": "NBV-MapAnything-v0"}, "expected --env SceneFit-Prototype-v0"),
+    "scenes": ({"scenes": "rooms"}, "scenes: got 'rooms'; expected procedural"),
+    "timesteps": ({"timesteps": 100}, "expected --hyper minutes="),
+    "hyper": ({"hyper": ("minute=3",)}, "hyper: unknown key 'minute'; valid are bank"),
+    "set": ({"set": ("slot=3",)}, "slot"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ENCODERS)
+def test_bad_flags_of_the_encoder_are_named(name, tmp_path):
+    changes, message = BAD_ENCODERS[name]
+    with pytest.raises((ValueError, TypeError), match=message):
+        training.train(training.Flags(**{"algo": "encoder", "env": FIT, "out": tmp_path / "run", **changes}))
+    assert not (tmp_path / "run").exists()
 
 
 def test_losses_may_be_weighed_instead_of_vertices(data):
@@ -90,19 +126,6 @@ def test_dead_prototypes_start_again_beside_the_busiest():
     assert usage[3] == 0.25
 
 
-def test_the_teachers_way_leads_to_better_slots():
-    env = SceneFitEnv(num_objects=3, slots=3, num_frames=4, backbone=None, points=256)
-    env.reset(seed=0)
-    episode = env.task.episode(0)
-    wanted = fitting_agents.superquadric_slots(env.task, episode.state)
-    before = episode.state.figures()
-    for _ in range(6):
-        for k in range(3):
-            action = action_to(episode.state.slots[k], wanted[k], episode.state.target.unit)
-            episode.state.put(k, moved(episode.state.slots[k], action, episode.state.target.unit))
-    assert episode.state.figures()["one_directional"] < 0.8 * before["one_directional"]
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     torch.manual_seed(0)
@@ -112,41 +135,133 @@ def weights(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("algo", ["bc_ppo", "sac"])
-def test_agents_train_and_enter_the_table(algo, weights, tmp_path, monkeypatch):
-    monkeypatch.setitem(fitting_agents.HYPERPARAMETERS["ppo"], "n_steps", 16)
-    monkeypatch.setitem(fitting_agents.HYPERPARAMETERS["ppo"], "batch_size", 16)
-    flags = fitting_agents.Flags(
-        algo, tmp_path / algo, steps=160, teacher_episodes=2, num_envs=2, slots=2, prototypes=weights
-    )
-    folder = fitting_agents.train(flags)
-    with pytest.raises(ValueError, match="already holds a run"):
-        fitting_agents.train(flags)
-    shown = fitting_table.Flags(
-        tmp_path / "cache", rows=("k-means spheres", "encoder, refined"), counts=(2,), tracks=("clean",),
-        scenes=2, split="validation", encoder=weights, runs=(folder,),
+def test_the_teachers_way_leads_to_better_slots():
+    env = SceneFitEnv(num_objects=3, slots=3, num_frames=4, backbone=None, points=256)
+    observation, first = env.reset(seed=0)
+    teacher, over, norms = LeastSquares(env), False, []
+    while not over:
+        action, _ = teacher.predict(observation)
+        norms.append(np.abs(action[1:]).max())
+        observation, _, over, _, info = env.step(action)
+    assert info["one_directional"] < 0.8 * first["one_directional"]
+    assert max(norms[-3:]) < 0.05  # it has arrived
+    with pytest.raises(ValueError, match="least-squares: got action='all'"):
+        LeastSquares(SceneFitEnv(num_frames=1, action="all", backbone=None))
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """Published configurations, so short that a run takes seconds."""
+    folder = tmp_path_factory.mktemp("configs")
+    quick = {"n_steps": 16, "batch_size": 16, "n_envs": 2, "learning_starts": 16, "buffer_size": 500}
+    for algo in ("ppo", "sac"):
+        entry = yaml.safe_load((training.CONFIGS / f"{algo}.yml").read_text())[FIT]
+        entry |= {key: value for key, value in quick.items() if key in entry}
+        entry["env_kwargs"] = {"num_objects": 2, "slots": 2}
+        (folder / f"{algo}.yml").write_text(yaml.safe_dump({FIT: entry}))
+    return folder
+
+
+@pytest.fixture(scope="module", params=["ppo", "sac"])
+def run(request, short, weights, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / request.param
+    taught = request.param == "ppo"
+    return training.train(
+        training.Flags(
+            request.param, FIT, config=short / f"{request.param}.yml", out=folder, backbone="none",
+            timesteps=200, eval_every=64, validation_starts=2, final_starts=2 if taught else 0, track="none",
+            set=(f"prototypes={weights}", "num_frames=3", "steps=8"),
+            warm_start="least-squares" if taught else None,
+            warm=("steps=64", "rounds=2", "value_steps=32") if taught else (),
+        )
     )  # fmt: skip
-    text = fitting_table.main(shown)
-    assert "2 objects, clean: 2 scenes of procedural/validation" in text
-    for row in ("k-means spheres", "encoder, refined", algo):
-        assert f"| {row} | " in text
-    lines = (tmp_path / "cache" / f"validation-clean-02-{algo}.jsonl").read_text().splitlines()
+
+
+def test_agents_leave_what_they_should(run):
+    names = {path.name for path in run.iterdir()}
+    assert {"model.zip", "config.yaml", "evaluations.csv", "curves.png", "episode.mp4"} <= names
+    rows = np.genfromtxt(run / "evaluations.csv", delimiter=",", names=True, dtype=None, encoding=None)
+    assert rows["policy"].tolist()[:3] == ["kmeans-spheres", "kmeans-superquadrics", "agent"]
+    assert (rows["score"] <= rows["high"]).all()
+    assert (rows["low"] <= rows["score"]).all()
+    if "ppo" in run.name:
+        assert len((run / "warm_start.csv").read_text().splitlines()) == 3
+        assert "| agent, untrained |" in (run / "table.md").read_text()
+
+
+def test_runs_are_compared_at_other_numbers_of_slots_and_a_killed_comparison_goes_on(run, tmp_path):
+    flags = Flags(
+        run=(run,), baselines=("kmeans-spheres", "kmeans-superquadrics"), episodes=2, out=tmp_path / "out",
+        set=("num_objects=3", "noise=1"),
+    )  # fmt: skip
+    results = compare(flags)
+    assert list(results) == ["3 objects, noise 1"]
+    row = "ppo after least-squares" if run.name == "ppo" else "sac"
+    found = results["3 objects, noise 1"]
+    assert list(found) == ["kmeans-spheres", "kmeans-superquadrics", row + UNTRAINED, row]
+    text = (tmp_path / "out" / "tables.md").read_text()
+    assert "score minus untrained" in text
+    path = next((tmp_path / "out").glob(f"*{row.replace(' ', '_').replace('-', '_')}-0.jsonl"))
+    lines = path.read_text().splitlines()
     assert [json.loads(line)["scene"] for line in lines] == [0, 1]
-    assert fitting_table.main(replace(shown, show=True)) == text  # from the cache alone
+    path.write_text(lines[0] + "\n")
+    for kept in (tmp_path / "out").glob("*spheres*.jsonl"):
+        kept.write_text(kept.read_text().replace('"ari": ', '"ari": 7'))  # is not made again
+    again = compare(flags)["3 objects, noise 1"]
+    np.testing.assert_allclose(again[row].figures["full"], found[row].figures["full"])
+    assert (again["kmeans-spheres"].figures["ari"] >= 7).all()
 
 
-def test_unknown_rows_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="rows: got 'kmeans'; expected some of random"):
-        fitting_table.main(fitting_table.Flags(tmp_path, rows=("kmeans",)))
-    with pytest.raises(ValueError, match="tracks: got 'dirty'; expected some of clean, noisy"):
-        fitting_table.main(fitting_table.Flags(tmp_path, tracks=("dirty",)))
-    with pytest.raises(ValueError, match=r"algo: got 'td3'; .*'ppo', 'bc_ppo', 'sac'"):
-        fitting_agents.train(fitting_agents.Flags("td3", tmp_path / "td3"))
+def test_an_agent_of_ones_own_and_a_file_without_truth(tmp_path):
+    np.save(tmp_path / "depth.npy", open_depth("procedural", "test", num_objects=2).load(0).view.depth)
+    flags = Flags(
+        env=FIT, agent="agents.fitting_teacher:LeastSquares", baselines=("all",), episodes=1,
+        scenes=str(tmp_path / "depth.npy"), out=tmp_path / "table.md",
+        set=("intrinsics=[80, 80, 48, 36]", "slots=2", "steps=4"),
+    )  # fmt: skip
+    found = compare(flags)["depth.npy"]
+    assert "LeastSquares" in found
+    assert "oracle" not in found
+    assert set(found["encoder"].figures) == {
+        "one_directional", "held_out", "occlusion_aware", "fsv", "depth_agreement", "slots"
+    }  # fmt: skip
+    assert found["kmeans-spheres"].figures["held_out"].mean() > 0
+    assert "| encoder-refined |" in (tmp_path / "table.md").read_text()
 
 
-def test_every_figure_of_the_table_is_a_score(weights):
+def test_wrong_comparisons_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="baselines: got 'kmeans'; expected some of random-spheres"):
+        compare(Flags(env=FIT, baselines=("kmeans",)))
+    with pytest.raises(ValueError, match="budgets: got"):
+        compare(Flags(env=FIT, baselines=("all",), budgets=(3,)))
+    with pytest.raises(ValueError, match="warm_start: got greedy for SceneFit"):
+        training.resolve(training.Flags("ppo", FIT, warm_start="greedy", backbone="none"))
+
+
+def test_the_score_of_the_table_by_hand(weights):
     env = SceneFitEnv(num_objects=2, slots=2, num_frames=1, backbone=None, prototypes=str(weights))
-    env.reset(seed=0)
-    _, target = env.task._load(0)
-    figures = score_fit(target, env.task.episode(0).state.fit())
-    assert set(fitting_table.COLUMNS) - {"score"} <= set(figures)
+    target = env.task.load(0)[1]
+    fit = FITTERS["kmeans-superquadrics"](target, 2, 0)
+    found, scores = (
+        fitting_evaluation.figures(env, FITTERS["kmeans-superquadrics"], 0),
+        score_fit(target, fit),
+    )
+    worst = score_fit(target, FITTERS["random-spheres"](target, 2, 0))["occlusion_aware"]
+    best = score_fit(target, FITTERS["oracle"](target, 2, 0))["occlusion_aware"]
+    gain = min(max((worst - scores["occlusion_aware"]) / (worst - best), 0), 1)
+    expected = gain * (1 - scores["fsv"]) * max(scores["ari"], 0) * scores["full"]
+    assert found["score"] == pytest.approx(expected)
+    assert fitting_evaluation.figures(env, FITTERS["oracle"], 0)["score"] > found["score"] - 0.2
+
+
+def test_differences_are_paired():
+    rng = np.random.default_rng(0)
+    base = rng.uniform(0, 1, (1, 40))
+    results = {
+        "kmeans-superquadrics": fitting_evaluation.Scores({"score": base}),
+        "ours": fitting_evaluation.Scores({"score": np.concatenate([base + 0.05, base + 0.07])}),
+    }
+    line = fitting_evaluation.table(results, ["kmeans-superquadrics"]).splitlines()[-1]
+    assert line.endswith("| +6.0 [+6.0, +6.0] |")
+    mean, low, high = fitting_evaluation.interval(base)
+    assert low < mean < high

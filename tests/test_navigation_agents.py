@@ -328,8 +328,8 @@ def test_a_record_keeps_a_fair_share():
 
 BAD_LESSONS = {
     "with sac": (replace(QUICK, algo="sac", set=(*QUICK.set, "action=velocity")), "expected ppo or a2c"),
-    "next-best-view": (replace(QUICK, env="NBV-MapAnything-v0", set=()), "expected a navigation task"),
-    "no goal": (replace(QUICK, env="Explore-Habitat-v0"), "which has no goal; expected frontier"),
+    "next-best-view": (replace(QUICK, env="NBV-MapAnything-v0", set=()), "expected none there"),
+    "no goal": (replace(QUICK, env="Explore-Habitat-v0"), "expected one of frontier"),
     "unknown": (replace(QUICK, warm=("step=5",)), "unknown setting 'step'; valid are steps, rounds"),
     "no steps": (replace(QUICK, warm=("steps=0",)), "steps: got 0; expected an integer from 1"),
     "too long": (replace(QUICK, timesteps=100), "expected more than the warm start's"),

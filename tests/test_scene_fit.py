@@ -1,7 +1,7 @@
 """The prototype fitting environment: what its page says, the incremental residuals, and bad input."""
 
 import pickle
-import time
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -13,6 +13,7 @@ from spatial_envs.depth_scenes import open_depth
 from spatial_envs.fitting_scores import score_fit
 from spatial_envs.fitting_target import make_target
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder
+from spatial_envs.prototypes.turn import turn_angles, turn_matrix
 from spatial_envs.scene_fit import SceneFitEnv, SceneFitVectorEnv
 from spatial_envs.slot_state import Shapes, SlotState, action_to, bounded, moved
 
@@ -195,19 +196,48 @@ def test_render_view_is_the_fit_in_the_world(env):
     assert (view.depth > 0).any()
 
 
-def test_steps_per_second():
-    """The issue's floor is 300 on an idle core; CPU time is what a busy machine cannot change much."""
-    env = SceneFitEnv(
-        num_objects=6, num_frames=2, backbone=None, steps=400,
-        observations=["slots", "residuals", "turn", "remaining"],
-    )  # fmt: skip
-    env.reset(seed=0)
-    rng = np.random.default_rng(0)
-    env.step(rng.uniform(-1, 1, env.action_space.shape))
-    start = time.process_time()
-    for _ in range(200):
-        env.step(rng.uniform(-0.3, 0.3, env.action_space.shape))
-    assert 200 / (time.process_time() - start) > 150
+def test_held_out_pixels_are_kept_from_the_agent():
+    whole, part = (SceneFitEnv(held_out=share, **SMALL).task.load(0)[1] for share in (0.0, 0.25))
+    assert len(part.points) + len(part.held_out) == len(whole.points)
+    assert len(part.held_out) / len(whole.points) == pytest.approx(0.25, abs=0.05)
+
+
+def test_residual_rows_by_hand(encoder, target):
+    state = SlotState(target, Shapes.of(encoder.bank), random_slots(encoder, 3), len(target.points))
+    owner = state.squared.argmin(axis=0)
+    for k, row in enumerate(state.residual_rows()):
+        own = target.points[owner == k] / target.unit
+        if not len(own):
+            continue
+        assert row[0] == pytest.approx(len(own) / len(target.points), abs=1e-6)
+        together = np.cov(own.T, bias=True)
+        np.testing.assert_allclose(row[8:11] ** 2, together.diagonal(), atol=1e-4)
+        cross = together[[1, 0, 0], [2, 2, 1]]
+        np.testing.assert_allclose(np.sign(row[11:14]) * row[11:14] ** 2, cross, atol=1e-4)
+
+
+def test_residual_rows_say_where_to_turn_and_stretch(encoder, target):
+    """On points of its own surface: none; of the surface grown and turned: that."""
+    shapes = Shapes.of(encoder.bank)
+    slot = np.zeros(encoder.bank.slot_size)
+    slot[0], slot[7:-1], slot[-1] = 0.5, np.where(np.arange(len(slot) - 8) == 4, 9.0, 0.0), -9.0
+    slot[4:7] = 0.4, 0.1, -0.2
+
+    def residuals(surface):
+        points = surface[::3].astype(np.float32)
+        pixels = np.resize(target.pixels, len(points))
+        given = replace(target, points=points, pixels=pixels, unit=1.0, objects=None)
+        return SlotState(given, shapes, slot[None], len(points)).residual_rows()[0]
+
+    assert np.abs(residuals(shapes.vertices(slot))[[1, 2, 3, 4, *range(14, 20)]]).max() < 1e-3
+    larger = slot.copy()
+    larger[0] *= 1.1
+    assert (residuals(shapes.vertices(larger))[17:20] > 1e-3).all()
+    turned = slot.copy()
+    turned[4:7] = turn_angles(turn_matrix(np.array([0.0, 0.2, 0.0])) @ turn_matrix(slot[4:7]))
+    x, y, z = residuals(shapes.vertices(turned))[14:17]
+    assert x > 1e-4
+    assert x > 3 * max(abs(y), abs(z))
 
 
 # ---- bad input
@@ -226,6 +256,7 @@ ARGUMENTS = {
     "turn": (make(turn="mine"), ValueError, "turn: got 'mine'; .*'round_robin', 'agent'"),
     "turn of all": (make(turn="agent", action="all"), ValueError, "turn: got 'agent' with action='all'"),
     "reward": (make(reward="log"), ValueError, "reward: got 'log'; .*'full', 'chamfer'"),
+    "held_out": (make(held_out=1.0), ValueError, "held_out: got 1.0; .*0.9"),
     "points": (make(points=3), ValueError, "points: got 3; .*16"),
     "image_size": (make(image_size=8), ValueError, r"image_size: got 8; .*16 to 4096"),
     "num_objects": (make(num_objects=13), ValueError, "num_objects: got 13"),

@@ -26,7 +26,7 @@ from agents.attention import AttentionNBVPolicy, ViewAttention, ViewFeatures
 from agents.baselines import BASELINES
 from agents.candidates import CandidateScores, smooth
 from agents.evaluation import Bridge, ForeignFeatures, Scores, choose, evaluate, interval, normalised, table
-from agents.families import NEXT_BEST_VIEW, family
+from agents.families import FITTING, NEXT_BEST_VIEW, family
 from agents.ranking import TEMPERATURE, listwise_loss
 from agents.runs import ALGORITHMS, falling, load, policy_type, single_env, training_envs, untrained
 from agents.sb3_vec_env import SB3VecEnv
@@ -157,10 +157,13 @@ PLAYED = [(algo, env) for algo in ALGORITHMS for env in yaml.safe_load((CONFIGS 
 def test_every_published_configuration_trains_saves_and_plays(algo, env_id, tmp_path):
     entry = yaml.safe_load((CONFIGS / f"{algo}.yml").read_text())[env_id]
     entry |= {key: value for key, value in SHORT.items() if key in entry}
-    walks = family(env_id) is not NEXT_BEST_VIEW
-    few = {"num_buildings" if walks else "num_objects": 1}
+    fits = family(env_id) is FITTING
+    walks = family(env_id) is not NEXT_BEST_VIEW and not fits
+    few = {"num_frames" if fits else "num_buildings" if walks else "num_objects": 1}
     small, scenes = ("num_objects=1", "image_size=28", "views=3"), "procedural"
-    if walks:
+    if fits:
+        small = ("num_frames=1", "num_objects=2", "slots=2", "steps=4")
+    elif walks:
         small, scenes = ("num_buildings=1", "image_size=36", "max_steps=9"), str(tmp_path / "room.glb")
         furnished_room().export(scenes)
     (tmp_path / "short.yml").write_text(yaml.safe_dump({env_id: entry}))
