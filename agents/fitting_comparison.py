@@ -83,7 +83,7 @@ def compare_fits(
 def _tables(common: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """By title the arguments in which tables differ."""
     if common["scenes"] != "procedural":
-        return {Path(common["scenes"]).name: {"held_out": common.get("held_out", HELD_OUT)}}
+        return {Path(common["scenes"]).name: {"held_out": common.get("held_out", HELD_OUT), "reward": "full"}}
     counts = [common["num_objects"]] if "num_objects" in common else [*COUNTS]
     noises = {f"noise {common['noise']}": common["noise"]} if "noise" in common else TRACKS
     tables = {}

@@ -27,8 +27,10 @@ from tqdm import tqdm
 
 from agents import fitting_data
 from agents.fitting_baselines import Encoded
+from agents.fitting_colors import color_prototypes
 from agents.fitting_data import Pool, prepare
 from spatial_envs.arguments import check_choice
+from spatial_envs.depth_scenes import open_depth
 from spatial_envs.fitting_target import Target
 from spatial_envs.prototypes.bank import BankSizes, PrototypeBank
 from spatial_envs.prototypes.encoder import EncoderSizes, SlotEncoder, picture_of
@@ -45,6 +47,7 @@ from spatial_envs.prototypes.losses import (
 
 POINTS = 256  # of the target and, again, of the true surface, that one step looks at
 MISSING = 1.0  # units: what a point costs where no slot is present
+SHOWN = 6  # objects in the scenes that colours are taken from
 DEAD = 0.15  # of a fair share: a prototype used less is seeded again
 
 
@@ -62,13 +65,16 @@ def train_encoder(folder: Path, run: dict[str, Any]) -> Encoded:
             if not maker.is_alive():
                 raise RuntimeError(f"data: no scene could be made in {data}; the output above says why")
             time.sleep(0.5)
-        _train(folder, run["seed"], config, Pool(data))
+        model = _train(folder, run["seed"], config, Pool(data))
     finally:
         maker.terminate()
+    color_prototypes(model.eval(), open_depth("procedural", num_objects=SHOWN), config["colored"], SHOWN)
+    model.save(folder / "weights.part")
+    (folder / "weights.part").replace(folder / "encoder.safetensors")
     return Encoded(folder / "encoder.safetensors")
 
 
-def _train(folder: Path, seed: int, config: dict[str, Any], pool: Pool) -> None:
+def _train(folder: Path, seed: int, config: dict[str, Any], pool: Pool) -> SlotEncoder:
     check_choice("weigh", config["weigh"], ("vertices", "losses"))
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -129,6 +135,7 @@ def _train(folder: Path, seed: int, config: dict[str, Any], pool: Pool) -> None:
         if step % config["save_every"] == 0 or spent >= total:
             _save(folder, model, optimiser, {"step": step, "spent": spent, "usage": usage})
     bar.close()
+    return model
 
 
 def most_objects(done: float, config: dict[str, Any]) -> int:

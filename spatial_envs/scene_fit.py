@@ -41,7 +41,7 @@ from spatial_envs.task import Observation, TaskEnv, TaskVectorEnv, check_state, 
 from spatial_envs.view import View, stack_views
 
 Figures = dict[str, float]
-REWARDS = ("full", "chamfer")  # potentials among the figures of a ``SlotState``
+REWARDS = ("full", "chamfer", "surface")  # potentials among the figures of a ``SlotState``
 STARTS = ("kmeans", "random", "encoder")
 FARTHEST = 1000.0  # metres, of observed depth
 SUCCESS_DISTANCE, SUCCESS_FSV = 0.03, 0.1  # metres, share
@@ -98,6 +98,9 @@ class SceneFit:
         check_choice("pooling", pooling, ("mean", "none"))
         if not callable(reward):
             check_choice("reward", reward, REWARDS)
+        if reward == "surface" and scenes != "procedural":
+            known = "only procedural scenes have a known surface"
+            raise ValueError(f"reward: got 'surface' for scenes={str(scenes)!r}; {known}: expected 'full'")
         check_range("slots", slots, 1, 64, int)
         if steps is not None:
             check_range("steps", steps, 1, 100_000, int)
@@ -275,7 +278,8 @@ class SceneFit:
         return episode
 
     def _episode(self, index: int, frame: DepthFrame, target: Target, slots: np.ndarray) -> Episode:
-        state = SlotState(target, self.model[1], slots, self.points)
+        truth = self.reward == "surface"
+        state = SlotState(target, self.model[1], slots, self.points, truth)
         return Episode(index, frame, state, state.figures())
 
     @property
@@ -397,8 +401,10 @@ class SceneFitEnv(TaskEnv):
     ## Rewards
 
     The gain of a potential: ``reward="full"`` (default), -(occlusion-aware distance / unit + 0.5 fsv + 0.01
-    slots), ``"chamfer"``, -(one-directional distance) / unit, or a callable (figures before, figures after) ->
-    float. Figures: ``spatial_envs.fitting_scores``, over up to ``points`` of the target's points.
+    slots), ``"chamfer"``, -(one-directional distance) / unit, ``"surface"``, of procedural scenes, -(mean
+    distance of the true surface, seen or not, to the fit + mean distance of the fit to it) / unit - 0.01 slots,
+    or a callable (figures before, figures after) -> float. Figures: ``spatial_envs.fitting_scores``, over up to
+    ``points`` of the target's points.
 
     ## Starting State
 

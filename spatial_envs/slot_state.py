@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from spatial_envs.fitting_scores import Fit, ray_lengths, vertex_areas, violations
 from spatial_envs.fitting_target import Target
@@ -25,6 +26,7 @@ SCALES = (0.02, 4.0)
 REACH = 8.0
 MOST_LOGIT = 10.0
 SMALLEST_STEP = 0.01
+TRUE_POINTS = 4  # times as many points of the true surface are there to be near to as are looked at
 RESIDUALS = 22  # numbers in a row of ``residual_rows``
 FREE_SPACE, PARSIMONY = 0.5, 0.01  # what all of the surface in free space, and a slot, cost in units
 
@@ -73,9 +75,12 @@ class Shapes:
 
 
 class SlotState:
-    """Slots (K, 7 + P + 1) on a target, and their residuals over up to ``most_points`` of its points."""
+    """Slots (K, 7 + P + 1) on a target, and their residuals over up to ``most_points`` of its points; with
+    ``truth`` over as many of the true surface too."""
 
-    def __init__(self, target: Target, shapes: Shapes, slots: np.ndarray, most_points: int) -> None:
+    def __init__(
+        self, target: Target, shapes: Shapes, slots: np.ndarray, most_points: int, truth: bool = False
+    ) -> None:
         self.target, self.shapes = target, shapes
         count = len(target.points)
         chosen = np.linspace(0, count - 1, min(count, most_points)).astype(int)
@@ -93,6 +98,14 @@ class SlotState:
         self.inverse_depth = np.zeros((k, *size))
         self.face_ids = np.full((k, *size), -1, np.int32)
         self.areas, self.violating = np.zeros(k), np.zeros(k)
+        self.tree: cKDTree | None = None
+        if truth:
+            assert target.surface is not None
+            surface = target.surface
+            spread = np.linspace(0, len(surface) - 1, min(len(surface), TRUE_POINTS * most_points))
+            self.tree = cKDTree(surface[spread.astype(int)])
+            self.surface = surface[spread[::TRUE_POINTS].astype(int)]
+            self.from_truth, self.to_truth = np.full((k, len(self.surface)), np.inf), np.zeros(k)
         for index, slot in enumerate(slots):
             self.put(index, slot)
 
@@ -104,6 +117,8 @@ class SlotState:
         if not self.present[index]:
             self.squared[index], self.inverse_depth[index], self.face_ids[index] = np.inf, 0, -1
             self.areas[index] = self.violating[index] = 0
+            if self.tree is not None:
+                self.from_truth[index], self.to_truth[index] = np.inf, 0
             return
         topology = self.shapes.topology
         squared, faces, bary = nearest(self.points, vertices[None], topology)
@@ -115,10 +130,14 @@ class SlotState:
         areas = vertex_areas(vertices[None], topology)[0]
         self.areas[index] = areas.sum()
         self.violating[index] = (areas * violations(self.target, vertices[None])[0]).sum()
+        if self.tree is not None:
+            self.from_truth[index] = nearest(self.surface, vertices[None], topology)[0][0]
+            self.to_truth[index] = (areas * self.tree.query(vertices)[0]).sum()
 
     def figures(self) -> dict[str, float]:
         """Over the points kept: one_directional and occlusion_aware (m), fsv, depth_agreement, slots (see
-        ``fitting_scores``), and the potentials ``full`` and ``chamfer`` (see ``SceneFitEnv``)."""
+        ``fitting_scores``), and the potentials ``full``, ``chamfer`` and, with truth, ``surface`` (see
+        ``SceneFitEnv``)."""
         unit = self.target.unit
         if not self.present.any():
             distance = np.full(len(self.points), unit)
@@ -130,6 +149,11 @@ class SlotState:
         occlusion_aware = float(np.maximum(distance, gap).mean())
         fsv = float(self.violating.sum() / max(self.areas.sum(), 1e-12))
         slots = int(self.present.sum())
+        known = {}
+        if self.tree is not None:
+            missed = np.sqrt(self.from_truth.min(axis=0)).mean() if slots else unit
+            strayed = self.to_truth.sum() / max(self.areas.sum(), 1e-12) if slots else unit
+            known["surface"] = -(float(missed + strayed) / unit + PARSIMONY * slots)
         return {
             "one_directional": one_directional,
             "occlusion_aware": occlusion_aware,
@@ -138,6 +162,7 @@ class SlotState:
             "slots": slots,
             "full": -(occlusion_aware / unit + FREE_SPACE * fsv + PARSIMONY * slots),
             "chamfer": -one_directional / unit,
+            **known,
         }
 
     def front(self) -> np.ndarray:
@@ -163,9 +188,9 @@ class SlotState:
     def residual_rows(self) -> np.ndarray:
         """(K, 22) float32 in [-8, 8], lengths in units. Of the points that are nearest to the slot: 0 the
         share, 1 the mean distance, 2:5 the mean way w from the surface to the point, 5:8 the mean from the
-        slot's centre r, 8:11 its standard deviation, 11:14 the signed roots of the covariances of its y and z,
-        x and z, x and y, 14:17 the mean of r x w, by which the slot would turn, 17:20 the mean of sign(r) w
-        along the slot's own axes, by which it would stretch. Of the slot: 20 the share of its area in free
+        slot's centre r, 8:11 its standard deviation, 11:14 the signed roots of the covariances of its y and
+        z, x and z, x and y, 14:17 the mean of r x w, by which the slot would turn, 17:20 the mean of sign(r)
+        w along the slot's own axes, by which it would stretch. Of the slot: 20 the share of its area in free
         space, 21 how far it lies in front of points on average."""
         unit, rows = self.target.unit, np.zeros((len(self.slots), RESIDUALS))
         owner = self.squared.argmin(axis=0)

@@ -1,6 +1,7 @@
 """Training of encoder and agents end to end, in small, and the table that they end up in."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from agents import fitting_data, fitting_encoder, fitting_evaluation, training
 from agents.comparison import Flags, compare
 from agents.evaluation import UNTRAINED
 from agents.fitting_baselines import FITTERS
+from agents.fitting_colors import color_prototypes
 from agents.fitting_teacher import LeastSquares
 from agents.runs import load
 from spatial_envs.depth_scenes import open_depth
@@ -53,7 +55,7 @@ def test_scenes_survive_the_disk_and_a_mirror_is_its_own_inverse(data):
 
 SMALL_ENCODER = (
     "encoder={stages: [8, 8, 16], width: 16, layers: 1}", "bank={prototypes: 3, subdivisions: 2}", "scenes=3",
-    "batch_objects=12", "warmup=5", "log_every=2", "save_every=2", "reseed_every=4",
+    "colored=2", "batch_objects=12", "warmup=5", "log_every=2", "save_every=2", "reseed_every=4",
 )  # fmt: skip
 
 
@@ -82,6 +84,26 @@ def test_the_encoder_learns_and_a_killed_run_goes_on(data, tmp_path):
     run, fitter = load(folder)
     assert run["algo"] == "encoder"
     assert fitter(fitting_data.read(next(data.glob("*.npz"))), 2).vertices.shape[0] == 2
+
+
+def test_prototypes_take_the_colours_of_what_they_explain(weights):
+    model, frames = SlotEncoder.load(weights), open_depth("procedural", num_objects=2)
+    before = model.bank.colors().detach()
+    color_prototypes(model, frames, 3, 2)
+    after = model.bank.colors().detach()
+    assert not torch.allclose(before, after)
+
+    class Red:
+        def load(self, index):
+            frame = frames.load(index)
+            rgb = np.zeros_like(frame.view.rgb)
+            rgb[..., 0] = 255
+            return replace(frame, view=replace(frame.view, rgb=rgb))
+
+    color_prototypes(model, Red(), 1, 2)
+    red, green, blue = model.bank.colors().detach().unbind(-1)
+    assert red.min() > 0.97
+    assert max(green.max(), blue.max()) < 0.03
 
 
 BAD_ENCODERS = {

@@ -12,6 +12,7 @@ import spatial_envs  # noqa: F401
 from spatial_envs.depth_scenes import open_depth
 from spatial_envs.fitting_scores import score_fit
 from spatial_envs.fitting_target import make_target
+from spatial_envs.prototypes.distance import nearest
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder
 from spatial_envs.prototypes.turn import turn_angles, turn_matrix
 from spatial_envs.scene_fit import SceneFitEnv, SceneFitVectorEnv
@@ -141,6 +142,30 @@ def test_rewards(reward):
         assert got == pytest.approx(expected[reward](after) - expected[reward](before), rel=1e-9)
 
 
+def test_the_potential_of_the_true_surface():
+    env = SceneFitEnv(reward="surface", start="encoder", **SMALL)
+    env.reset(seed=0)
+    episode = env.task.episode(0)
+    state, target = episode.state, episode.state.target
+    scores = score_fit(target, state.fit())
+    missed = np.sqrt(
+        nearest(target.surface, state.fit().surfaces, state.shapes.topology)[0].min(axis=0)
+    ).mean()
+    expected = -float((missed + scores["reverse"]) / target.unit + 0.01 * scores["slots"])
+    assert episode.figures["surface"] == pytest.approx(expected, rel=0.05)  # it looks at fewer points
+    got = env.step(np.full(env.action_space.shape, 0.3))[1]
+    anew = SlotState(target, state.shapes, state.slots, 512, truth=True)
+    assert got == pytest.approx(anew.figures()["surface"] - expected, abs=0.05 * abs(expected))
+    assert anew.figures() == pytest.approx(state.figures(), rel=1e-6)
+    away = state.slots.copy()
+    away[:, 1] += 2 * target.unit
+    far = SlotState(target, state.shapes, away, 512, truth=True).figures()["surface"]
+    gone = state.slots.copy()
+    gone[:, -1] = 20
+    none = SlotState(target, state.shapes, gone, 512, truth=True).figures()["surface"]
+    assert far < none == pytest.approx(-2.0) < episode.figures["surface"]
+
+
 def test_all_slots_at_once_and_the_agents_own_turn():
     together = SceneFitEnv(action="all", **SMALL)
     width = together.task.slot_size + 1
@@ -255,8 +280,13 @@ ARGUMENTS = {
     "action": (make(action="one"), ValueError, "action: got 'one'; .*'slot', 'all'"),
     "turn": (make(turn="mine"), ValueError, "turn: got 'mine'; .*'round_robin', 'agent'"),
     "turn of all": (make(turn="agent", action="all"), ValueError, "turn: got 'agent' with action='all'"),
-    "reward": (make(reward="log"), ValueError, "reward: got 'log'; .*'full', 'chamfer'"),
+    "reward": (make(reward="log"), ValueError, "reward: got 'log'; .*'full', 'chamfer', 'surface'"),
     "held_out": (make(held_out=1.0), ValueError, "held_out: got 1.0; .*0.9"),
+    "surface of files": (
+        make(scenes="room.png", reward="surface"),
+        ValueError,
+        "reward: got 'surface' for scenes='room.png'; .*expected 'full'",
+    ),
     "points": (make(points=3), ValueError, "points: got 3; .*16"),
     "image_size": (make(image_size=8), ValueError, r"image_size: got 8; .*16 to 4096"),
     "num_objects": (make(num_objects=13), ValueError, "num_objects: got 13"),
