@@ -85,9 +85,11 @@ def _tables(common: dict[str, Any]) -> dict[str, dict[str, Any]]:
     if common["scenes"] != "procedural":
         return {Path(common["scenes"]).name: {"held_out": common.get("held_out", HELD_OUT), "reward": "full"}}
     counts = [common["num_objects"]] if "num_objects" in common else [*COUNTS]
-    noises = {f"noise {common['noise']}": common["noise"]} if "noise" in common else TRACKS
+    wanted = [common["noise"]] if "noise" in common else TRACKS.values()
+    named = {noise: track for track, noise in TRACKS.items()}
     tables = {}
-    for track, noise in noises.items():
+    for noise in wanted:
+        track = named.get(noise, f"noise {noise}")
         for count in counts:
             most = count if isinstance(count, int) else max(count)
             slots = common.get("slots", most)

@@ -217,9 +217,9 @@ def test_runs_are_compared_at_other_numbers_of_slots_and_a_killed_comparison_goe
         set=("num_objects=3", "noise=1"),
     )  # fmt: skip
     results = compare(flags)
-    assert list(results) == ["3 objects, noise 1"]
+    assert list(results) == ["3 objects, noisy"]
     row = "ppo after least-squares" if run.name == "ppo" else "sac"
-    found = results["3 objects, noise 1"]
+    found = results["3 objects, noisy"]
     assert list(found) == ["kmeans-spheres", "kmeans-superquadrics", row + UNTRAINED, row]
     text = (tmp_path / "out" / "tables.md").read_text()
     assert "score minus untrained" in text
@@ -229,7 +229,7 @@ def test_runs_are_compared_at_other_numbers_of_slots_and_a_killed_comparison_goe
     path.write_text(lines[0] + "\n")
     for kept in (tmp_path / "out").glob("*spheres*.jsonl"):
         kept.write_text(kept.read_text().replace('"ari": ', '"ari": 7'))  # is not made again
-    again = compare(flags)["3 objects, noise 1"]
+    again = compare(flags)["3 objects, noisy"]
     np.testing.assert_allclose(again[row].figures["full"], found[row].figures["full"])
     assert (again["kmeans-spheres"].figures["ari"] >= 7).all()
 
