@@ -201,5 +201,5 @@ FITTING = Family(
     figures=lambda scores, _: fitting_evaluation.curve_figures(scores),
     tables=_fitting_tables,
     pictures=fitting_film,
-    experts=("least-squares",),
+    experts=("least-squares", "refinement"),
 )

@@ -56,8 +56,8 @@ def compare_fits(
             rows: dict[str, list[tuple[Any, Any]]] = {name: [(plain, FITTERS[name])] for name in names}
             for name, (own, model) in zip(titles, runs, strict=True):
                 if own["algo"] == "encoder":
-                    rows[name] = [(plain, model)]
-                    rows[f"{name}, refined"] = [(plain, model.then_refined())]
+                    for row, fitter in ((name, model), (f"{name}, refined", model.then_refined())):
+                        rows.setdefault(row, []).append((plain, fitter))
                     continue
                 home = single_env(own, **{**common, **changes, "num_frames": None})
                 first = untrained(own, adapted(home))
@@ -83,7 +83,8 @@ def compare_fits(
 def _tables(common: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """By title the arguments in which tables differ."""
     if common["scenes"] != "procedural":
-        return {Path(common["scenes"]).name: {"held_out": common.get("held_out", HELD_OUT), "reward": "full"}}
+        unlike = {"held_out": common.get("held_out", HELD_OUT), "noise": 0.0, "reward": "full"}
+        return {Path(common["scenes"]).name: unlike}
     counts = [common["num_objects"]] if "num_objects" in common else [*COUNTS]
     wanted = [common["noise"]] if "noise" in common else TRACKS.values()
     named = {noise: track for track, noise in TRACKS.items()}

@@ -1,9 +1,13 @@
-"""The teacher of prototype fitting: takes every slot towards what least squares makes of its points."""
+"""Teachers of prototype fitting: take every slot towards what an optimiser makes of it."""
 
 from __future__ import annotations
 
-import numpy as np
+from abc import ABC, abstractmethod
 
+import numpy as np
+import torch
+
+from spatial_envs.prototypes.refine import refined
 from spatial_envs.prototypes.superquadric import fit_superquadric
 from spatial_envs.prototypes.turn import turn_angles, turn_matrix
 from spatial_envs.scene_fit import SceneFit
@@ -13,16 +17,16 @@ STEP = 0.3  # the size of its steps: always the same, so that they shrink smooth
 SHARPNESS = 10.0  # of the logits that a superquadric's proportions ask for
 
 
-class LeastSquares:
+class Teacher(ABC):
     """A policy for one row of an environment, single or batched, where one slot changes at a time: at every
-    step the action that takes the slot towards the superquadric that least squares gives the points which
-    were nearest to it when the episode began."""
+    step the action that takes the slot towards where an optimiser would have it, which is asked when the
+    episode begins."""
 
     def __init__(self, env, seed: int = 0, row: int = 0) -> None:
         self.task: SceneFit = env.unwrapped.task
         if self.task.action != "slot" or self.task.turn != "round_robin":
             got = f"action={self.task.action!r} and turn={self.task.turn!r}"
-            raise ValueError(f"least-squares: got {got}; expected 'slot' and 'round_robin'")
+            raise ValueError(f"{type(self).__name__}: got {got}; expected 'slot' and 'round_robin'")
         self.row = row
         self.wanted: np.ndarray | None = None
         self._known: object = None
@@ -32,15 +36,36 @@ class LeastSquares:
         episode = self.task.episode(self.row)
         if episode is not self._known:
             self._known = episode
-            self.wanted = superquadric_slots(self.task, episode.state)
+            self.wanted = self.optimised(episode.state)
         assert self.wanted is not None
         k = episode.steps % self.task.slots
         action = action_to(episode.state.slots[k], self.wanted[k], episode.state.target.unit, STEP)
         return action.astype(np.float32)
 
+    @abstractmethod
+    def optimised(self, state: SlotState) -> np.ndarray:
+        """The slots (K, 7 + P + 1) to go to."""
+
     def predict(self, observation, state=None, episode_start=None, deterministic: bool = True):
         """The action, and no state."""
         return self.action(), None
+
+
+class LeastSquares(Teacher):
+    """To the superquadric that least squares gives the points nearest to the slot."""
+
+    def optimised(self, state: SlotState) -> np.ndarray:
+        """See ``superquadric_slots``."""
+        return superquadric_slots(self.task, state)
+
+
+class Refinement(Teacher):
+    """To what Adam makes of all slots on the depth map."""
+
+    def optimised(self, state: SlotState) -> np.ndarray:
+        """See ``prototypes.refined``."""
+        found = refined(self.task.model[0].bank, state.target, torch.as_tensor(state.slots).float())
+        return bounded(found.double().numpy(), state.target.unit)
 
 
 def superquadric_slots(task: SceneFit, state: SlotState) -> np.ndarray:

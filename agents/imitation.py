@@ -22,7 +22,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 from tqdm import tqdm
 
-from agents.fitting_teacher import LeastSquares
+from agents.fitting_teacher import LeastSquares, Refinement
 from agents.navigation_baselines import NAVIGATION_BASELINES
 from agents.sb3_vec_env import SB3VecEnv
 from spatial_envs.navigation import STILL, STRAIGHT_ON, Navigation
@@ -32,6 +32,7 @@ from spatial_envs.task import TaskVectorEnv
 EXPERTS: dict[str, Callable[..., Any]] = {
     **{name: NAVIGATION_BASELINES[name] for name in ("greedy", "frontier", "nearest-frontier")},
     "least-squares": LeastSquares,
+    "refinement": Refinement,
 }
 ALONE, LEAST = 0.5, 0.2  # the expert's share falls by this factor from round to round, down to this: what
 # is stuck in a corner would fill the record with that corner

@@ -80,10 +80,10 @@ class Flags:
     """Any other argument of the environment, as name=value."""
     hyper: tuple[str, ...] = ()
     """Hyperparameters other than the config's, as name=value."""
-    warm_start: Literal["greedy", "frontier", "nearest-frontier", "least-squares"] | None = None
+    warm_start: Literal["greedy", "frontier", "nearest-frontier", "least-squares", "refinement"] | None = None
     """With ppo or a2c: first clone an expert, by configs/warm_start.yml. Of navigation greedy follows the
-    shortest way on the true map to the goal, the frontier ones know what the agent has seen; of fitting
-    least-squares."""
+    shortest way on the true map to the goal, the frontier ones know what the agent has seen; of fitting the
+    optimisers of agents/fitting_teacher.py."""
     warm: tuple[str, ...] = ()
     """Settings of the warm start other than that file's, as name=value."""
     track: Literal["tensorboard", "wandb", "none"] = "tensorboard"

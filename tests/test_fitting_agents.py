@@ -167,7 +167,7 @@ def test_the_teachers_way_leads_to_better_slots():
         observation, _, over, _, info = env.step(action)
     assert info["one_directional"] < 0.8 * first["one_directional"]
     assert max(norms[-3:]) < 0.05  # it has arrived
-    with pytest.raises(ValueError, match="least-squares: got action='all'"):
+    with pytest.raises(ValueError, match="LeastSquares: got action='all'"):
         LeastSquares(SceneFitEnv(num_frames=1, action="all", backbone=None))
 
 
