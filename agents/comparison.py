@@ -63,6 +63,9 @@ def compare(flags: Flags) -> dict[str, Any]:
         raise ValueError("run: got a folder twice; expected different runs")
     runs = [load(folder) for folder in flags.run]
     first = flags.env or (runs[0][0]["env"] if runs else "NBV-MapAnything-v0")
+    for own, _ in runs:
+        if family(own["env"]) is not family(first):
+            raise ValueError(f"run: got one in {own['env']} for {first}; expected runs of one kind of task")
     if family(first) is not NEXT_BEST_VIEW:
         if flags.budgets:
             raise ValueError(f"budgets: got {list(flags.budgets)} for {first}; expected none, but for views")

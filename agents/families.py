@@ -32,7 +32,7 @@ class Family:
     few, some    arguments for the procedural scenes that are trained on, and for those, of any kind, that are
                  evaluated on during the training
     eval_every, validation_starts, final_starts  flags of ``train_agent.py`` where they are not given
-    open_scenes  (scenes, split, up) -> the set; errors for what is not there
+    open_scenes  (arguments of the environment, split) -> the set; errors for what is not there
     baselines    (env, names) -> those of them that make sense in the environment
     evaluate     (env, policy, starts) -> scores
     figures      (scores, those of ``against``) -> columns of evaluations.csv
@@ -51,7 +51,7 @@ class Family:
     eval_every: int
     validation_starts: int
     final_starts: int
-    open_scenes: Callable[[Any, str, str], Any]
+    open_scenes: Callable[[dict[str, Any], str], Any]
     baselines: Callable[[Any, Sequence[str]], dict[str, Any]]
     evaluate: Callable[[Any, Any, int], Any]
     figures: Callable[[Any, Any], dict[str, float]]
@@ -108,7 +108,7 @@ NEXT_BEST_VIEW = Family(
     eval_every=5000,
     validation_starts=32,
     final_starts=24,
-    open_scenes=open_objects,
+    open_scenes=lambda kwargs, split: open_objects(kwargs["scenes"], split, kwargs.get("up", "auto")),
     baselines=lambda env, names: {name: BASELINES[name](env) for name in names},
     evaluate=lambda env, policy, starts: evaluate(env, policy, starts, progress=False),
     figures=_gains,
@@ -149,7 +149,7 @@ def _navigation(curve: str, label: str, against: str, experts: tuple[str, ...]) 
         eval_every=50_000,
         validation_starts=32,
         final_starts=100,
-        open_scenes=open_buildings,
+        open_scenes=lambda kwargs, split: open_buildings(kwargs["scenes"], split, kwargs.get("up", "auto")),
         baselines=navigation_baselines,
         evaluate=navigation_evaluation.evaluate,
         figures=lambda scores, _: navigation_evaluation.figures(scores, curve),
@@ -174,20 +174,21 @@ def _fitting_tables(run: dict[str, Any], model) -> str:
     """Every fitter and the agent on the same scenes of the test split, of the kind it was trained on."""
     env = single_env(run, split="test", num_frames=None)
     rows: dict[str, Any] = dict(FITTERS)
+    if env.task.load(fitting_evaluation.usable(env, 1)[0])[1].num_objects is None:
+        rows = {name: row for name, row in rows.items() if name not in fitting_evaluation.KNOWING}
     if run["algo"] == "encoder":
         rows |= {"trained here": model, "trained here, refined": model.then_refined()}
     else:
         rows |= {"agent" + UNTRAINED: untrained(run, model.get_env()), "agent": model}
-    if env.task.load(0)[1].num_objects is None:
-        rows.pop("oracle")
     results = {name: fitting_evaluation.evaluate(env, row, run["final_starts"]) for name, row in rows.items()}
-    text = fitting_evaluation.page(env, results, ["kmeans-superquadrics", "pieces-superquadrics"])
+    seen_by = ["agent"] * env.task.frames.leaky
+    text = fitting_evaluation.page(env, results, fitting_evaluation.AGAINST, seen_by)
     return f"{text}\n{fitting_evaluation.FORMULAS}\n"
 
 
 FITTING = Family(
-    curve="score",
-    label="score (same validation scenes)",
+    curve="merit",
+    label="score (same validation scenes); depth agreement\nwhere the truth is not known",
     against="kmeans-superquadrics",
     noted=("kmeans-spheres", "kmeans-superquadrics"),
     few={"num_frames": 512},  # each is built once, in a fifth of a second
@@ -195,7 +196,9 @@ FITTING = Family(
     eval_every=20_000,
     validation_starts=32,
     final_starts=32,
-    open_scenes=lambda scenes, split, up: open_depth(scenes, split),
+    open_scenes=lambda kwargs, split: open_depth(
+        kwargs["scenes"], split, **{key: kwargs[key] for key in ("intrinsics", "max_depth") if key in kwargs}
+    ),
     baselines=lambda env, names: {name: FITTERS[name] for name in names},
     evaluate=fitting_evaluation.evaluate,
     figures=lambda scores, _: fitting_evaluation.curve_figures(scores),

@@ -8,7 +8,7 @@ pieces-superquadrics   the same on what hangs together in the depth map: where t
 oracle                 the same on ground-truth masks
 hill-climb             random changes of spheres, kept where they lower the mean distance
 hill-climb-free-space  the same with free space in the loss
-encoder                the shipped encoder: the only one that has learned
+encoder                the shipped encoder, which has learned from other scenes
 encoder-refined        the same, then 60 steps of Adam on the depth map (``prototypes.refine``)
 cheat-shell            one surface wrapped on the depth map, which costs a one-directional loss nothing
 cheat-crumpled         every vertex anywhere, so that some surface is near everything

@@ -7,19 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.markdown import Markdown
 from tqdm import tqdm
 
 from agents.evaluation import UNTRAINED
 from agents.fitting_baselines import FITTERS
-from agents.fitting_evaluation import FORMULAS, Kept, Scores, figures, joined, page
+from agents.fitting_evaluation import AGAINST, FORMULAS, KNOWING, Kept, Scores, figures, joined, page, usable
 from agents.runs import adapted, command_line, console, parse_settings, single_env, untrained
+from spatial_envs.arguments import check_range
+from spatial_envs.depth_scenes import checked_count
 
 COUNTS = (3, 6, 12)  # objects, and slots, of the tables
 TRACKS = {"clean": 0.0, "noisy": 1.0}  # noise of the sensor, 1 = a Kinect's
 HELD_OUT = 0.1  # of the pixels of files, which have no other truth
-KNOWING = ("oracle",)  # fitters that have to know the truth
-AGAINST = ("kmeans-superquadrics", "pieces-superquadrics")
+DATA = ("intrinsics", "max_depth", "image_size")  # arguments that say what the depth maps are
+Rows = dict[str, list[tuple[Any, Any]]]  # of each row the environment and the policy or fitter of each seed
 
 
 def compare_fits(
@@ -37,40 +40,43 @@ def compare_fits(
     """Fit, print the tables, and return the scores by table and row; the arguments are those of
     ``comparison.Flags``. Procedural scenes have a table for each number of objects, with as many slots, and
     for each track, unless the settings say which. ``out`` keeps every figure, and what is there is not made
-    again: it belongs to one state of the code and of the runs."""
-    for own, _ in runs:
-        if own["env"] != env_id:
-            raise ValueError(f"run: got one in {own['env']} for {env_id}; expected runs in one environment")
-    given = parse_settings("set", settings)
+    again: it belongs to one state of the code."""
+    check_range("episodes", episodes, 1, 1_000_000, int)
+    if scenes is None and len({own["scenes"] for own, _ in runs}) > 1:
+        raise ValueError("scenes: got none, and runs on different ones; expected --scenes")
+    first = runs[0][0]["env_kwargs"] if runs else {}
+    common = {key: first[key] for key in DATA if key in first}
+    common |= {"scenes": scenes or first.get("scenes", "procedural"), "split": split}
+    common |= parse_settings("set", settings)
     names = [*FITTERS] if baselines is None or tuple(baselines) == ("all",) else [*baselines]
     for name in names:
         if name not in FITTERS:
             raise ValueError(f"baselines: got {name!r}; expected some of {', '.join(FITTERS)}, or all")
-    common = {"scenes": scenes or (runs[0][0]["scenes"] if runs else "procedural"), "split": split, **given}
     titles = _titles([own for own, _ in runs], folders)
     folder = out if out is not None and out.suffix != ".md" else None
+    if folder is not None:
+        _open(folder, common, titles, folders)
     results, pages = {}, []
     with tempfile.TemporaryDirectory() as nowhere:
         for title, changes in _tables(common).items():
-            plain = single_env({"env": env_id, "env_kwargs": {}}, **{**common, **changes, "backbone": None})
-            rows: dict[str, list[tuple[Any, Any]]] = {name: [(plain, FITTERS[name])] for name in names}
-            for name, (own, model) in zip(titles, runs, strict=True):
-                if own["algo"] == "encoder":
-                    for row, fitter in ((name, model), (f"{name}, refined", model.then_refined())):
-                        rows.setdefault(row, []).append((plain, fitter))
-                    continue
-                home = single_env(own, **{**common, **changes, "num_frames": None})
-                first = untrained(own, adapted(home))
-                for row, policy in ((name + UNTRAINED, first), (name, _at_home(model, home))):
-                    rows.setdefault(row, []).append((home, policy))
-            if agent is not None:
-                home = single_env({"env": env_id, "env_kwargs": {}}, **{**common, **changes})
-                rows[agent.__name__] = [(home, agent(home))]
-            if plain.task.load(0)[1].num_objects is None:
+            here = {**common, **changes}
+            plain = single_env({"env": env_id, "env_kwargs": {}}, **{**here, "backbone": None})
+            shown = usable(plain, episodes)
+            rows: Rows = {name: [(plain, FITTERS[name])] for name in names}
+            if plain.task.load(shown[0])[1].num_objects is None:
                 rows = {name: each for name, each in rows.items() if name not in KNOWING}
-            found = _play(rows, title, min(episodes, len(plain.task.frames)), folder or Path(nowhere))
-            results[title] = found
-            pages.append(f"### {title}\n\n{page(plain, found, [name for name in AGAINST if name in rows])}")
+            for name, (own, model) in zip(titles, runs, strict=True):
+                for row, each in _of_run(own, model, plain, here).items():
+                    rows.setdefault(name + row, []).append(each)
+            if agent is not None:
+                home = single_env({"env": env_id, "env_kwargs": {}}, **here)
+                rows[agent.__name__] = [(home, agent(home))]
+            if not rows:
+                raise ValueError(f"baselines: got {names}, which have to know the truth; expected others")
+            results[title] = found = _play(rows, title, shown, folder or Path(nowhere))
+            seen_by = [*titles] if plain.task.frames.leaky or split == "train" else []
+            against = [name for name in AGAINST if name in rows]
+            pages.append(f"### {title}\n\n{page(plain, found, against, list(dict.fromkeys(seen_by)))}")
     text = "\n".join([*pages, FORMULAS])
     console.print(Markdown(text))
     if out is not None:
@@ -92,31 +98,57 @@ def _tables(common: dict[str, Any]) -> dict[str, dict[str, Any]]:
     for noise in wanted:
         track = named.get(noise, f"noise {noise}")
         for count in counts:
-            most = count if isinstance(count, int) else max(count)
-            slots = common.get("slots", most)
+            slots = common.get("slots", checked_count(count)[1])
             tables[f"{count} objects, {track}"] = {"num_objects": count, "noise": noise, "slots": slots}
     return tables
 
 
-def _at_home(model, env):
-    """A policy of slots that take turns serves any number of them: here as many as there are."""
-    model.policy.observation_space = model.observation_space = env.observation_space
-    return model
+def _of_run(own: dict[str, Any], model, plain, here: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """By what is added to the run's name: environments and policies. A policy of slots that take turns serves
+    any number of them."""
+    if own["algo"] == "encoder":
+        return {"": (plain, model), ", refined": (plain, model.then_refined())}
+    home = single_env(own, **{**here, "num_frames": None})
+    trained = model.observation_space.spaces["slots"].shape[0]
+    if home.task.slots != trained and "turn" not in home.observation_space.spaces:
+        raise ValueError(
+            f"slots: got {home.task.slots} for a run with {trained} that do not take turns; expected --set "
+            f"slots={trained} and as many objects"
+        )
+    first = untrained(own, adapted(home))
+    model.policy.observation_space = model.observation_space = home.observation_space
+    return {UNTRAINED: (home, first), "": (home, model)}
 
 
-def _play(rows, title: str, scenes: int, folder: Path) -> dict[str, Scores]:
-    """Scores by row. All explain a scene before the next, so that its references are made once."""
+def _open(folder: Path, common: dict[str, Any], titles: Sequence[str], folders: Sequence[Path]) -> None:
+    """Begin a folder of figures, or see that it belongs to the same comparison; ValueError where not."""
+    tables = ("num_objects", "noise")  # which are in the figures' names
+    played = {key: value for key, value in common.items() if key not in tables}
+    runs: dict[str, list[str]] = {}
+    for title, each in zip(titles, folders, strict=True):
+        runs.setdefault(title, []).append(str(each.resolve()))
+    path = folder / "settings.yaml"
+    kept = yaml.safe_load(path.read_text()) if path.is_file() else {"played": played, "runs": {}}
+    both = {title for title in runs if title in kept["runs"]}
+    if kept["played"] != played or any(kept["runs"][title] != runs[title] for title in both):
+        raise ValueError(f"out: {folder} holds another comparison ({path.name} there); choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump({"played": played, "runs": kept["runs"] | runs}))
+
+
+def _play(rows: Rows, title: str, scenes: Sequence[int], folder: Path) -> dict[str, Scores]:
+    """Scores by row; all explain a scene before the next."""
     kept = {
         name: [Kept(folder / f"{_plain(title)}-{_plain(name)}-{seed}.jsonl") for seed in range(len(each))]
         for name, each in rows.items()
     }
-    for scene in tqdm(range(scenes), desc=title, leave=False):
+    for scene in tqdm(scenes, desc=title, leave=False):
         for name, each in rows.items():
             for (env, policy), found in zip(each, kept[name], strict=True):
                 if scene not in found.rows:
                     found.add(scene, figures(env, policy, scene))
     return {
-        name: joined([[found.rows[scene] for scene in range(scenes)] for found in each])
+        name: joined([[found.rows[scene] for scene in scenes] for found in each])
         for name, each in kept.items()
     }
 
@@ -126,17 +158,16 @@ def _plain(text: str) -> str:
 
 
 def _titles(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:
-    """A row for each run: runs that differ in their seed alone share one; where the algorithm does not tell
-    runs apart, the folder's name does."""
-    alike = ("algo", "hyperparameters", "timesteps", "num_envs", "env_kwargs", "warm_start")
-
-    def what(run: dict[str, Any]) -> list[Any]:
-        return [run.get(key) for key in alike]
-
+    """A row for each run: runs of one algorithm that differ in their seed alone share one; where they differ
+    in more, each has its folder's name."""
+    alike = ("hyperparameters", "timesteps", "num_envs", "env_kwargs", "warm_start")
     called = []
     for run, folder in zip(runs, folders, strict=True):
-        own = [what(other) for other in runs if other["algo"] == run["algo"]]
-        name = run["algo"] + ("" if "warm_start" not in run else f" after {run['warm_start']['expert']}")
-        same = all(other == own[0] for other in own)
-        called.append(name if same else folder.resolve().name)
+        own = [other for other in runs if other["algo"] == run["algo"]]
+        if any(other.get(key) != run.get(key) for other in own for key in alike):
+            same_name = sum(other.resolve().name == folder.resolve().name for other in folders) > 1
+            called.append(str(folder) if same_name else folder.resolve().name)
+        else:
+            taught = f" after {run['warm_start']['expert']}" if "warm_start" in run else ""
+            called.append(run["algo"] + taught)
     return [f"{name}, trained here" if name in FITTERS else name for name in called]

@@ -7,6 +7,7 @@ training may begin while scenes are still being added.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -58,7 +59,7 @@ def prepare(flags: Flags) -> None:
             assert target.objects is not None
             if len(np.unique(target.objects[target.objects > 0])) < max(1, count - 2):
                 continue
-            unfinished = path.with_suffix(".part")
+            unfinished = path.with_suffix(f".{os.getpid()}.part")  # others may make the same scene
             with unfinished.open("wb") as file:
                 write(target, file)
             unfinished.replace(path)

@@ -74,8 +74,25 @@ def train_encoder(folder: Path, run: dict[str, Any]) -> Encoded:
     return Encoded(folder / "encoder.safetensors")
 
 
+def check_hyperparameters(given: dict[str, Any], published: dict[str, Any]) -> None:
+    """ValueError where a number is not of the kind of the published one, or sizes make no network."""
+    check_choice("weigh", given["weigh"], ("vertices", "losses"))
+    flat = {key: value for key, value in published.items() if not isinstance(value, (str, dict))}
+    for key, value in (flat | published["weights"]).items():
+        got = (given if key in flat else given["weights"])[key]
+        if isinstance(got, bool) or not isinstance(got, (int, float)) or got < 0:
+            raise ValueError(f"{key}: got {got!r}; expected a number such as {value}")
+    if unknown := set(given["weights"]) - set(published["weights"]):
+        raise ValueError(
+            f"weights: unknown {', '.join(sorted(unknown))}; valid are {', '.join(published['weights'])}"
+        )
+    try:
+        SlotEncoder(EncoderSizes(**given["encoder"]), PrototypeBank(BankSizes(**given["bank"])))
+    except TypeError as error:
+        raise ValueError(f"encoder, bank: got {given['encoder']}, {given['bank']}: {error}") from None
+
+
 def _train(folder: Path, seed: int, config: dict[str, Any], pool: Pool) -> SlotEncoder:
-    check_choice("weigh", config["weigh"], ("vertices", "losses"))
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     bank = PrototypeBank(BankSizes(**config["bank"]), seed)

@@ -8,6 +8,7 @@ target, the number of slots and a seed (``agents.fitting_baselines``).
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import bootstrap
 
-from agents.evaluation import UNTRAINED
+from agents.evaluation import UNTRAINED, choose
 from agents.fitting_baselines import FITTERS
 from spatial_envs.fitting_scores import Fit, score, score_fit
 from spatial_envs.fitting_target import Target
+from spatial_envs.mesh import SceneError
 from spatial_envs.scene_fit import SceneFitEnv
 
 COLUMNS = {  # name among the figures: title, factor
@@ -30,6 +31,8 @@ COLUMNS = {  # name among the figures: title, factor
     "depth_agreement": ("depth agreement, %", 100), "slots": ("slots", 1),
 }  # fmt: skip
 RESAMPLES = 2000
+KNOWING = ("oracle",)  # fitters that have to know the truth
+AGAINST = ("kmeans-superquadrics", "pieces-superquadrics")  # rows that all are compared with
 FORMULAS = (
     "With T the depth map's points without the ground, M the fitted surfaces, S the true surface, d the "
     "distance to the nearest point: one-directional: mean over t in T of d(t, M), held out: the same of "
@@ -54,8 +57,25 @@ class Scores:
 
 def evaluate(env: SceneFitEnv, policy: Any, scenes: int) -> Scores:
     """Of a policy (with SB3's ``predict``) or a fitter on the first scenes of a single environment."""
-    rows = [figures(env, policy, index) for index in range(min(scenes, len(env.task.frames)))]
-    return joined([rows])
+    return joined([[figures(env, policy, index) for index in usable(env, scenes)]])
+
+
+def usable(env: SceneFitEnv, scenes: int) -> list[int]:
+    """The first so many frames in which there is something to explain; the others are passed over, with a
+    warning."""
+    found: list[int] = []
+    for index in range(len(env.task.frames)):
+        if len(found) == scenes:
+            break
+        try:
+            env.task.load(index)
+        except SceneError as error:
+            warnings.warn(f"evaluation passes over a frame: {error}", stacklevel=2)
+        else:
+            found.append(index)
+    if not found:
+        raise ValueError(f"scenes: in no frame of {env.task.frames.label} is there anything to explain")
+    return found
 
 
 def joined(seeds: Sequence[Sequence[dict[str, float]]]) -> Scores:
@@ -66,7 +86,8 @@ def joined(seeds: Sequence[Sequence[dict[str, float]]]) -> Scores:
 def figures(env: SceneFitEnv, policy: Any, index: int) -> dict[str, float]:
     """Of one scene, the score among them where the truth is known."""
     target = env.task.load(index)[1]
-    fit = policy(target, env.task.slots, index) if callable(policy) else played(env, policy, index)
+    acts = hasattr(policy, "predict")
+    fit = played(env, policy, index) if acts else policy(target, env.task.slots, index)
     found = score_fit(target, fit)
     if target.num_objects is not None:
         found["score"] = score(found, *references(target, env.task.slots, index), target.num_objects)
@@ -86,9 +107,9 @@ def episode(env: SceneFitEnv, policy: Any, index: int) -> Iterator[None]:
     """Play a scene; yields when it has begun, and after every step."""
     observation, _ = env.reset(seed=index, options={"frame": index})
     yield
-    over = False
+    over, memory = False, None
     while not over:
-        action, _ = policy.predict(observation, deterministic=True)
+        action, memory = choose(policy, env, observation, memory)
         observation, _, over, _, _ = env.step(action)
         yield
 
@@ -122,20 +143,17 @@ class Kept:
 def interval(values: np.ndarray) -> tuple[float, float, float]:
     """The mean of values (seeds, scenes), and its 95 % bootstrap interval over scenes."""
     each = values.mean(axis=0)
-    if len(each) < 2 or np.ptp(each) == 0:
-        return float(each.mean()), float(each.mean()), float(each.mean())
-    found = bootstrap((each,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=0)
-    low, high = found.confidence_interval
+    drawn = np.random.default_rng(0).integers(len(each), size=(RESAMPLES, len(each)))
+    low, high = np.percentile(each[drawn].mean(axis=1), [2.5, 97.5])
     return float(each.mean()), float(low), float(high)
 
 
 def curve_figures(scores: Scores) -> dict[str, float]:
-    """Columns of evaluations.csv: score and its interval (depth agreement where there is no truth), then the
-    means of all others."""
-    first = "score" if "score" in scores.figures else "depth_agreement"
-    mean, low, high = interval(scores.figures[first])
-    others = {key: float(value.mean()) for key, value in scores.figures.items() if key != first}
-    return {"score": mean, "low": low, "high": high, **others}
+    """Columns of evaluations.csv: ``merit`` and its interval, then the means of all figures. The merit is the
+    score; where there is no truth, the depth agreement."""
+    mean, low, high = interval(scores.figures["score" if "score" in scores.figures else "depth_agreement"])
+    others = {key: float(value.mean()) for key, value in scores.figures.items()}
+    return {"merit": mean, "low": low, "high": high, **others}
 
 
 def table(results: dict[str, Scores], against: Sequence[str]) -> str:
@@ -164,7 +182,17 @@ def table(results: dict[str, Scores], against: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def page(env: SceneFitEnv, results: dict[str, Scores], against: Sequence[str]) -> str:
-    """The table with what it takes to read it, markdown, but for the formulas."""
-    task, scenes = env.task, next(iter(next(iter(results.values())).figures.values())).shape[1]
-    return f"**{task.frames.label}**: {scenes} scenes, {task.slots} slots\n\n{table(results, against)}\n"
+def page(
+    env: SceneFitEnv, results: dict[str, Scores], against: Sequence[str], seen_by: Sequence[str] = ()
+) -> str:
+    """The table with what it takes to read it, markdown, but for the formulas. ``seen_by`` are the rows that
+    were trained on these scenes."""
+    task, scores = env.task, next(iter(results.values()))
+    scenes = next(iter(scores.figures.values())).shape[1]
+    seeds = max(len(next(iter(each.figures.values()))) for each in results.values())
+    novelty = f"seen in training by {', '.join(seen_by)}" if seen_by else "unseen in training"
+    spread = f", means over up to {seeds} seeds" if seeds > 1 else ""
+    return (
+        f"**{task.frames.label}, {novelty}**: {scenes} scenes, {task.slots} slots{spread}\n\n"
+        f"{table(results, against)}\n"
+    )

@@ -75,7 +75,7 @@ def fitting_film(env, policy, folder: Path, episodes: int = 3) -> None:
         imageio.imwrite(folder / "fit.png", env.render())
         return
     with imageio.get_writer(folder / "episode.mp4", fps=FPS, macro_block_size=2) as writer:
-        for episode in range(episodes):
+        for episode in fitting_evaluation.usable(env, episodes):
             for _ in fitting_evaluation.episode(env, policy, episode):
                 picture = env.render()
                 writer.append_data(picture)  # type: ignore[attr-defined]

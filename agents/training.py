@@ -17,8 +17,8 @@ from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.families import FITTING, Family, family
-from agents.fitting_encoder import train_encoder
-from agents.imitation import Lessons, WarmStart
+from agents.fitting_encoder import check_hyperparameters, train_encoder
+from agents.imitation import EXPERTS, Lessons, WarmStart
 from agents.pictures import plot_curves
 from agents.runs import (
     ALGORITHMS,
@@ -63,7 +63,7 @@ class Flags:
     env: str = "NBV-MapAnything-v0"
     """Environment id."""
     scenes: str = "procedural"
-    """"procedural", a mesh file, a folder of meshes, or a scene-set YAML."""
+    """"procedural", a file (mesh, building, depth map), a folder of them, or a scene-set YAML."""
     timesteps: int | None = None
     """Environment steps in all; by default what the config says."""
     num_envs: int | None = None
@@ -169,7 +169,13 @@ def _train_encoder(folder: Path, run: dict[str, Any]) -> Path:
     (folder / "config.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
     minutes = run["hyperparameters"]["minutes"]
     console.print(f"encoder on {run['env']}: {minutes} minutes of one core into {folder}")
-    fitter, kind = train_encoder(folder, run), family(run["env"])
+    try:
+        fitter, kind = train_encoder(folder, run), family(run["env"])
+    except KeyboardInterrupt:
+        console.print(
+            f"interrupted; go on from the last checkpoint with: python train_agent.py --resume {folder}"
+        )
+        return folder
     if run["final_starts"]:
         text = kind.tables(run, fitter)
         (folder / "table.md").write_text(text)
@@ -254,6 +260,8 @@ def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
             raise FileNotFoundError(f"resume: got {flags.resume}; expected a run folder with a config.yaml")
         run = yaml.safe_load(path.read_text())
         if flags.timesteps is not None:
+            if run["algo"] == "encoder":
+                raise ValueError("timesteps: an encoder's training is measured in minutes; expected none")
             run["timesteps"] = flags.timesteps
         folder = flags.resume
     else:
@@ -292,12 +300,12 @@ def resolve(flags: Flags) -> dict[str, Any]:
     kind = family(flags.env)
     final_starts = kind.final_starts if flags.final_starts is None else flags.final_starts
     for split in ("validation", "test") if final_starts else ("validation",):
-        kind.open_scenes(env_kwargs["scenes"], split, env_kwargs.get("up", "auto"))  # not only after training
+        kind.open_scenes(env_kwargs, split)  # not only after training
     env_kwargs["backbone"] = None if env.task.backbone is None else env.task.backbone_name
     if flags.track == "wandb":
         _wandb()  # not only after the environments are made
     env_kwargs.setdefault("observations", observed(flags.env, hyperparameters, env.task.observable))
-    warm_start = _warm_start(flags)
+    warm_start = _warm_start(flags, env)
     known = parse_settings("hyper", flags.hyper)
     hyperparameters |= {k: v for k, v in warm_start.pop("hyperparameters", {}).items() if k not in known}
     timesteps = hyperparameters.pop("n_timesteps", 50_000)
@@ -318,6 +326,11 @@ def resolve(flags: Flags) -> dict[str, Any]:
     }  # fmt: skip
 
 
+UNUSED = (  # flags that mean nothing to the encoder's training
+    "timesteps", "num_envs", "warm_start", "warm", "eval_every", "validation_starts"
+)  # fmt: skip
+
+
 def _resolve_encoder(flags: Flags) -> dict[str, Any]:
     """Of the encoder, which learns from scenes on disk: the environment is where it is shown."""
     kind = family(flags.env)
@@ -325,20 +338,25 @@ def _resolve_encoder(flags: Flags) -> dict[str, Any]:
         raise ValueError(f"algo: got encoder for {flags.env}; expected --env SceneFit-Prototype-v0")
     if flags.scenes != "procedural":
         raise ValueError(f"scenes: got {flags.scenes!r}; expected procedural, which the encoder learns from")
-    if flags.timesteps is not None or flags.warm_start is not None:
-        raise ValueError("algo: encoder takes no timesteps and no warm start; expected --hyper minutes=...")
-    hyperparameters = _entry(flags.config or CONFIGS / "encoder.yml", flags.env)
-    given, known = parse_settings("hyper", flags.hyper), _entry(CONFIGS / "encoder.yml", flags.env)
-    for key in (*hyperparameters, *given):
-        if key not in known:
-            raise ValueError(f"hyper: unknown key {key!r}; valid are {', '.join(sorted(known))}")
-    env_kwargs = {"num_objects": 6, "slots": 6, **parse_settings("set", flags.set), "backbone": None}
-    check_arguments(env_type(flags.env).task_type, env_kwargs)
+    for name in UNUSED:
+        if getattr(flags, name) not in (None, ()):
+            raise ValueError(f"{name}: means nothing to the encoder, whose training has --hyper minutes=...")
+    published = _entry(CONFIGS / "encoder.yml", flags.env)
+    hyperparameters = dict(published)
+    own = {} if flags.config is None else _entry(flags.config, flags.env)
+    for key, value in (own | parse_settings("hyper", flags.hyper)).items():
+        if key not in published:
+            raise ValueError(f"hyper: unknown key {key!r}; valid are {', '.join(sorted(published))}")
+        whole = isinstance(published[key], dict) and isinstance(value, dict)
+        hyperparameters[key] = published[key] | value if whole else value
+    check_hyperparameters(hyperparameters, published)
+    env_kwargs = {"num_objects": 6, "slots": 6, **parse_settings("set", flags.set)}
+    env_kwargs |= {"scenes": "procedural", "backbone": None}
+    _checked_env(flags, dict(env_kwargs))
     return {
         "algo": "encoder", "env": flags.env, "scenes": "procedural", "seed": flags.seed,
         "final_starts": kind.final_starts if flags.final_starts is None else flags.final_starts,
-        "resolved_backbone": "none", "env_kwargs": env_kwargs,
-        "hyperparameters": known | hyperparameters | given,
+        "resolved_backbone": "none", "env_kwargs": env_kwargs, "hyperparameters": hyperparameters,
     }  # fmt: skip
 
 
@@ -365,7 +383,7 @@ def _check_actions(flags: Flags, env: TaskEnv) -> None:
         )
 
 
-def _warm_start(flags: Flags) -> dict[str, Any]:
+def _warm_start(flags: Flags, env: TaskEnv) -> dict[str, Any]:
     """The settings of the warm start, and the ``hyperparameters`` that go with it; empty without one."""
     if flags.warm_start is None:
         if flags.warm:
@@ -380,6 +398,7 @@ def _warm_start(flags: Flags) -> dict[str, Any]:
             f"warm_start: got {flags.warm_start} with {flags.algo}; expected ppo or a2c, which have an actor "
             "and a critic without a memory"
         )
+    EXPERTS[flags.warm_start](env)  # raises where it cannot act there
     settings = {**_entry(CONFIGS / "warm_start.yml", flags.env), **parse_settings("warm", flags.warm)}
     _lessons({"warm_start": {"expert": flags.warm_start, **settings}})  # raises for what is wrong in it
     if flags.algo == "a2c":

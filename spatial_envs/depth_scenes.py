@@ -315,7 +315,7 @@ def open_depth(
     lens = None if intrinsics is None else _checked_intrinsics(intrinsics)
     size = checked_image_size(image_size if isinstance(image_size, int) else tuple(image_size), 1)
     options = _Options(
-        size, max_depth, lens, _checked_count(num_objects), float(noise), float(np.radians(camera_turn))
+        size, max_depth, lens, checked_count(num_objects), float(noise), float(np.radians(camera_turn))
     )
     if str(scenes) == "procedural":
         if lens is not None:
@@ -381,7 +381,7 @@ def _listed(path: Path, where: str, options: _Options) -> dict[str, _Recorded | 
     return {name: _Loose(str(file), name, options) for name, file in zip(names, files, strict=True)}
 
 
-def _checked_count(value: int | Sequence[int]) -> tuple[int, int]:
+def checked_count(value: int | Sequence[int]) -> tuple[int, int]:
     """(least, most)."""
     pair = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
     whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in pair)

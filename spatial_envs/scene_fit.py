@@ -409,7 +409,7 @@ class SceneFitEnv(TaskEnv):
     ## Starting State
 
     A frame of the split, drawn uniformly, and the slots by ``start``: ``"kmeans"`` (a ball-like blend at each
-    group of points), ``"random"``, ``"encoder"`` (what the shipped encoder says).
+    group of points), ``"random"``, ``"encoder"`` (what the encoder of ``prototypes`` says).
     ``reset(options={"frame": name or index, "slots": (K, 7 + P + 1)})``, lengths in metres.
 
     ## Episode End

@@ -76,7 +76,7 @@ class Shapes:
 
 class SlotState:
     """Slots (K, 7 + P + 1) on a target, and their residuals over up to ``most_points`` of its points; with
-    ``truth`` over as many of the true surface too."""
+    ``truth`` over up to as many of the true surface too."""
 
     def __init__(
         self, target: Target, shapes: Shapes, slots: np.ndarray, most_points: int, truth: bool = False

@@ -204,4 +204,12 @@ def test_refinement_lowers_the_loss(targets):
     before, after = figures(slots), figures(better)
     assert after["occlusion_aware"] < 0.9 * before["occlusion_aware"], (before, after)
     assert after["fsv"] < 0.8 * before["fsv"], (before, after)
+    assert after["ari"] > before["ari"] - 0.1
     torch.testing.assert_close(better, refined(bank, target, slots, steps=25))
+    torch.testing.assert_close(bank.presence(better), bank.presence(slots))
+    slots[1, -1] = 20.0
+    without = refined(bank, target, slots, steps=25)
+    torch.testing.assert_close(without[1], slots[1])
+    torch.testing.assert_close(bank.presence(without), bank.presence(slots))
+    slots[:, -1] = 20.0
+    torch.testing.assert_close(refined(bank, target, slots), slots)

@@ -12,7 +12,7 @@ from spatial_envs.prototypes.losses import Sight, distances, expected_minimum, f
 MOST_POINTS = 400  # of the target, drawn anew at every step
 MARGIN = 0.05  # units: by so much a point's own slot is to be nearer than all others
 STAY = (2.0, 6.0, 0.6, 0.05)  # how dear it is to leave the log scale, place, angles and logits / 5 at first
-ELSEWHERE = 1e3  # metres: where a slot is that takes no part
+ELSEWHERE = 1e3  # metres
 
 
 def refined(
@@ -24,7 +24,7 @@ def refined(
     seed: int = 0,
 ) -> torch.Tensor:
     """Slots (K, 7 + P + 1) after some steps of Adam (rate: of log scale, units, radians and logits / 5 at
-    first, falling to nothing); the bank stays as it is, and so does which slots are present.
+    first, falling to nothing); the bank stays as it is, and so do the presences, and slots that are absent.
 
     A point's own slot is the one that was nearest to it at first. With d the distances in units, the loss is
     the mean of d(own) + 0.5 expected minimum + max(0, d(own) - d(nearest other) + 0.05) + occlusion + free
@@ -36,16 +36,17 @@ def refined(
         torch.tensor(target.intrinsics).float()[None],
         torch.as_tensor(target.cam_to_frame).float()[None],
     )
-    start, unit = slots.detach(), target.unit
+    there = bank.presence(slots.detach()) > 0.5
+    if not there.any():
+        return slots.detach()
+    start, unit = slots.detach()[there], target.unit
     presence = bank.presence(start)[None]
-    if not (presence > 0.5).any():
-        return start
     with torch.no_grad():
         shapes = bank.shapes()
         first = distances(
             torch.as_tensor(target.points)[None], bank(start[None], shapes=shapes), bank.topology
         )
-        owner = first[0][0].masked_fill(presence[0, :, None] <= 0.5, ELSEWHERE).argmin(dim=0)
+        owner = first[0][0].argmin(dim=0)
     start_at = [
         start[:, :1].clamp_min(1e-3).log(), start[:, 1:4] / unit, start[:, 4:POSE], start[:, POSE:-1] / 5
     ]  # fmt: skip
@@ -67,7 +68,6 @@ def refined(
         vertices = bank(joined()[None], shapes=shapes)
         apart = distances(points, vertices, bank.topology)[0]
         minimum = expected_minimum(apart, presence, unit)
-        apart = apart.masked_fill(presence[..., None] <= 0.5, ELSEWHERE)
         own_slot = owner[chosen][None, None]
         own = apart.gather(1, own_slot)
         other = apart.scatter(1, own_slot, ELSEWHERE).amin(dim=1, keepdim=True)
@@ -80,4 +80,6 @@ def refined(
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-    return joined().detach()
+    out = slots.detach().clone()
+    out[there] = joined().detach()
+    return out
