@@ -158,16 +158,16 @@ def _plain(text: str) -> str:
 
 
 def _titles(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:
-    """A row for each run: runs of one algorithm that differ in their seed alone share one; where they differ
-    in more, each has its folder's name."""
-    alike = ("hyperparameters", "timesteps", "num_envs", "env_kwargs", "warm_start")
+    """A row for each run: what taught it. Runs that differ in their seed alone share one; where they differ in
+    more, each has its folder's name."""
+    taught = [f" after {run['warm_start']['expert']}" if "warm_start" in run else "" for run in runs]
+    named = [run["algo"] + teacher for run, teacher in zip(runs, taught, strict=True)]
+    alike = ("hyperparameters", "timesteps", "num_envs", "env_kwargs")
     called = []
-    for run, folder in zip(runs, folders, strict=True):
-        own = [other for other in runs if other["algo"] == run["algo"]]
+    for name, run, folder in zip(named, runs, folders, strict=True):
+        own = [other for other, title in zip(runs, named, strict=True) if title == name]
         if any(other.get(key) != run.get(key) for other in own for key in alike):
             same_name = sum(other.resolve().name == folder.resolve().name for other in folders) > 1
-            called.append(str(folder) if same_name else folder.resolve().name)
-        else:
-            taught = f" after {run['warm_start']['expert']}" if "warm_start" in run else ""
-            called.append(run["algo"] + taught)
+            name = str(folder) if same_name else folder.resolve().name
+        called.append(name)
     return [f"{name}, trained here" if name in FITTERS else name for name in called]
