@@ -158,8 +158,8 @@ def _plain(text: str) -> str:
 
 
 def _titles(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:
-    """A row for each run: what taught it. Runs that differ in their seed alone share one; where they differ in
-    more, each has its folder's name."""
+    """A row for each run: what taught it. Runs that differ in their seed alone share one; where they differ
+    in more, each has its folder's name."""
     taught = [f" after {run['warm_start']['expert']}" if "warm_start" in run else "" for run in runs]
     named = [run["algo"] + teacher for run, teacher in zip(runs, taught, strict=True)]
     alike = ("hyperparameters", "timesteps", "num_envs", "env_kwargs")
