@@ -129,8 +129,11 @@ class Kept:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        lines = path.read_text().splitlines() if path.is_file() else []
-        self.rows = {row.pop("scene"): row for row in map(json.loads, lines)}
+        text = path.read_text() if path.is_file() else ""
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:  # a kill cut the last line short
+            path.write_text(whole)
+        self.rows = {row.pop("scene"): row for row in map(json.loads, whole.splitlines())}
 
     def add(self, scene: int, row: dict[str, float]) -> None:
         """Of a scene that was not there yet."""
