@@ -25,10 +25,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 from tqdm import tqdm
 
-from agents import fitting_data
 from agents.fitting_baselines import Encoded
 from agents.fitting_colors import color_prototypes
-from agents.fitting_data import Pool, prepare
+from agents.fitting_data import Flags, Pool, prepare
 from spatial_envs.arguments import check_choice
 from spatial_envs.depth_scenes import open_depth
 from spatial_envs.fitting_target import Target
@@ -57,7 +56,7 @@ def train_encoder(folder: Path, run: dict[str, Any]) -> Encoded:
     does not shorten it; the learning rate falls to nothing by then."""
     config, data = run["hyperparameters"], Path(run["hyperparameters"]["data"])
     maker = get_context("spawn").Process(
-        target=prepare, args=(fitting_data.Flags(data, scenes=config["scenes"]),), daemon=True
+        target=prepare, args=(Flags(data, scenes=config["scenes"]),), daemon=True
     )
     maker.start()
     try:
@@ -69,9 +68,7 @@ def train_encoder(folder: Path, run: dict[str, Any]) -> Encoded:
     finally:
         maker.terminate()
     color_prototypes(model.eval(), open_depth("procedural", num_objects=SHOWN), config["colored"], SHOWN)
-    model.save(folder / "weights.part")
-    (folder / "weights.part").replace(folder / "encoder.safetensors")
-    return Encoded(folder / "encoder.safetensors")
+    return Encoded(_save_weights(folder, model))
 
 
 def check_hyperparameters(given: dict[str, Any], published: dict[str, Any]) -> None:
@@ -295,5 +292,9 @@ def _save(folder: Path, model: SlotEncoder, optimiser: torch.optim.Optimizer, re
     state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), **rest}
     torch.save(state, folder / "state.part")
     (folder / "state.part").replace(folder / "state.pt")
+    _save_weights(folder, model)
+
+
+def _save_weights(folder: Path, model: SlotEncoder) -> Path:
     model.save(folder / "weights.part")
-    (folder / "weights.part").replace(folder / "encoder.safetensors")
+    return (folder / "weights.part").replace(folder / "encoder.safetensors")

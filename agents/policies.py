@@ -8,6 +8,7 @@ import torch
 from sb3_contrib.common.recurrent.policies import RecurrentMultiInputActorCriticPolicy
 from sb3_contrib.tqc.policies import MultiInputPolicy as MultiInputTQCPolicy
 from stable_baselines3.common.policies import MultiInputActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.sac.policies import MultiInputPolicy as MultiInputSACPolicy
 from stable_baselines3.td3.policies import MultiInputPolicy as MultiInputTD3Policy
 
@@ -25,14 +26,21 @@ def by_dimension(spread: float | list[float] | torch.Tensor, action_space: gym.S
     return torch.tensor((spread + dims * spread[-1:])[:dims])
 
 
-class Attentive:
-    """In front of a policy of Stable-Baselines3's: its features are ``ViewFeatures``."""
+class Extracting:
+    """In front of a policy of Stable-Baselines3's: EXTRACTOR makes its features of the observation's KEYS."""
 
-    KEYS = ViewFeatures.KEYS
+    EXTRACTOR: type[BaseFeaturesExtractor]
+    KEYS: tuple[str, ...]
 
-    def __init__(self, *arguments, features_extractor_class=ViewFeatures, **keywords) -> None:
-        keywords["features_extractor_class"] = features_extractor_class
+    def __init__(self, *arguments, features_extractor_class=None, **keywords) -> None:
+        keywords["features_extractor_class"] = features_extractor_class or self.EXTRACTOR
         super().__init__(*arguments, **keywords)
+
+
+class Attentive(Extracting):
+    """For next-best-view."""
+
+    EXTRACTOR, KEYS = ViewFeatures, ViewFeatures.KEYS
 
 
 class Exploring(Attentive):
@@ -63,14 +71,10 @@ class TQCPolicy(Attentive, MultiInputTQCPolicy):
     """Of TQC."""
 
 
-class Walking:
-    """In front of a policy of Stable-Baselines3's: its features are ``NavigationFeatures``."""
+class Walking(Extracting):
+    """For navigation."""
 
-    KEYS = NavigationFeatures.KEYS
-
-    def __init__(self, *arguments, features_extractor_class=NavigationFeatures, **keywords) -> None:
-        keywords["features_extractor_class"] = features_extractor_class
-        super().__init__(*arguments, **keywords)
+    EXTRACTOR, KEYS = NavigationFeatures, NavigationFeatures.KEYS
 
 
 class WalkingPolicy(Walking, MultiInputActorCriticPolicy):
@@ -85,14 +89,10 @@ class WalkingSACPolicy(Walking, MultiInputSACPolicy):
     """Of SAC, for navigation."""
 
 
-class Fitting:
-    """In front of a policy of Stable-Baselines3's: its features are ``SlotFeatures``."""
+class Fitting(Extracting):
+    """For prototype fitting."""
 
-    KEYS = SlotFeatures.KEYS
-
-    def __init__(self, *arguments, features_extractor_class=SlotFeatures, **keywords) -> None:
-        keywords["features_extractor_class"] = features_extractor_class
-        super().__init__(*arguments, **keywords)
+    EXTRACTOR, KEYS = SlotFeatures, SlotFeatures.KEYS
 
 
 class FittingPolicy(Fitting, MultiInputActorCriticPolicy):

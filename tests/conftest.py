@@ -28,3 +28,18 @@ def reference() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the reference data in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> Path:
+    """A small untrained encoder of fits with its bank of three prototypes."""
+    import torch
+
+    from spatial_envs.prototypes.bank import BankSizes, PrototypeBank
+    from spatial_envs.prototypes.encoder import EncoderSizes, SlotEncoder
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "encoder.safetensors"
+    bank = PrototypeBank(BankSizes(prototypes=3, subdivisions=2))
+    SlotEncoder(EncoderSizes((8, 8, 16), 16, 1), bank).save(path)
+    return path

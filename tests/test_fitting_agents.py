@@ -161,15 +161,6 @@ def test_dead_prototypes_start_again_beside_the_busiest():
     assert usage[3] == 0.25
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "encoder.safetensors"
-    bank = PrototypeBank(BankSizes(prototypes=3, subdivisions=2))
-    SlotEncoder(EncoderSizes((8, 8, 16), 16, 1), bank).save(path)
-    return path
-
-
 def test_the_teachers_way_leads_to_better_slots():
     env = SceneFitEnv(num_objects=3, slots=3, num_frames=4, backbone=None, points=256)
     observation, first = env.reset(seed=0)

@@ -2,15 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from scipy.spatial.distance import cdist
 
 from agents import fitting_consistency
 from agents.fitting_consistency import Chosen, captions, chosen, consistency, mutual_information
 from spatial_envs.depth_scenes import open_depth
-from spatial_envs.prototypes.bank import BankSizes, PrototypeBank
-from spatial_envs.prototypes.encoder import EncoderSizes, SlotEncoder
+from spatial_envs.prototypes.encoder import SlotEncoder
 
 
 def test_mutual_information_by_hand():
@@ -35,15 +33,6 @@ def test_consistency_and_captions():
     assert figures["weight"] == pytest.approx(0.5)
     assert (figures["objects"], figures["prototypes in use"]) == (4, 2)
     assert captions(pairs, 3) == ["50%  ball", "not chosen", "50%  crate"]
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "encoder.safetensors"
-    bank = PrototypeBank(BankSizes(prototypes=3, subdivisions=2))
-    SlotEncoder(EncoderSizes((8, 8, 16), 16, 1), bank).save(path)
-    return path
 
 
 def test_an_object_is_explained_by_the_slot_at_its_points(weights):
