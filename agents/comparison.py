@@ -66,6 +66,9 @@ def compare(flags: Flags) -> dict[str, Any]:
     for own, _ in runs:
         if family(own["env"]) is not family(first):
             raise ValueError(f"run: got one in {own['env']} for {first}; expected runs of one kind of task")
+    trained_on = {own["scenes"] for own, _ in runs}
+    if flags.scenes is None and len(trained_on) > 1:
+        raise ValueError(f"scenes: got none, and runs on {sorted(trained_on)}; expected --scenes")
     if family(first) is not NEXT_BEST_VIEW:
         if flags.budgets:
             raise ValueError(f"budgets: got {list(flags.budgets)} for {first}; expected none, but for views")
@@ -80,9 +83,6 @@ def compare(flags: Flags) -> dict[str, Any]:
 
 def _compare_views(flags: Flags, runs: list[tuple[dict[str, Any], Any]]) -> dict[str, Scores]:
     episodes = 64 if flags.episodes is None else flags.episodes
-    trained_on = {own["scenes"] for own, _ in runs}
-    if flags.scenes is None and len(trained_on) > 1:
-        raise ValueError(f"scenes: got none, and runs on {sorted(trained_on)}; expected --scenes")
     played = _played(flags, [own for own, _ in runs])
     env = single_env(played)
     least, most = env.task.initial_views + 1, env.task.views - 1

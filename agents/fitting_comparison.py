@@ -42,8 +42,6 @@ def compare_fits(
     for each track, unless the settings say which. ``out`` keeps every figure, and what is there is not made
     again: it belongs to one state of the code."""
     check_range("episodes", episodes, 1, 1_000_000, int)
-    if scenes is None and len({own["scenes"] for own, _ in runs}) > 1:
-        raise ValueError("scenes: got none, and runs on different ones; expected --scenes")
     first = runs[0][0]["env_kwargs"] if runs else {}
     common = {key: first[key] for key in DATA if key in first}
     common |= {"scenes": scenes or first.get("scenes", "procedural"), "split": split}

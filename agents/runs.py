@@ -29,10 +29,10 @@ import spatial_envs
 from agents.attention import ViewFeatures
 from agents.differentiable import Differentiable
 from agents.fitting_baselines import Encoded
-from agents.joined_replay import JoinedReplayBuffer
 from agents.navigation_policy import NavigationFeatures
 from agents.policies import by_dimension
 from agents.ranking import Ranking
+from agents.replay import HeldReplayBuffer, JoinedReplayBuffer
 from agents.sb3_vec_env import SB3VecEnv
 from agents.slot_features import SlotFeatures
 from spatial_envs.arguments import check_choice
@@ -159,8 +159,8 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
         policy_kwargs["log_std_init"] = by_dimension(policy_kwargs["log_std_init"], envs.action_space)
     if issubclass(ALGORITHMS[run["algo"]], OffPolicyAlgorithm):
         hyperparameters["buffer_size"] = _buffer_size(hyperparameters.get("buffer_size", 1_000_000), envs)
-        if run["algo"] == "crossq":
-            hyperparameters["replay_buffer_class"] = JoinedReplayBuffer
+        joined = run["algo"] == "crossq"
+        hyperparameters["replay_buffer_class"] = JoinedReplayBuffer if joined else HeldReplayBuffer
     return ALGORITHMS[run["algo"]](
         policy, envs, policy_kwargs=policy_kwargs, seed=run["seed"], device=run["device"],
         tensorboard_log=tensorboard_log, **hyperparameters,

@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
-from gymnasium.error import ResetNeeded
 
 from spatial_envs.arguments import (
     check_choice,
@@ -54,6 +53,7 @@ from spatial_envs.simulators.agent import check_body, checked_angles, wrapped
 from spatial_envs.task import (
     RENDER_METADATA,
     Observation,
+    Rows,
     TaskEnv,
     TaskVectorEnv,
     check_state,
@@ -86,7 +86,7 @@ GOAL_WEIGHTS = {"chamfer": 0.1, "geodesic": 1.0, "success": 2.5, "slack": 0.01, 
 EXPLORE_WEIGHTS = {"chamfer": 1.0, "slack": 0.0, "collision": 0.0}
 
 
-class Navigation:
+class Navigation(Rows[Episode]):
     """The task behind the four ids (arguments are documented in ``PointNavEnv``), for any number of rows."""
 
     rules: ClassVar[Rules]
@@ -205,7 +205,7 @@ class Navigation:
             tilts=None if reconstruction == "none" else tilts,
             size=cache_size, cache_dir=folder,
         )  # fmt: skip
-        self.rows: list[Episode | None] = [None] * num_rows
+        self.rows = [None] * num_rows
 
         all_spaces = self._observation_spaces()
         self.observable = tuple(all_spaces)
@@ -483,13 +483,6 @@ class Navigation:
         }
 
     # ---- beginnings
-
-    def episode(self, row: int) -> Episode:
-        """The row's episode; ResetNeeded where there is none yet."""
-        episode = self.rows[row]
-        if episode is None:
-            raise ResetNeeded("no episode has begun; call reset() first")
-        return episode
 
     def _episode(self, index: int, place: Place, mission: Mission) -> Episode:
         """An episode that stands at its start and has seen nothing yet."""

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from gymnasium.error import ResetNeeded
 
 from spatial_envs.actions import (
     ACTION_DIMS,
@@ -58,6 +57,7 @@ from spatial_envs.reference import Reference, build_reference
 from spatial_envs.rendering import Renderer, make_renderer
 from spatial_envs.task import (
     Observation,
+    Rows,
     TaskEnv,
     TaskVectorEnv,
     check_state,
@@ -103,7 +103,7 @@ class Episode:
         return centres / np.linalg.norm(centres, axis=1, keepdims=True) @ self.frame_to_world[:3, :3]
 
 
-class NBV:
+class NBV(Rows[Episode]):
     """The task behind ``NBVEnv`` (arguments are documented there), for any number of rows."""
 
     def __init__(
@@ -200,7 +200,7 @@ class NBV:
         self.cache_size = cache_size
         self.cache_dir = folder
         self.cache: OrderedDict[int, tuple[Mesh, Reference]] = OrderedDict()
-        self.rows: list[Episode | None] = [None] * num_rows
+        self.rows = [None] * num_rows
 
         all_spaces = self._observation_spaces()
         self.observable = tuple(all_spaces)
@@ -463,13 +463,6 @@ class NBV:
         return (candidates @ taken.T).max(axis=1) < math.cos(math.radians(NEAR_CANDIDATE))
 
     # ---- beginnings
-
-    def episode(self, row: int) -> Episode:
-        """The row's episode; ResetNeeded where there is none yet."""
-        episode = self.rows[row]
-        if episode is None:
-            raise ResetNeeded("no episode has begun; call reset() first")
-        return episode
 
     def _episode(self, index: int, built: tuple[Mesh, Reference], first_pose: np.ndarray) -> Episode:
         mesh, reference = built

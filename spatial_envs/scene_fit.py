@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from gymnasium.error import ResetNeeded
 
 from spatial_envs.arguments import (
     check_choice,
@@ -37,7 +36,15 @@ from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, bank_sizes, en
 from spatial_envs.prototypes.kmeans import clusters
 from spatial_envs.rendering import make_renderer
 from spatial_envs.slot_state import REACH, RESIDUALS, SCALES, Shapes, SlotState, moved
-from spatial_envs.task import Observation, TaskEnv, TaskVectorEnv, check_state, checked_actions, chosen_space
+from spatial_envs.task import (
+    Observation,
+    Rows,
+    TaskEnv,
+    TaskVectorEnv,
+    check_state,
+    checked_actions,
+    chosen_space,
+)
 from spatial_envs.view import View, stack_views
 
 Figures = dict[str, float]
@@ -61,7 +68,7 @@ class Episode:
     features: np.ndarray | None = None  # (...) float32, of the target, standardised
 
 
-class SceneFit:
+class SceneFit(Rows[Episode]):
     """The task behind ``SceneFitEnv`` (arguments are documented there), for any number of rows."""
 
     def __init__(
@@ -127,7 +134,7 @@ class SceneFit:
         self.points, self.reward, self.pooling = int(points), reward, pooling
         self.held_out, self.cache_size = held_out, cache_size
         self.cache: OrderedDict[int, tuple[DepthFrame, Target]] = OrderedDict()
-        self.rows: list[Episode | None] = [None] * num_rows
+        self.rows = [None] * num_rows
         self._model: tuple[SlotEncoder, Shapes] | None = None
 
         width = 1 + self.slot_size
@@ -269,13 +276,6 @@ class SceneFit:
         }
 
     # ---- beginnings
-
-    def episode(self, row: int) -> Episode:
-        """The row's episode; ResetNeeded where there is none yet."""
-        episode = self.rows[row]
-        if episode is None:
-            raise ResetNeeded("no episode has begun; call reset() first")
-        return episode
 
     def _episode(self, index: int, frame: DepthFrame, target: Target, slots: np.ndarray) -> Episode:
         truth = self.reward == "surface"

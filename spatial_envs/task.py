@@ -12,7 +12,7 @@ import difflib
 import inspect
 import reprlib
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -24,6 +24,7 @@ from gymnasium.vector.utils import batch_space
 from spatial_envs.arguments import check_choice, check_flag
 
 Observation = dict[str, np.ndarray]
+E = TypeVar("E")
 
 
 class Task(Protocol):
@@ -54,6 +55,19 @@ class Task(Protocol):
     def render(self, row: int) -> np.ndarray:
         """A picture (H, W, 3) uint8."""
         ...
+
+
+class Rows(Generic[E]):
+    """Where a task keeps its episodes, by row."""
+
+    rows: list[E | None]
+
+    def episode(self, row: int) -> E:
+        """The row's episode; ResetNeeded where there is none yet."""
+        episode = self.rows[row]
+        if episode is None:
+            raise ResetNeeded("no episode has begun; call reset() first")
+        return episode
 
 
 RENDER_METADATA: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 2}

@@ -18,6 +18,7 @@ import yaml
 from buildings import furnished_room
 from gymnasium.vector import AutoresetMode
 from scipy.special import log_softmax, softmax, sph_harm_y
+from stable_baselines3.common.save_util import load_from_pkl
 from stable_baselines3.common.vec_env import VecMonitor
 
 import spatial_envs
@@ -102,6 +103,10 @@ def test_a_run_leaves_all_that_it_should(run):
         assert name in text
     if config["algo"] == "sac":
         assert "replay buffer" in printed
+        held = load_from_pkl(folder / "replay_buffer.pkl")
+        assert held.size() == 128 // held.n_envs < held.buffer_size == len(held.rewards)
+        stored = sum(array[: held.size()].nbytes for array in held.observations.values())
+        assert (folder / "replay_buffer.pkl").stat().st_size < 2.2 * stored + 1_000_000, "what it holds alone"
 
 
 def test_other_action_spaces_train(tmp_path):
