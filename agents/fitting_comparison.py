@@ -14,7 +14,7 @@ from tqdm import tqdm
 from agents.evaluation import UNTRAINED
 from agents.fitting_baselines import FITTERS
 from agents.fitting_evaluation import AGAINST, FORMULAS, KNOWING, Kept, Scores, figures, joined, page, usable
-from agents.runs import adapted, command_line, console, parse_settings, single_env, untrained
+from agents.runs import adapted, command_line, console, names, parse_settings, single_env, untrained
 from spatial_envs.arguments import check_range
 from spatial_envs.depth_scenes import checked_count
 
@@ -46,11 +46,12 @@ def compare_fits(
     common = {key: first[key] for key in DATA if key in first}
     common |= {"scenes": scenes or first.get("scenes", "procedural"), "split": split}
     common |= parse_settings("set", settings)
-    names = [*FITTERS] if baselines is None or tuple(baselines) == ("all",) else [*baselines]
-    for name in names:
+    offered = [*FITTERS] if baselines is None or tuple(baselines) == ("all",) else [*baselines]
+    for name in offered:
         if name not in FITTERS:
             raise ValueError(f"baselines: got {name!r}; expected some of {', '.join(FITTERS)}, or all")
-    titles = _titles([own for own, _ in runs], folders)
+    called = names([own for own, _ in runs], folders)
+    titles = [f"{name}, trained here" if name in FITTERS else name for name in called]
     folder = out if out is not None and out.suffix != ".md" else None
     if folder is not None:
         _open(folder, common, titles, folders)
@@ -60,7 +61,7 @@ def compare_fits(
             here = {**common, **changes}
             plain = single_env({"env": env_id, "env_kwargs": {}}, **{**here, "backbone": None})
             shown = usable(plain, episodes)
-            rows: Rows = {name: [(plain, FITTERS[name])] for name in names}
+            rows: Rows = {name: [(plain, FITTERS[name])] for name in offered}
             if plain.task.load(shown[0])[1].num_objects is None:
                 rows = {name: each for name, each in rows.items() if name not in KNOWING}
             for name, (own, model) in zip(titles, runs, strict=True):
@@ -70,7 +71,7 @@ def compare_fits(
                 home = single_env({"env": env_id, "env_kwargs": {}}, **here)
                 rows[agent.__name__] = [(home, agent(home))]
             if not rows:
-                raise ValueError(f"baselines: got {names}, which have to know the truth; expected others")
+                raise ValueError(f"baselines: got {offered}, which have to know the truth; expected others")
             results[title] = found = _play(rows, title, shown, folder or Path(nowhere))
             seen_by = [*titles] if plain.task.frames.leaky or split == "train" else []
             against = [name for name in AGAINST if name in rows]
@@ -153,19 +154,3 @@ def _play(rows: Rows, title: str, scenes: Sequence[int], folder: Path) -> dict[s
 
 def _plain(text: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in text)
-
-
-def _titles(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:
-    """A row for each run: what taught it. Runs that differ in their seed alone share one; where they differ
-    in more, each has its folder's name."""
-    taught = [f" after {run['warm_start']['expert']}" if "warm_start" in run else "" for run in runs]
-    named = [run["algo"] + teacher for run, teacher in zip(runs, taught, strict=True)]
-    alike = ("hyperparameters", "timesteps", "num_envs", "env_kwargs")
-    called = []
-    for name, run, folder in zip(named, runs, folders, strict=True):
-        own = [other for other, title in zip(runs, named, strict=True) if title == name]
-        if any(other.get(key) != run.get(key) for other in own for key in alike):
-            same_name = sum(other.resolve().name == folder.resolve().name for other in folders) > 1
-            name = str(folder) if same_name else folder.resolve().name
-        called.append(name)
-    return [f"{name}, trained here" if name in FITTERS else name for name in called]

@@ -12,10 +12,7 @@ from agents.evaluation import UNTRAINED
 from agents.navigation_baselines import NAVIGATION_BASELINES, navigation_baselines
 from agents.navigation_evaluation import Scores, page, play, write_scores
 from agents.pictures import walk_through
-from agents.runs import adapted, command_line, console, parse_settings, single_env, untrained
-
-SHOWS = ("scenes", "split", "up", "num_buildings", "cache_size", "cache_dir")  # which buildings
-NAMED = ("backbone", "observations", "device")  # what a row is called otherwise, or not at all
+from agents.runs import adapted, command_line, console, names, parse_settings, single_env, untrained
 
 
 def compare_walks(
@@ -72,38 +69,6 @@ def compare_walks(
 def _lean(run: dict[str, Any], changes: dict[str, Any]):
     """The run's environment without observations that cost time, for policies that look for themselves."""
     return single_env(run, **{**changes, "observations": ["gps"]})
-
-
-def names(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:
-    """A row for each run: its algorithm and what else tells it from the others but for its seed; the folder's
-    name where that is not in what a row can say."""
-    called = []
-    for run in runs:
-        alike = [other for other in runs if other["algo"] == run["algo"]]
-        name = run["algo"]
-        if len({other["resolved_backbone"] for other in alike}) > 1:
-            backbone = run["resolved_backbone"]
-            name += " without features" if backbone == "none" else f" with {backbone} features"
-        if len({_expert(other) for other in alike}) > 1:
-            name += f", {_expert(run)}"
-        told = {key for other in alike for key in other["env_kwargs"]} - {*NAMED, *SHOWS}
-        for key in sorted(told):
-            values = [other["env_kwargs"].get(key) for other in alike]
-            if any(value != values[0] for value in values):
-                name += f", {key}={run['env_kwargs'].get(key)}"
-        called.append(name)
-    same = ("hyperparameters", "timesteps", "num_envs", "env_kwargs")
-    for name in set(called):
-        group = [k for k, other in enumerate(called) if other == name]
-        if any(runs[k].get(key) != runs[group[0]].get(key) for k in group for key in same):
-            for k in group:
-                called[k] = folders[k].resolve().name
-    return called
-
-
-def _expert(run: dict[str, Any]) -> str:
-    lessons = run.get("warm_start")
-    return f"warm-started by {lessons['expert']}" if lessons else "from scratch"
 
 
 def _report(out: Path, text: str, results, rows, env) -> None:

@@ -51,6 +51,10 @@ DISCRETE, CONTINUOUS = (
 )  # the others take both
 NOISES = {"normal": NormalActionNoise, "ornstein-uhlenbeck": OrnsteinUhlenbeckActionNoise}
 SCHEDULED = ("learning_rate", "clip_range")  # as in rl-baselines3-zoo, "lin_0.001" falls linearly to 0
+UNTOLD = (  # arguments of environments that are said elsewhere, or that make no difference to a run
+    "scenes", "split", "up", "num_buildings", "num_frames", "cache_size", "cache_dir", "backbone", "device",
+    "observations",
+)  # fmt: skip
 BUFFER_LIMIT = 4 * 2**30  # bytes
 console = Console()
 
@@ -165,6 +169,39 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
         policy, envs, policy_kwargs=policy_kwargs, seed=run["seed"], device=run["device"],
         tensorboard_log=tensorboard_log, **hyperparameters,
     )  # fmt: skip
+
+
+def names(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:
+    """A row of a table for each run: its algorithm and what else tells it from the others but for its seed;
+    the folder's name, or path, where that is not in what a row can say."""
+    called = []
+    for run in runs:
+        alike = [other for other in runs if other["algo"] == run["algo"]]
+        name = run["algo"]
+        if len({other["resolved_backbone"] for other in alike}) > 1:
+            backbone = run["resolved_backbone"]
+            name += " without features" if backbone == "none" else f" with {backbone} features"
+        if len({_expert(other) for other in alike}) > 1:
+            name += f", {_expert(run)}"
+        told = {key for other in alike for key in other["env_kwargs"]} - {*UNTOLD}
+        for key in sorted(told):
+            own = run["env_kwargs"].get(key)
+            if own is not None and any(other["env_kwargs"].get(key) != own for other in alike):
+                name += f", {key}={own}"
+        called.append(name)
+    same = ("hyperparameters", "timesteps", "num_envs", "env_kwargs")
+    for name in set(called):
+        group = [k for k, other in enumerate(called) if other == name]
+        if any(runs[k].get(key) != runs[group[0]].get(key) for k in group for key in same):
+            for k in group:
+                alone = [folder.resolve().name for folder in folders].count(folders[k].resolve().name) == 1
+                called[k] = folders[k].resolve().name if alone else str(folders[k])
+    return called
+
+
+def _expert(run: dict[str, Any]) -> str:
+    lessons = run.get("warm_start")
+    return f"warm-started by {lessons['expert']}" if lessons else "from scratch"
 
 
 def adapted(env: gym.Env) -> VecEnv:

@@ -234,7 +234,7 @@ def test_runs_are_compared_at_other_numbers_of_slots_and_a_killed_comparison_goe
     )  # fmt: skip
     results = compare(flags)
     assert list(results) == ["3 objects, noisy"]
-    row = "ppo after least-squares" if run.name == "ppo" else "sac"
+    row = run.name
     found = results["3 objects, noisy"]
     assert list(found) == ["kmeans-spheres", "kmeans-superquadrics", row + UNTRAINED, row]
     text = (tmp_path / "out" / "tables.md").read_text()

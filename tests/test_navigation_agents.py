@@ -19,10 +19,9 @@ from agents.families import EXPLORATION, GOALS, NEXT_BEST_VIEW, family
 from agents.grid_paths import in_sight, trace, ways
 from agents.imitation import Lessons, Record, WarmStart, mirror
 from agents.navigation_baselines import Random, navigation_baselines
-from agents.navigation_comparison import names
 from agents.navigation_evaluation import FIGURES, begin, evaluate, page, play, table, walk
 from agents.navigation_policy import NavigationFeatures
-from agents.runs import load, observed, training_envs, untrained
+from agents.runs import load, names, observed, training_envs, untrained
 from spatial_envs.navigation import ExploreEnv, ObjectNavEnv, PointNavEnv
 
 gym.register_envs(spatial_envs)
@@ -417,4 +416,4 @@ def test_rows_are_told_apart(tmp_path):
     assert names([plain, taught], folders) == ["ppo, from scratch", "ppo, warm-started by greedy"]
     assert names([plain, other], folders) == ["a", "b"]
     blind = {**plain, "env_kwargs": {"scenes": "procedural", "weights": {"chamfer": 0}}}
-    assert names([plain, blind], folders) == ["ppo, weights=None", "ppo, weights={'chamfer': 0}"]
+    assert names([plain, blind], folders) == ["ppo", "ppo, weights={'chamfer': 0}"]
