@@ -46,8 +46,8 @@ def compare_fits(
     common = {key: first[key] for key in DATA if key in first}
     common |= {"scenes": scenes or first.get("scenes", "procedural"), "split": split}
     common |= parse_settings("set", settings)
-    offered = [*FITTERS] if baselines is None or tuple(baselines) == ("all",) else [*baselines]
-    for name in offered:
+    fitters = [*FITTERS] if baselines is None or tuple(baselines) == ("all",) else [*baselines]
+    for name in fitters:
         if name not in FITTERS:
             raise ValueError(f"baselines: got {name!r}; expected some of {', '.join(FITTERS)}, or all")
     called = names([own for own, _ in runs], folders)
@@ -61,7 +61,7 @@ def compare_fits(
             here = {**common, **changes}
             plain = single_env({"env": env_id, "env_kwargs": {}}, **{**here, "backbone": None})
             shown = usable(plain, episodes)
-            rows: Rows = {name: [(plain, FITTERS[name])] for name in offered}
+            rows: Rows = {name: [(plain, FITTERS[name])] for name in fitters}
             if plain.task.load(shown[0])[1].num_objects is None:
                 rows = {name: each for name, each in rows.items() if name not in KNOWING}
             for name, (own, model) in zip(titles, runs, strict=True):
@@ -71,7 +71,7 @@ def compare_fits(
                 home = single_env({"env": env_id, "env_kwargs": {}}, **here)
                 rows[agent.__name__] = [(home, agent(home))]
             if not rows:
-                raise ValueError(f"baselines: got {offered}, which have to know the truth; expected others")
+                raise ValueError(f"baselines: got {fitters}, which have to know the truth; expected others")
             results[title] = found = _play(rows, title, shown, folder or Path(nowhere))
             seen_by = [*titles] if plain.task.frames.leaky or split == "train" else []
             against = [name for name in AGAINST if name in rows]

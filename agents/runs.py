@@ -190,12 +190,12 @@ def names(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:
                 name += f", {key}={own}"
         called.append(name)
     same = ("hyperparameters", "timesteps", "num_envs", "env_kwargs")
+    own_names = [folder.resolve().name for folder in folders]
     for name in set(called):
         group = [k for k, other in enumerate(called) if other == name]
         if any(runs[k].get(key) != runs[group[0]].get(key) for k in group for key in same):
             for k in group:
-                alone = [folder.resolve().name for folder in folders].count(folders[k].resolve().name) == 1
-                called[k] = folders[k].resolve().name if alone else str(folders[k])
+                called[k] = own_names[k] if own_names.count(own_names[k]) == 1 else str(folders[k])
     return called
 
 

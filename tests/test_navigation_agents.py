@@ -415,5 +415,7 @@ def test_rows_are_told_apart(tmp_path):
     assert names([plain, seen], folders) == ["ppo without features", "ppo with compact features"]
     assert names([plain, taught], folders) == ["ppo, from scratch", "ppo, warm-started by greedy"]
     assert names([plain, other], folders) == ["a", "b"]
+    alike = [tmp_path / "x" / "run", tmp_path / "y" / "run"]
+    assert names([plain, other], alike) == [str(folder) for folder in alike]
     blind = {**plain, "env_kwargs": {"scenes": "procedural", "weights": {"chamfer": 0}}}
     assert names([plain, blind], folders) == ["ppo", "ppo, weights={'chamfer': 0}"]
