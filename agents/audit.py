@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from agents.baselines import BASELINES
 from agents.runs import load, single_env
+from spatial_envs.threads import set_threads
 
 
 @dataclass(frozen=True)
@@ -82,4 +83,5 @@ def audit(flags: Flags) -> str:
 
 
 if __name__ == "__main__":
+    set_threads()
     print(audit(tyro.cli(Flags)))

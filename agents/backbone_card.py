@@ -31,6 +31,7 @@ from spatial_envs.backbones.compact import Compact
 from spatial_envs.camera import intrinsics, inverse_pose, turn_about_y, unproject
 from spatial_envs.objects import ObjectSet, open_objects
 from spatial_envs.rendering.builtin import BuiltinRenderer
+from spatial_envs.threads import set_threads
 from spatial_envs.view import View
 
 KINDS = {  # inputs beside the images, and noise
@@ -200,4 +201,5 @@ def _summary(rows: list[dict[str, np.ndarray]]) -> str:
 
 
 if __name__ == "__main__":
+    set_threads()
     print(card(tyro.cli(Flags)))

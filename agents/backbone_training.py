@@ -30,6 +30,7 @@ from spatial_envs.arguments import resolve_device
 from spatial_envs.backbones.compact import CompactNet, Inputs, Sizes, by_view, pixel_rays, points_at
 from spatial_envs.nbv import CANDIDATES
 from spatial_envs.objects import open_objects
+from spatial_envs.threads import set_threads
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Flags:
     """Go on with the run in the folder."""
     steps: int | None = None
     """Optimiser steps in all; by default what the config says."""
-    threads: int = 2
-    """Of torch, where it runs on the CPU."""
+    threads: int | None = None
+    """Of torch, where it runs on the CPU; by default all."""
     device: str = "auto"
     """Torch device."""
 
@@ -160,7 +161,7 @@ def train(flags: Flags) -> Path:
         config["steps"] = flags.steps
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     device = resolve_device(flags.device)
-    torch.set_num_threads(flags.threads)
+    set_threads(flags.threads, large=True)
     torch.manual_seed(config["seed"])
     model = Trained(Sizes(**config["sizes"])).to(device)
     optimiser = torch.optim.AdamW(

@@ -16,6 +16,7 @@ from agents.fitting_comparison import compare_fits
 from agents.navigation_comparison import compare_walks
 from agents.report import report
 from agents.runs import adapted, command_line, console, load, parse_settings, single_env, untrained
+from spatial_envs.threads import set_threads
 
 ELSEWHERE = ("reconstruction", "audit", "reward", "invalid_penalty", "stop_at")  # no policy sees these
 QUICK = ("random", "zero-action", "farthest", "farthest-inner")  # baselines
@@ -48,6 +49,8 @@ class Flags:
     """Smaller budgets, in views, to have a table for: the same episodes, stopped there."""
     set: tuple[str, ...] = ()
     """Any other argument of the environment, as name=value."""
+    threads: int | None = None
+    """Threads of torch and BLAS; by default 1, or what OMP_NUM_THREADS says, and all for MapAnything."""
     out: Path | None = None
     """A folder for the report (tables, report.html, curves, every score), or a file .md for the tables. For
     fitting a folder is gone on with where a comparison was ended."""
@@ -62,6 +65,7 @@ def compare(flags: Flags) -> dict[str, Any]:
     if len({folder.resolve() for folder in flags.run}) < len(flags.run):
         raise ValueError("run: got a folder twice; expected different runs")
     runs = [load(folder) for folder in flags.run]
+    set_threads(flags.threads, large=any(own["resolved_backbone"] == "mapanything" for own, _ in runs))
     first = flags.env or (runs[0][0]["env"] if runs else "NBV-MapAnything-v0")
     for own, _ in runs:
         if family(own["env"]) is not family(first):

@@ -15,6 +15,7 @@ import tyro
 from agents.baselines import BASELINES
 from agents.evaluation import FORMULAS, Scores, play, table
 from agents.runs import load, single_env
+from spatial_envs.threads import set_threads
 
 BASELINE_ROWS = ("random", "farthest")
 
@@ -71,4 +72,5 @@ def study(flags: Flags) -> str:
 
 
 if __name__ == "__main__":
+    set_threads()
     print(study(tyro.cli(Flags)))

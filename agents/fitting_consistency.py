@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 import tyro
 from PIL import Image
 from tqdm import tqdm
@@ -32,6 +31,7 @@ from spatial_envs.fitting_picture import draw_prototypes, slot_colors
 from spatial_envs.fitting_target import make_target
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
 from spatial_envs.slot_state import Shapes, SlotState
+from spatial_envs.threads import set_threads
 
 LEAST = 20  # pixels of an object: with fewer it is left out
 SHUFFLES = 200
@@ -131,7 +131,7 @@ def captions(pairs: list[tuple[Chosen, Chosen | None]], count: int) -> list[str]
 
 def main(flags: Flags) -> dict[str, float]:
     """Measure, and draw if a picture is wanted."""
-    torch.set_num_threads(1)
+    set_threads()
     model = SlotEncoder.load(flags.encoder)
     frames, aside = (
         open_depth("procedural", flags.split, num_objects=flags.objects, camera_turn=turn)

@@ -90,7 +90,6 @@ def check_hyperparameters(given: dict[str, Any], published: dict[str, Any]) -> N
 
 
 def _train(folder: Path, seed: int, config: dict[str, Any], pool: Pool) -> SlotEncoder:
-    torch.set_num_threads(1)
     torch.manual_seed(seed)
     bank = PrototypeBank(BankSizes(**config["bank"]), seed)
     model = SlotEncoder(EncoderSizes(**config["encoder"]), bank)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from agents.pose_gradient import LOSSES, chamfer_loss, finite_difference, poses_of, reconstruct
 from spatial_envs.nbv import NBVEnv
+from spatial_envs.threads import set_threads
 
 RESAMPLES = 2000
 
@@ -124,4 +125,5 @@ def _interval(values: np.ndarray) -> str:
 
 
 if __name__ == "__main__":
+    set_threads()
     print(study(tyro.cli(Flags)))

@@ -23,6 +23,7 @@ from agents.evaluation import FIRST_SEED, evaluate, interval
 from agents.pictures import pyplot
 from agents.runs import single_env, training_envs, untrained
 from spatial_envs.nbv import NBVEnv
+from spatial_envs.threads import set_threads
 
 PLAN = "--algo differentiable --config configs/research_plan.yml --set start=random "
 FIXED = "--algo differentiable --config configs/research_plan.yml --set start=fixed "
@@ -320,4 +321,5 @@ def main(flags: Flags) -> None:
 
 
 if __name__ == "__main__":
+    set_threads()
     main(tyro.cli(Flags))

@@ -27,6 +27,7 @@ from spatial_envs.backbones.compact import Compact, CompactNet
 from spatial_envs.backbones.unproject import Unproject
 from spatial_envs.camera import turn_about_y, unproject
 from spatial_envs.nbv import CANDIDATES, NBVDiscreteEnv
+from spatial_envs.threads import set_threads
 from spatial_envs.view import View
 
 
@@ -248,4 +249,5 @@ def _over(squared: dict[str, np.ndarray], name: str, test: States, seed: int) ->
 
 
 if __name__ == "__main__":
+    set_threads()
     print(probe(tyro.cli(Flags)))

@@ -35,6 +35,7 @@ from agents.runs import (
     untrained,
 )
 from spatial_envs.task import TaskEnv, check_arguments
+from spatial_envs.threads import set_threads
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -74,6 +75,8 @@ class Flags:
     """"auto", "compact", "mapanything", "unproject", or "none" for no features."""
     device: str = "auto"
     """Torch device of the policy and the backbone."""
+    threads: int | None = None
+    """Threads of torch and BLAS; by default 1, or what OMP_NUM_THREADS says, and all for MapAnything."""
     config: Path | None = None
     """YAML of hyperparameters keyed by environment id; by default configs/<algo>.yml."""
     set: tuple[str, ...] = ()
@@ -105,6 +108,7 @@ class Flags:
 def train(flags: Flags) -> Path:
     """Train to the end, or to Ctrl-C, and return the run folder."""
     folder, run = _open_run(flags)
+    set_threads(flags.threads, large=run["resolved_backbone"] == "mapanything")
     if run["algo"] == "encoder":
         return _train_encoder(folder, run)
     kind = family(run["env"])

@@ -27,6 +27,7 @@ from spatial_envs.fitting_target import make_target
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
 from spatial_envs.prototypes.refine import refined
 from spatial_envs.slot_state import Shapes, SlotState
+from spatial_envs.threads import set_threads
 
 HEIGHT = 72  # pixels that the depth map is sampled at, from top to bottom
 HELD_OUT = 0.1  # of the pixels, for the score
@@ -80,6 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--max-depth", type=float, help="metres: what is farther is left out")
     parser.add_argument("--picture", type=Path, help="also a picture of target and fit")
     options = parser.parse_args(arguments)
+    set_threads()
     torch.manual_seed(0)
     try:
         if options.slots < 1 or options.steps < 0:

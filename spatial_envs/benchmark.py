@@ -37,6 +37,7 @@ from spatial_envs.rendering import make_renderer
 from spatial_envs.scene_fit import SceneFitEnv
 from spatial_envs.simulators import FORWARD, LEFT, RIGHT, make_simulator
 from spatial_envs.simulators.stage import write_glb
+from spatial_envs.threads import set_threads
 
 gym.register_envs(spatial_envs)
 
@@ -334,10 +335,12 @@ def main() -> None:
     parser.add_argument("--mesh", help="a mesh file for the first table; by default one procedural object")
     parser.add_argument("--building", help="a building's file for the small one of the last table")
     parser.add_argument("--seconds", type=float, default=3.0, help="spent on each figure (default 3)")
+    parser.add_argument("--threads", type=int, help="of torch and BLAS; by default 1, or OMP_NUM_THREADS")
     options = parser.parse_args()
+    threads = set_threads(options.threads)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     print(
-        f"{_processor()}, {os.cpu_count()} cores, {gpu}, "
+        f"{_processor()}, {os.cpu_count()} cores, {threads} threads of torch, {gpu}, "
         f"Python {platform.python_version()}, torch {torch.__version__}"
     )
     tables = {"procedural": measure("procedural", options.seconds)}

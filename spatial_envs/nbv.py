@@ -65,6 +65,7 @@ from spatial_envs.task import (
     chosen_space,
     padded,
 )
+from spatial_envs.threads import small_work
 from spatial_envs.view import View, stack_views
 from spatial_envs.voxels import GLIMPSES, VoxelGrid
 
@@ -753,6 +754,7 @@ class NBVEnv(TaskEnv):
         """The object from any poses (..., 4, 4) cam_to_world."""
         return self.task.render_view(0, cam_to_world)
 
+    @small_work
     def evaluate(self, cam_to_world: np.ndarray) -> np.ndarray:
         """(K,) float64: the true gain of each candidate pose (K, 4, 4); NaN outside the region. The state
         does not change."""

@@ -22,6 +22,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from spatial_envs.arguments import check_choice, check_flag
+from spatial_envs.backbones import Backbone
+from spatial_envs.threads import small_work
 
 Observation = dict[str, np.ndarray]
 E = TypeVar("E")
@@ -32,6 +34,7 @@ class Task(Protocol):
 
     observation_space: gym.spaces.Dict
     action_space: gym.Space
+    backbone: Backbone | None
 
     def reset(
         self, rows: Sequence[int], generators: Sequence[np.random.Generator], options: dict[str, Any]
@@ -161,6 +164,7 @@ class TaskEnv(gym.Env):
         self._begun = self._over = False
         self._window: _Window | None = None
 
+    @small_work
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """Begin an episode; the family's docstring lists the options."""
         options = _checked_options(options)
@@ -175,6 +179,7 @@ class TaskEnv(gym.Env):
         self._show()
         return self.task.observe(0), self.task.info(0)
 
+    @small_work
     def step(self, action):
         """Advance by one action. ResetNeeded before the first reset and after the end of an episode."""
         if not self._begun or self._over:
@@ -263,6 +268,7 @@ class TaskVectorEnv(gym.vector.VectorEnv):
         self._over = np.ones(num_envs, np.bool_)  # rows that must be reset before they can step
         self._begun = False
 
+    @small_work
     def reset(self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None):
         """Begin an episode in every row, or in those of ``options["reset_mask"]`` (N,) bool.
 
@@ -291,6 +297,7 @@ class TaskVectorEnv(gym.vector.VectorEnv):
             infos = self._add_info(infos, self.task.info(row), row)
         return self._observe(), infos
 
+    @small_work
     def step(self, actions):
         """Advance every row by one action: actions (N, ...)."""
         actions = _action_array("actions", actions)

@@ -65,7 +65,9 @@ class Backbone(Protocol):
     patch        side of a patch, pixels: images must be multiples of it
     independent  True: a view's tokens and points do not depend on the other views, so that callers may
                  encode each view once; False: all views of a set are encoded again with every new one
-    and, if it has one, image_size: the image side that it was made for, pixels; otherwise 112
+    and, if it has them,
+    image_size   the image side that it was made for, pixels; otherwise 112
+    light        True: one thread of a CPU serves it best, and environments keep torch to it; otherwise False
     """
 
     name: str

@@ -108,6 +108,7 @@ class Compact:
     name = "compact"
     patch = PATCH
     independent = False
+    light = True
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ import numpy as np
 
 from spatial_envs.navigation import PointNavEnv
 from spatial_envs.nbv import NBVEnv
+from spatial_envs.threads import set_threads
 
 
 def measure(backbone: str, objects: int = 64, episodes: int = 256) -> dict:
@@ -81,6 +82,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("backbone", choices=("unproject", "compact"), help="whose features")
     name = parser.parse_args().backbone
+    set_threads()
     path = Path(__file__).with_name(f"{name}.json")
     path.write_text(json.dumps(measure(name), indent=1) + "\n")
     print(f"wrote {path}")

@@ -37,6 +37,7 @@ class Unproject:
     dim = DIM
     patch = PATCH
     independent = True
+    light = True
 
     def encode(self, views: View, view_mask: np.ndarray, known: Any = None) -> Encoding:
         """Encode views (B, N); H and W multiples of 14."""
