@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -46,7 +47,8 @@ class Building:
     rooms         of procedural buildings, else empty
     no_semantics  why there are no objects
     lit           whether its colours are albedo, to be shaded; False where light is in them, as in scans
-    path, up      the file that it was read from and that file's up axis, "y" or "z"; "" for one without
+    path, up      the file that it was read from, kept absolute, and that file's up axis, "y" or "z"; "" for
+                  one without
     """
 
     name: str
@@ -57,6 +59,10 @@ class Building:
     lit: bool = False
     path: str = ""
     up: str = "y"
+
+    def __post_init__(self) -> None:
+        if self.path:  # habitat-sim reads it again, later and from another folder
+            object.__setattr__(self, "path", os.path.abspath(self.path))
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from spatial_envs.simulators import AgentState, Simulator
 from spatial_envs.simulators.agent import horizontal_intrinsics, wrapped
 
 NEAREST, FARTHEST = 1.0, 30.0  # metres, along the shortest way
+REACH = 0.05  # metres: an end that was chosen may be so far off, as where simulators differ about borders
 LEVEL = 0.5  # metres: start and goal are on one floor
 STRAIGHT = 1.1  # shortest way over straight line; episodes below are mostly drawn again
 TRIES = 500
@@ -40,6 +41,7 @@ class Mission:
     category: str  # "" where no object is sought
     seed: int  # of what is randomised
     shortest: float  # metres from the start to the goal; 0 without one
+    snapped: float  # metres by which a start or goal that was chosen was moved, the larger
 
 
 def draw_mission(
@@ -52,11 +54,15 @@ def draw_mission(
     NoEpisode where the building has no episode.
     """
     simulator = place.simulator
-    start, goal, category = None, None, ""
-    if "start" in given:
-        start = simulator.snap(_point("options['start']", given["start"]), name="options['start']")
-    if "goal" in given:
-        goal = simulator.snap(_point("options['goal']", given["goal"]), name="options['goal']")
+    category, snapped = "", 0.0
+    ends: dict[str, np.ndarray] = {}
+    for end in ("start", "goal"):
+        if end in given:
+            name = f"options['{end}']"
+            asked = _point(name, given[end])
+            ends[end] = simulator.snap(asked, REACH, name)
+            snapped = max(snapped, float(np.hypot(*(ends[end] - asked)[[0, 2]])))
+    start, goal = ends.get("start"), ends.get("goal")
     if kind == "object":
         category, goal = _category(place, rng, categories, given.get("category"))
     if kind == "none":
@@ -78,7 +84,7 @@ def draw_mission(
             f"{np.round(start, 3).tolist()}; expected a goal on the same island"
         )
     return Mission(
-        AgentState(start, wrapped(yaw)), goal, goal_yaw, category, int(rng.integers(2**31)), shortest
+        AgentState(start, wrapped(yaw)), goal, goal_yaw, category, int(rng.integers(2**31)), shortest, snapped
     )
 
 
@@ -88,12 +94,14 @@ def checked_mission(
     """The mission of a state (``Navigation.get_state``) that begins at ``start``; its goal is a copy. kind
     and categories: as for ``draw_mission``. ValueError where it is none of this kind in this building."""
     check_range("state['task']['seed']", state["seed"], 0, 2**31 - 1, int)
-    for key in ("shortest", "goal_yaw"):
+    for key in ("shortest", "goal_yaw", "snapped"):
         check_range(f"state['task'][{key!r}]", state[key], -1e9, 1e9)
     if kind == "object":
         check_choice("state['task']['category']", state["category"], categories)
     goal = _checked_goal(place, kind, state["goal"])
-    return Mission(start, goal, state["goal_yaw"], state["category"], state["seed"], state["shortest"])
+    return Mission(
+        start, goal, state["goal_yaw"], state["category"], state["seed"], state["shortest"], state["snapped"]
+    )
 
 
 def _checked_goal(place: Place, kind: str, goal: Any) -> np.ndarray | None:

@@ -477,6 +477,7 @@ class Navigation(Rows[Episode]):
             "collisions": episode.collisions,
             "collided": bool(state.collided),
             "steps": episode.steps,
+            "snapped": episode.mission.snapped,
             "is_success": info.get("success", info.get("coverage", 0.0) >= ENOUGH),
             "building": self.buildings.names[episode.index],
             "backbone": self.backbone_name,
@@ -559,13 +560,14 @@ class Navigation(Rows[Episode]):
             "building": self.buildings.names[episode.index],
             "goal": None if episode.goal is None else episode.goal.copy(),
             "goal_yaw": episode.mission.goal_yaw, "category": episode.category, "seed": episode.mission.seed,
-            "shortest": episode.mission.shortest, "gain": episode.gain, "stopped": episode.stopped,
+            "shortest": episode.mission.shortest, "snapped": episode.mission.snapped,
+            "gain": episode.gain, "stopped": episode.stopped,
             "trajectory": [(s.position, s.yaw, s.pitch, s.collided) for s in episode.trajectory],
         }  # fmt: skip
 
     def set_state(self, row: int, state: dict[str, Any]) -> None:
         """Walk the row's episode again. ValueError for what is no state of such a task."""
-        keys = {"building", "goal", "goal_yaw", "category", "seed", "shortest", "gain", "stopped"}
+        keys = {"building", "goal", "goal_yaw", "category", "seed", "shortest", "snapped", "gain", "stopped"}
         check_state("state['task']", state, keys | {"trajectory"})
         index = self.buildings.index(state["building"])
         stopped = check_flag("state['task']['stopped']", state["stopped"])
@@ -701,7 +703,8 @@ class PointNavEnv(_GoalEnv):
     A building of the split, drawn uniformly; start and goal on its largest island as habitat-lab draws them:
     1 to 30 m apart along the shortest way, heights within 0.5 m, mostly not in a straight line.
     ``reset(options={"building": name or index, "start": (x, y, z), "yaw": radians, "goal": (x, y, z)})``: in
-    the building's own metres, Y up, snapped by at most 0.02 m to where the agent can stand.
+    the building's own metres, Y up, snapped by at most 0.05 m in plan to where the agent can stand, so that an
+    episode of one simulator starts in another; ``info["snapped"]`` says how far.
 
     ## Episode End
 
@@ -713,7 +716,8 @@ class PointNavEnv(_GoalEnv):
     ``position`` (3,), ``yaw``, ``collided``, ``collisions``, ``path_length`` (m), ``steps``, ``success``,
     ``spl`` = success l / max(l, p), ``soft_spl`` = max(0, 1 - d / l) l / max(l, p) (l the shortest way from the
     start, p the path length, d = ``distance_to_goal``, m, along the shortest way), ``coverage`` (of what can be
-    seen, at 5 cm), ``chamfer`` (m), ``gain``, ``is_success``, ``building``, ``backbone``.
+    seen, at 5 cm), ``chamfer`` (m), ``gain``, ``snapped`` (m, how far the start or the goal in ``options`` was
+    from where the agent can stand), ``is_success``, ``building``, ``backbone``.
 
     ## Arguments
 

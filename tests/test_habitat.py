@@ -11,22 +11,23 @@ from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+import PIL.Image
 import pytest
 import trimesh
-from buildings import boxes, room, two_storeys
+from buildings import boxes, furnished_room, room, two_storeys
 
 import spatial_envs
 from spatial_envs.building import Building, SceneObject
 from spatial_envs.building_files import read_building
-from spatial_envs.mesh import Mesh
+from spatial_envs.mesh import Mesh, MeshError
 from spatial_envs.procedural.apartments import apartment
 from spatial_envs.rendering.builtin import BuiltinRenderer
 from spatial_envs.simulators import DOWN, FORWARD, LEFT, RIGHT, STOP, AgentState, Simulator, make_simulator
 from spatial_envs.simulators.agent import wrapped
 from spatial_envs.simulators.builtin import BuiltinSimulator
 from spatial_envs.simulators.habitat import HabitatSimulator
-from spatial_envs.simulators.habitat_process import probe
-from spatial_envs.simulators.stage import write_glb
+from spatial_envs.simulators.habitat_process import _fault_of, probe
+from spatial_envs.simulators.stage import write_glb, write_stage
 
 gym.register_envs(spatial_envs)
 
@@ -524,7 +525,7 @@ def test_bad_arguments(square):
         square.reset([0, 0, 0], math.nan)
     with pytest.raises(ValueError, match="action: got 7"):
         square.step(7)
-    with pytest.raises(ValueError, match="mesh: no floor"):
+    with pytest.raises(MeshError, match="mesh: no floor"):
         HabitatSimulator(Building("post", boxes((-0.1, 0.1, 0, 3, -0.1, 0.1))))
     with pytest.raises(ValueError, match="renderer: got 'pytorch3d'; simulator='habitat' has its own"):
         make_simulator("habitat", Building("square", room(-2, 2, -2, 2)), renderer="pytorch3d")
@@ -542,6 +543,67 @@ def test_in_an_environment(task):
             break
     assert info["success"]
     env.close()
+
+
+def test_a_relative_path_is_kept_absolute(tmp_path, monkeypatch):
+    """habitat-sim reads the file again: from the folder of the stage configuration, and later."""
+    furnished_room().export(tmp_path / "room.glb")
+    monkeypatch.chdir(tmp_path)
+    read, made = read_building("room.glb"), Building("room", room(-2, 2, -2, 2), path="room.glb")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    for building in (read, made):
+        stage = json.loads(write_stage(building, tmp_path / "elsewhere").read_bytes())
+        assert stage["render_asset"] == str(tmp_path / "room.glb")
+    assert Building("room", read.mesh).path == ""
+
+
+@needs_habitat
+def test_a_relative_path(tmp_path, monkeypatch):
+    furnished_room().export(tmp_path / "room.glb")
+    monkeypatch.chdir(tmp_path)
+    habitat, builtin = (make_simulator(name, read_building("room.glb")) for name in ("habitat", "builtin"))
+    poses = views_of(habitat, 4)
+    assert min(alike(habitat.render_view(poses), builtin.render_view(poses), 1)) > 0.998
+
+
+def with_broken_texture(path):
+    """A furnished room, a textured sheet in it whose picture is cut off."""
+    scene = furnished_room()
+    picture = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    sheet = trimesh.Trimesh([[1, 0, -1], [1.5, 0, -1], [1.5, 1, -1]], [[0, 1, 2]], process=False)
+    material = trimesh.visual.material.PBRMaterial(baseColorTexture=picture)
+    sheet.visual = trimesh.visual.TextureVisuals([[0, 0], [1, 0], [1, 1]], material)
+    scene.add_geometry(sheet, node_name="picture_9", geom_name="picture_9")
+    whole = bytearray(scene.export(file_type="glb"))
+    begin = whole.index(b"\x89PNG") + 60
+    whole[begin : begin + 400] = bytes(400)
+    path.write_bytes(whole)
+
+
+@needs_habitat
+def test_a_file_that_kills_habitat(tmp_path):
+    """It ends another process, not this one; a set passes over it."""
+    with_broken_texture(tmp_path / "broken.glb")
+    with pytest.warns(UserWarning, match="broken.glb"):
+        building = read_building(tmp_path / "broken.glb")
+    for _ in range(2):
+        with pytest.raises(
+            MeshError, match=r"broken\.glb: habitat-sim would end the process that shows it: "
+        ):
+            HabitatSimulator(building)
+    furnished_room().export(tmp_path / "good.glb")
+    env = gym.make(
+        "PointNav-Habitat-v0", scenes=str(tmp_path), simulator="habitat", backbone=None, image_size=32
+    )
+    with pytest.warns(UserWarning, match=r"skipped 1 of 2 files: .*broken\.glb"):
+        assert {env.reset(seed=seed)[1]["building"] for seed in range(6)} == {"good"}
+    env.close()
+
+
+def test_what_ends_another_process_is_said():
+    assert "(Segmentation fault)" in _fault_of("ctypes.string_at(0)")
+    assert _fault_of("sys.exit('no such device')") == "no such device (exit status 1)"
 
 
 def test_written_buildings_are_read_again(tmp_path):

@@ -486,10 +486,20 @@ def test_bad_options_change_nothing(arguments, options, message):
     env.step(FORWARD)
 
 
-def test_a_start_just_outside_is_snapped(arguments):
+def test_an_end_just_outside_is_snapped_and_said_to_be(arguments):
+    """In the radius round the wall z = 2: by 4.5 cm, as simulators differ about borders, but not by 5.5."""
     env = PointNavEnv(**arguments)
-    _, info = begin(env, start=(-1.0, 0.0, 1.915))  # 1.5 cm into the radius round the wall z = 2
+    _, info = begin(env, start=(-1.0, 0.0, 1.945))
     np.testing.assert_allclose(info["position"], [-1, 0, 1.9], atol=1e-6)
+    assert info["snapped"] == pytest.approx(0.045, abs=1e-5)
+    env.set_state(env.get_state())
+    assert env.step(FORWARD)[4]["snapped"] == info["snapped"]
+    assert begin(env, start=(-1, 0.1, 1.92), goal=(1, 0, 1.93))[1]["snapped"] == pytest.approx(0.03, abs=1e-5)
+    assert begin(env)[1]["snapped"] == 0
+    assert env.reset()[1]["snapped"] == 0
+    for end, other in (("start", 1.0), ("goal", -1.0)):
+        with pytest.raises(ValueError, match=rf"options\['{end}'\]: got .* the nearest is 0.055 m away"):
+            begin(env, **{end: (other, 0, 1.955)})
 
 
 def test_unreachable_goals_are_refused(tmp_path):

@@ -26,10 +26,11 @@ from scipy.spatial.transform import Rotation
 
 from spatial_envs.arguments import check_range, floats
 from spatial_envs.building import Building
+from spatial_envs.mesh import MeshError
 from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState
 from spatial_envs.simulators.agent import SHORTFALL, Agent, checked_angles
 from spatial_envs.simulators.floors import FIELD_CELL, WALKABLE, cast_columns
-from spatial_envs.simulators.habitat_process import close, here, open_stage, share_context
+from spatial_envs.simulators.habitat_process import check_file, close, here, open_stage, share_context
 from spatial_envs.simulators.navigable import SNAP, UPRIGHT
 from spatial_envs.simulators.stage import is_read_directly, write_stage
 from spatial_envs.view import View
@@ -48,9 +49,9 @@ class HabitatSimulator(Agent):
     agent_height, agent_radius  metres
     camera_height, hfov, image_size, forward_step, turn_step, tilt_step, sliding  see `Agent`
     gpu            the number of the GPU to render on, -1 for none; None finds out, once in each process
-    Raises ImportError where habitat_sim is absent, RuntimeError where it cannot render, ValueError for a
-    building without a floor or an argument out of range; and RuntimeError in another thread or a forked
-    process, where habitat-sim would abort or hang.
+    Raises ImportError where habitat_sim is absent, RuntimeError where it cannot render, MeshError for a
+    building without a floor or a file that habitat-sim cannot show, ValueError for an argument out of range;
+    and RuntimeError in another thread or a forked process, where habitat-sim would abort or hang.
     """
 
     name = "habitat"
@@ -75,6 +76,8 @@ class HabitatSimulator(Agent):
         share_context(gpu)
         self._shows_segments = bool(building.objects)
         self._one_sided = is_read_directly(building)
+        if self._one_sided:
+            check_file(building.path, building.up)
         self._columns = cast_columns(building.mesh)
         with tempfile.TemporaryDirectory() as folder:
             stage = write_stage(building, Path(folder))
@@ -150,7 +153,7 @@ class HabitatSimulator(Agent):
         kept = [island for island in found if not self._is_roof(*island[1:], agent_height)]
         kept.sort(key=lambda island: -island[0])
         if not kept:
-            raise ValueError(
+            raise MeshError(
                 f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide in {name}; "
                 "expected upward-facing triangles (counter-clockwise from above, Y up, metres) with free "
                 "space above"

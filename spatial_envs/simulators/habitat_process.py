@@ -1,7 +1,8 @@
 """habitat-sim in a process that goes on living: its GL context, and the ways in which it ends a process.
 
-It calls exit(1) where it cannot render; aborts when it is used or let go in another thread, or when the first
-simulator is closed before the others; and hangs after a fork. Each is an error here, or cannot happen.
+It calls exit(1) where it cannot render; dies of a file that it cannot show, as of one with a broken texture;
+aborts when it is used or let go in another thread, or when the first simulator is closed before the others;
+and hangs after a fork. Each is an error here, or cannot happen.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import functools
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from spatial_envs.mesh import MeshError
+from spatial_envs.simulators.stage import write_configuration
 
 INSTALL = "https://github.com/facebookresearch/habitat-sim/blob/main/BUILD_FROM_SOURCE.md"
 # Without these lines habitat-sim spends up to 20 s of a CPU on an environment map that nothing here shows.
@@ -71,16 +76,57 @@ def working_gpu() -> int:
 
 @functools.cache
 def probe(gpu: int) -> str | None:
-    """None where habitat-sim can render on a GPU, -1: without one; else what it says. It is tried in another
-    process: habitat-sim ends the process, rather than raising an error, where there is no such GPU."""
-    code = f"from spatial_envs.simulators import habitat_process; habitat_process._empty({gpu}).close()"
+    """None where habitat-sim can render on a GPU, -1: without one; else what it says."""
+    return _fault_of(f"_empty({gpu}).close()")
+
+
+def check_file(path: str, up: str) -> None:
+    """MeshError for a building's file, its up axis "y" or "z", of which habitat-sim would die. It is loaded
+    and shown in another process, once for each state of the file. `share_context` comes first."""
+    gpu = _CONTEXTS[here()].config.sim_cfg.gpu_device_id
+    if (reason := _fault_of_file(path, up, gpu, os.stat(path).st_mtime_ns)) is not None:
+        raise MeshError(
+            f"{path}: habitat-sim would end the process that shows it: {reason}; expected a file that it can "
+            "show (are its textures whole?), or simulator='builtin'"
+        )
+
+
+@functools.cache
+def _fault_of_file(path: str, up: str, gpu: int, changed: int) -> str | None:
+    return _fault_of(f"_show({path!a}, {up!r}, {gpu})")
+
+
+def _fault_of(call: str) -> str | None:
+    """None where a call of this module goes well; else what habitat-sim says. It is tried in another process:
+    habitat-sim ends the process, rather than raising an error."""
+    code = f"from spatial_envs.simulators import habitat_process; habitat_process.{call}"
     paths = os.pathsep.join(path for path in sys.path if path)
+    said = {"HABITAT_SIM_LOG": "error", "PYTHONPATH": paths}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env={**os.environ, **said},
     )
     if done.returncode == 0:
         return None
-    return (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}")[-500:]
+    end = signal.strsignal(-done.returncode) if done.returncode < 0 else f"exit status {done.returncode}"
+    return f"{(done.stderr.strip() or done.stdout.strip())[-500:]} ({end})"
+
+
+def _show(path: str, up: str, gpu: int) -> None:
+    """Load a building's file and show all of it, wherever it is."""
+    import habitat_sim
+
+    color = habitat_sim.CameraSensorSpec()
+    color.uuid, color.sensor_type, color.resolution = "rgb", habitat_sim.SensorType.COLOR, [16, 16]
+    agent = habitat_sim.agent.AgentConfiguration(sensor_specifications=[color])
+    with tempfile.TemporaryDirectory() as folder:
+        simulator = _simulator(_settings(str(write_configuration(Path(folder), path, up)), gpu), agent)
+    simulator.frustum_culling = False
+    simulator.get_sensor_observations()
+    simulator.close()
 
 
 def _empty(gpu: int) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from spatial_envs.building import Building
-from spatial_envs.mesh import Mesh
+from spatial_envs.mesh import Mesh, MeshError
 from spatial_envs.rendering import AMBIENT, SKY, SUN, SUN_DIRECTION
 
 FLOAT, UINT, USHORT = 5126, 5125, 5123  # glTF's component types
@@ -32,17 +32,23 @@ def write_stage(building: Building, folder: Path) -> Path:
     A building that was read from a .glb or .gltf is loaded from there, any other is written as a .glb.
     Object ids go into a .ply where the building has objects.
     """
-    source, up = Path(building.path), building.up
+    source, up = building.path, building.up
     if not is_read_directly(building):
-        source, up = folder / "building.glb", "y"
+        source, up = str(folder / "building.glb"), "y"
         write_glb(building, source)
-    # without "requires_lighting" a .glb is shown under habitat-sim's own lamps
-    config: dict[str, Any] = {"render_asset": str(source), "requires_lighting": False, **UPWARDS[up]}
+    semantics: dict[str, Any] = {}
     if building.objects:
         write_object_ids(building.mesh, folder / "objects.ply")
-        config |= {"semantic_asset": str(folder / "objects.ply"), "has_semantic_textures": False}
-        config |= {f"semantic_{key}": value for key, value in UPWARDS["y"].items()}
+        semantics = {"semantic_asset": str(folder / "objects.ply"), "has_semantic_textures": False}
+        semantics |= {f"semantic_{key}": value for key, value in UPWARDS["y"].items()}
+    return write_configuration(folder, source, up, **semantics)
+
+
+def write_configuration(folder: Path, source: str, up: str, **semantics: Any) -> Path:
+    """Write a stage configuration into ``folder``: to show the file ``source``, whose up axis is ``up``."""
     stage = folder / "building.stage_config.json"
+    # without "requires_lighting" a .glb is shown under habitat-sim's own lamps
+    config = {"render_asset": source, "requires_lighting": False, **UPWARDS[up], **semantics}
     stage.write_text(json.dumps(config))
     return stage
 
@@ -160,7 +166,7 @@ def write_object_ids(mesh: Mesh, path: Path) -> None:
     x, y, z = mesh.vertices[mesh.faces].reshape(-1, 3).T
     ids = np.repeat(mesh.face_segments, 3)
     if ids.min() < 0 or ids.max() > 65535:
-        raise ValueError(f"mesh: object ids up to {ids.max()}; habitat-sim holds them in 16 bits")
+        raise MeshError(f"mesh: object ids up to {ids.max()}; habitat-sim holds them in 16 bits")
     fields = [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("r", "u1"), ("g", "u1"), ("b", "u1"), ("id", "<u2")]
     vertices = np.zeros(len(ids), fields)
     vertices["x"], vertices["y"], vertices["z"], vertices["id"] = x, -z, y, ids
