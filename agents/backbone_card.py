@@ -27,6 +27,7 @@ import tyro
 from tqdm import tqdm
 
 from agents.backbone_data import NOISY, Noise, given, random_camera
+from spatial_envs.backbones import NetworkBackbone
 from spatial_envs.backbones.compact import Compact
 from spatial_envs.camera import intrinsics, inverse_pose, turn_about_y, unproject
 from spatial_envs.objects import ObjectSet, open_objects
@@ -61,10 +62,15 @@ class Flags:
 
 def card(flags: Flags) -> str:
     """Markdown: one row for each kind of input and number of views, ours / trivial."""
-    backbone = Compact(flags.weights)
-    objects = open_objects(flags.scenes, flags.split)
+    return points(Compact(flags.weights), open_objects(flags.scenes, flags.split), flags.sets, flags.seed)
+
+
+def points(
+    backbone: NetworkBackbone, objects: ObjectSet, number: int, seed: int = 0, image_size: int = 112
+) -> str:
+    """The table of so many sets of views of the objects."""
     lines = [
-        f"{flags.sets} sets of {objects.label}; ours / trivial",
+        f"{number} sets of {objects.label}; ours / trivial",
         "",
         "| inputs | views | point error, % of diameter | abs-rel, % | pose, degrees | pose, % of distance "
         "| calibration |",
@@ -72,12 +78,12 @@ def card(flags: Flags) -> str:
     ]
     shot = {}
     for count in COUNTS:
-        rng = np.random.default_rng(flags.seed)
-        shot[count] = [shoot(objects, k, count, rng) for k in range(flags.sets)]
+        rng = np.random.default_rng(seed)
+        shot[count] = [shoot(objects, k, count, rng, image_size) for k in range(number)]
     offsets = {count: best_offset(sets) for count, sets in shot.items()}
     for kind in KINDS:
         for count, sets in shot.items():
-            rng = np.random.default_rng(flags.seed)
+            rng = np.random.default_rng(seed)
             rows = [
                 judge(backbone, kind, truth, offsets[count], rng)
                 for truth in tqdm(sets, f"{kind}, {count}", leave=False)
@@ -96,17 +102,20 @@ def _beyond_centre(views: View) -> np.ndarray:
     return views.depth - np.linalg.norm(views.cam_to_world[:, :3, 3], axis=1)[:, None, None]
 
 
-def shoot(objects: ObjectSet, index: int, count: int, rng: np.random.Generator) -> View:
+def shoot(
+    objects: ObjectSet, index: int, count: int, rng: np.random.Generator, image_size: int = 112
+) -> View:
     """``count`` views of the object from cameras drawn from the region, in the gravity frame."""
     mesh = objects.load(index % len(objects))
     poses = [random_camera(rng) for _ in range(count)]
-    views = BuiltinRenderer().render(mesh, np.stack(poses), intrinsics(50, (112, 112)), (112, 112))
+    size = (image_size, image_size)
+    views = BuiltinRenderer().render(mesh, np.stack(poses), intrinsics(50, size), size)
     x, _, z = views.cam_to_world[0, :3, 3]
     return views.moved(turn_about_y(-np.arctan2(x, z)))
 
 
 def judge(
-    backbone: Compact, kind: str, truth: View, offset: float, rng: np.random.Generator
+    backbone: NetworkBackbone, kind: str, truth: View, offset: float, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Of one set of views: errors of the pixels and of the poses, ours and the trivial predictor's, whose
     depth is
@@ -124,7 +133,7 @@ def judge(
     distance = np.linalg.norm(truth.cam_to_world[:, :3, 3], axis=1)
     true_points = _unprojected(truth.depth, truth)
     assert encoding.cam_to_world is not None
-    points, poses = encoding.points[0].numpy(), encoding.cam_to_world[0].numpy()
+    points, poses = encoding.points[0].cpu().numpy(), encoding.cam_to_world[0].cpu().numpy()
     depth = _axis_depth(points, poses)
     first = truth.cam_to_world[0]
     trivial_poses = (
@@ -147,7 +156,7 @@ def judge(
     moved = View(truth.rgb, trivial_depth, truth.intrinsics, np.ascontiguousarray(trivial_poses))
     trivial_points = _unprojected(trivial_depth, moved)
     relative = np.abs(depth - truth.depth)[hit] / truth.depth[hit]
-    expected = (1 / encoding.confidence[0].numpy())[hit]
+    expected = (1 / encoding.confidence[0].cpu().numpy())[hit]
     return {
         "points": np.linalg.norm(points - true_points, axis=-1)[hit],
         "points trivial": np.linalg.norm(trivial_points - true_points, axis=-1)[hit],

@@ -25,7 +25,7 @@ from agents.backbone_data import random_camera
 from spatial_envs.backbones import Backbone
 from spatial_envs.backbones.compact import Compact, CompactNet
 from spatial_envs.backbones.unproject import Unproject
-from spatial_envs.camera import turn_about_y, unproject
+from spatial_envs.camera import intrinsics, turn_about_y, unproject
 from spatial_envs.nbv import CANDIDATES, NBVDiscreteEnv
 from spatial_envs.threads import set_threads
 from spatial_envs.view import View
@@ -58,8 +58,11 @@ class States:
     objects: np.ndarray
 
 
-def gather(split: str, objects: int, states: int, seed: int, keep: Path | None) -> States:
-    """Random states of the split's first objects; their gains, which take the time, may be kept on disk."""
+def gather(
+    split: str, objects: int, states: int, seed: int, keep: Path | None, image_size: int = 112
+) -> States:
+    """Random states of the split's first objects; their gains, which take the time, may be kept on disk. The
+    image size is that of the views alone."""
     env = NBVDiscreteEnv(split=split, num_objects=objects, backbone=None, views=6)
     rng = np.random.default_rng([seed, len(split)])
     names = np.repeat(np.arange(objects), states)
@@ -74,9 +77,11 @@ def gather(split: str, objects: int, states: int, seed: int, keep: Path | None) 
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, gains)
     meshes = [env.task.objects.load(k) for k in range(objects)]
+    size = (image_size, image_size)
+    lens = intrinsics(env.task.fov, size)
     views = []
     for k, poses in zip(names, cameras, strict=True):
-        seen = env.task.renderer.render(meshes[k], poses, env.task.lens, env.task.image_size)
+        seen = env.task.renderer.render(meshes[k], poses, lens, size)
         views.append(seen.moved(turn_about_y(-np.arctan2(poses[0, 0, 3], poses[0, 2, 3]))))
     return States(views, gains, names)
 
@@ -97,7 +102,7 @@ def tokens(backbone: Backbone) -> Callable[[View], np.ndarray]:
 
     def pooled(views: View) -> np.ndarray:
         encoding = backbone.encode(views[None], np.ones((1, len(views.depth)), np.bool_))
-        return encoding.tokens[0].mean(dim=(0, 1)).numpy()
+        return encoding.tokens[0].mean(dim=(0, 1)).cpu().numpy()
 
     return pooled
 
@@ -194,12 +199,18 @@ def probe(flags: Flags) -> str:
         "compact, random weights": tokens(random),
         "voxel grid of the cloud": voxels,
     }
+    return compared(kinds, train, test, flags.seed)
+
+
+def compared(kinds: dict[str, Callable[[View], np.ndarray]], train: States, test: States, seed: int) -> str:
+    """The table of these features, of which the first is "pose only"."""
     env = NBVDiscreteEnv(num_objects=1, backbone=None)
     candidates = env.task.region.fibonacci_poses(CANDIDATES)[:, :3, 3] / env.task.region.middle
-    held = train.objects >= 0.8 * flags.objects
+    objects, others = (len(np.unique(states.objects)) for states in (train, test))
+    held = train.objects >= 0.8 * objects
     lines = [
-        f"{len(train.views)} states of {flags.objects} objects to fit, {len(test.views)} of "
-        f"{flags.test_objects} others to judge; each feature beside the poses",
+        f"{len(train.views)} states of {objects} objects to fit, {len(test.views)} of {others} others to "
+        "judge; each feature beside the poses",
         "",
         "| features | R^2, ridge | R^2, network | regret, ridge | regret, network "
         "| R^2 over pose only, network |",
@@ -220,14 +231,14 @@ def probe(flags: Flags) -> str:
         varied = std > 0.01 * std.max()  # a voxel that one state fills would weigh as much as all the others
         x, new = (((rows - mean) / np.maximum(std, 1e-9))[:, varied].clip(-5, 5) for rows in (x, new))
         cells, regrets = [], []
-        for fit in (fit_ridge(x, train.gains, held), fit_network(x, train.gains, held, flags.seed)):
+        for fit in (fit_ridge(x, train.gains, held), fit_network(x, train.gains, held, seed)):
             predicted = fit(new)
             squared[name] = ((predicted - test.gains) ** 2).sum(axis=1)
             cells.append(f"{_r2(squared[name], test.gains):.3f}")
             chosen = np.take_along_axis(test.gains, predicted.argmax(axis=1)[:, None], axis=1)[:, 0]
             regret = 1 - chosen.sum() / test.gains.max(axis=1).sum()
             regrets.append(f"{100 * regret:.1f} %")
-        lines.append(f"| {name} | {' | '.join(cells + regrets)} | {_over(squared, name, test, flags.seed)} |")
+        lines.append(f"| {name} | {' | '.join(cells + regrets)} | {_over(squared, name, test, seed)} |")
     return "\n".join(lines)
 
 

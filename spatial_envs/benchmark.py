@@ -27,6 +27,7 @@ from gymnasium.vector import AutoresetMode
 
 import spatial_envs
 from spatial_envs.backbones import mapanything
+from spatial_envs.backbones.checkpoint import V1, is_here
 from spatial_envs.building import STRUCTURE, Building
 from spatial_envs.building_files import read_building, up_axis
 from spatial_envs.camera import unproject
@@ -117,7 +118,7 @@ def backbones(scenes: str, seconds: float) -> list[str]:
     head += ["weights, MB", "kept per view, MB", "steps per s, resets included"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     here = ["unproject", "compact"]
-    if mapanything.is_installed() and mapanything.local_files(mapanything.V1):
+    if mapanything.is_installed() and is_here(V1):
         here.append("mapanything")
     return lines + [_backbone(name, scenes, seconds) for name in here]
 

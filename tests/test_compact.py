@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from test_mapanything import all_views, made_views
 
 from spatial_envs.backbones import make_backbone
@@ -195,6 +196,21 @@ def test_geometry():
 def test_bad_arguments(arguments, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         make_backbone("compact", arguments)
+
+
+def test_weights_that_are_not_its_own(backbone, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(b"noise" * 9)
+    with pytest.raises(ValueError, match=r"weights\.safetensors: not the weights of a compact backbone"):
+        make_backbone("compact", {"weights": path})
+    save_file({"b": torch.ones(2)}, path)
+    with pytest.raises(ValueError, match=r"weights\.safetensors: not the weights of a compact backbone"):
+        make_backbone("compact", {"weights": path})
+    save_file(
+        {"b": torch.ones(2)}, path, {name: str(n) for name, n in dataclasses.asdict(backbone.sizes).items()}
+    )
+    with pytest.raises(ValueError, match=r"weights\.safetensors: not the weights of its own sizes"):
+        make_backbone("compact", {"weights": path}, "cpu").net  # noqa: B018
 
 
 def test_bad_batches(backbone):

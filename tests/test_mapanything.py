@@ -88,28 +88,51 @@ def config(encoder: str = "small", width: int = 96, depth: int = 4, **encoder_ar
 @pytest.fixture(scope="module", params=["v1", "v1.1"])
 def folder(request, tmp_path_factory):
     """A checkpoint folder of a small network with random weights, built as v1 or as v1.1, which hands on the
-    encoder's class tokens."""
-    from safetensors.torch import save_file
-
+    encoder's class tokens, and saved as the package does it."""
     path = tmp_path_factory.mktemp("checkpoint")
     torch.manual_seed(0)
     described = config(keep_first_n_layers=2)
     if request.param == "v1.1":
         described |= {"use_register_tokens_from_encoder": True, "info_sharing_mlp_layer_str": "swiglufused"}
-    (path / "config.json").write_text(json.dumps(described))
     model = mapanything.build(described)
     with torch.no_grad():  # else its layer scales of 1e-5 hide most of the network
         for value in model.parameters():
             value.add_(0.02 * torch.randn_like(value))
-    save_file({k: v.contiguous().clone() for k, v in model.state_dict().items()}, path / "model.safetensors")
+    model.save_pretrained(path, config=described)
     return path
+
+
+def from_pretrained(folder, strict: bool = True):
+    """The package's own loading."""
+    from mapanything.models import MapAnything
+
+    with mapanything._vendored_dinov2():
+        return MapAnything.from_pretrained(folder, strict=strict)
+
+
+def inferred(model, views: View) -> list[dict]:
+    """What ``infer``, which is what the package's users call, makes of one set of views, each."""
+    from uniception.models.encoders.image_normalizations import IMAGE_NORMALIZATION_DICT
+
+    norm = IMAGE_NORMALIZATION_DICT["dinov2"]
+    images = torch.from_numpy(views.rgb[0]).permute(0, 3, 1, 2).float() / 255
+    images = (images - norm.mean.view(3, 1, 1)) / norm.std.view(3, 1, 1)
+    dicts = [
+        {"img": images[k : k + 1], "data_norm_type": ["dinov2"],
+         "intrinsics": torch.from_numpy(views.intrinsics[0, k : k + 1].copy()),
+         "depth_z": torch.from_numpy(views.depth[0, k : k + 1]),
+         "camera_poses": torch.from_numpy(views.cam_to_world[0, k : k + 1]),
+         "is_metric_scale": torch.ones(1, dtype=torch.bool)}
+        for k in range(len(images))
+    ]  # fmt: skip
+    return model.infer(dicts, use_amp=False, apply_mask=False, memory_efficient_inference=False)
 
 
 @pytest.fixture(scope="module")
 def backbone(folder):
     made = make_backbone("mapanything", {"checkpoint": str(folder)}, "cpu")
     assert made.dim == 96
-    assert made._model is None
+    assert made._net is None
     return made
 
 
@@ -119,6 +142,26 @@ def made_views(sets: int = 1, count: int = 3, size: int = 56) -> View:
     poses = facing_origin(1.6 * fibonacci_directions(sets * count))
     views = BuiltinRenderer().render(mesh, poses, lens, (size, size))
     return stack_views([views[k * count : (k + 1) * count] for k in range(sets)])
+
+
+def copied_config(folder, other) -> dict:
+    """Also returned, as read."""
+    text = (folder / "config.json").read_text()
+    (other / "config.json").write_text(text)
+    return json.loads(text)
+
+
+def save_shards(state: dict[str, torch.Tensor], folder, count: int = 3) -> None:
+    """As Hugging Face's libraries save what is too large for one file."""
+    from safetensors.torch import save_file
+
+    files = {}
+    for k in range(count):
+        file = f"model-{k + 1:05}-of-{count:05}.safetensors"
+        part = dict(list(state.items())[k::count])
+        save_file(part, folder / file)
+        files |= dict.fromkeys(part, file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": files}))
 
 
 def all_views(views: View) -> np.ndarray:
@@ -162,21 +205,7 @@ def test_equals_the_package_itself(backbone):
     """The same numbers as ``infer``, which is what its users call."""
     views = made_views(1, 3)
     encoding = backbone.encode(views, all_views(views))
-    plain = mapanything.load(backbone.checkpoint).eval()
-    from uniception.models.encoders.image_normalizations import IMAGE_NORMALIZATION_DICT
-
-    norm = IMAGE_NORMALIZATION_DICT["dinov2"]
-    images = torch.from_numpy(views.rgb[0]).permute(0, 3, 1, 2).float() / 255
-    images = (images - norm.mean.view(3, 1, 1)) / norm.std.view(3, 1, 1)
-    dicts = [
-        {"img": images[k : k + 1], "data_norm_type": ["dinov2"],
-         "intrinsics": torch.from_numpy(views.intrinsics[0, k : k + 1].copy()),
-         "depth_z": torch.from_numpy(views.depth[0, k : k + 1]),
-         "camera_poses": torch.from_numpy(views.cam_to_world[0, k : k + 1]),
-         "is_metric_scale": torch.ones(1, dtype=torch.bool)}
-        for k in range(3)
-    ]  # fmt: skip
-    answers = plain.infer(dicts, use_amp=False, apply_mask=False, memory_efficient_inference=False)
+    answers = inferred(from_pretrained(backbone.checkpoint), views)
     first = torch.from_numpy(views.cam_to_world[0, 0])
     for k, answer in enumerate(answers):
         expected = answer["pts3d"][0] @ first[:3, :3].T + first[:3, 3]
@@ -192,7 +221,7 @@ def test_cached_equals_uncached_and_encodes_only_the_new_view(backbone):
     whole = backbone.encode(views, all_views(views))
     start = backbone.encode(views[:, :2], all_views(views)[:, :2])
     seen = []
-    handle = backbone.model.encoder.register_forward_hook(
+    handle = backbone.net.encoder.register_forward_hook(
         lambda module, args, out: seen.append(len(out.features))
     )
     again = backbone.encode(views, all_views(views), [[*row, None] for row in start.per_view])
@@ -253,14 +282,55 @@ def test_gradient_from_points_to_pose(backbone):
 
 
 @real
+@pytest.mark.parametrize("form", ["once", "under every name", "in shards"])
+def test_loads_what_the_package_loads(folder, tmp_path, form):
+    """Every tensor and every output, to the bit, however tensors with several names were saved."""
+    from safetensors.torch import load_file, save_file
+
+    package = from_pretrained(folder)
+    if form == "once":
+        assert len(load_file(folder / "model.safetensors")) == len(package.state_dict()) - 76
+    else:
+        copied_config(folder, tmp_path)
+        if form == "under every name":
+            state = {name: value.clone() for name, value in package.state_dict().items()}
+            save_file(state, tmp_path / "model.safetensors")
+        else:
+            save_shards(load_file(folder / "model.safetensors"), tmp_path)
+        folder = tmp_path
+    ours = mapanything.load(str(folder)).eval()
+    expected = package.state_dict()
+    assert ours.state_dict().keys() == expected.keys()
+    for name, value in ours.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+    views = made_views(1, 2)
+    for answer, other in zip(inferred(ours, views), inferred(package, views), strict=True):
+        assert answer.keys() == other.keys() >= {"pts3d", "conf", "camera_poses", "depth_along_ray"}
+        for name, value in answer.items():
+            assert torch.equal(value, other[name]), name
+
+
+@real
 def test_a_damaged_checkpoint_says_so(folder, tmp_path):
     from safetensors.torch import load_file, save_file
 
     state = load_file(folder / "model.safetensors")
-    state.pop("scale_token")
-    save_file(state, tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text((folder / "config.json").read_text())
-    with pytest.raises(OSError, match=r"lacks 1 tensors.*scale_token"):
+    described = copied_config(folder, tmp_path)
+    regressor = [name for name in state if name.startswith("dense_head.1.")]  # has a second name
+    for lost in (["scale_token"], regressor):
+        save_file({k: v for k, v in state.items() if k not in lost}, tmp_path / "model.safetensors")
+        with pytest.raises(ValueError, match=rf"model\.safetensors: lacks {len(lost)} tensors.*{min(lost)}"):
+            mapanything.load(str(tmp_path))
+    save_file(state | {"scale_token": torch.zeros(5)}, tmp_path / "model.safetensors")
+    with pytest.raises(
+        ValueError, match=r"model\.safetensors: got scale_token of shape \(5,\); expected \(384,"
+    ):
+        mapanything.load(str(tmp_path))
+    described["info_sharing_config"]["model_type"] = "none"
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    with pytest.raises(
+        ValueError, match=r"config\.json: MapAnything cannot be built of it: .*'alternating_att"
+    ):
         mapanything.load(str(tmp_path))
 
 
@@ -277,23 +347,13 @@ def test_in_the_environment(folder):
     assert observation["features"].shape == (3, 96)
     assert info["backbone"] == "mapanything"
     encoded = []
-    handle = env.unwrapped.task.backbone.model.encoder.register_forward_hook(
+    handle = env.unwrapped.task.backbone.net.encoder.register_forward_hook(
         lambda m, a, out: encoded.append(len(out.features))
     )
     *_, info = env.step(np.zeros(3, np.float32))
     handle.remove()
     assert encoded == [1]
     assert np.isfinite(info["chamfer"])
-
-
-def test_width_is_known_without_weights(tmp_path):
-    assert mapanything.width("facebook/map-anything-apache-v1") == 768
-    assert mapanything.width("facebook/map-anything-apache") == 1536
-    (tmp_path / "config.json").write_text(json.dumps(config(width=384)))
-    (tmp_path / "model.safetensors").write_bytes(b"")
-    assert mapanything.width(str(tmp_path)) == 384
-    with pytest.raises(FileNotFoundError, match="compact"):
-        mapanything.width("nobody/nothing")
 
 
 @pytest.mark.skipif(mapanything.is_installed(), reason="the package is here")

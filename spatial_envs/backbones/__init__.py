@@ -94,8 +94,8 @@ def make_backbone(
 ) -> Backbone | None:
     """A backbone by name, or the object itself; no weights are read and no GPU is touched.
 
-    ValueError for an unknown name or argument, ImportError where a package is absent, FileNotFoundError
-    where a checkpoint is.
+    ValueError for an unknown name or argument and for a file that is not what it should be, ImportError where
+    a package is absent, FileNotFoundError where a checkpoint is.
     """
     if not isinstance(backbone_kwargs or {}, dict):
         raise ValueError(f"backbone_kwargs: got {backbone_kwargs!r}; expected a dict of arguments")
@@ -131,14 +131,15 @@ def make_backbone(
 def _best(kwargs: dict[str, Any]) -> str:
     """What "auto" means here, said in one log line; found out by files and NVML alone."""
     from spatial_envs.backbones import mapanything
+    from spatial_envs.backbones.checkpoint import PAGE, V1, is_here
 
-    checkpoint = str(kwargs.get("checkpoint", mapanything.V1))
+    checkpoint = str(kwargs.get("checkpoint", V1))
     if not mapanything.is_installed():
         logger.info("backbone='auto' is 'compact' here: there is no package mapanything")
-    elif mapanything.local_files(checkpoint) is None:
+    elif not is_here(checkpoint):
         logger.warning(
             "backbone='auto' is 'compact' here: mapanything is installed, but not the weights of %s; %s",
-            checkpoint, mapanything.PAGE,
+            checkpoint, PAGE,
         )  # fmt: skip
     elif torch.cuda.device_count() == 0:
         logger.info("backbone='auto' is 'compact' here: MapAnything wants a GPU")
@@ -153,11 +154,18 @@ def _best(kwargs: dict[str, Any]) -> str:
 
 
 class NetworkBackbone(Backbone, Protocol):
-    """What "compact" and "mapanything" offer beyond ``Backbone``: arguments of ``encode``.
+    """What "compact" and "mapanything" offer beyond ``Backbone``.
 
-    given  (B, N) bool for "intrinsics", "depth", "pose": which views come with them; else the constructor's
-    grad   whether gradients reach the views' ``cam_to_world``, which may then be a tensor
+    net    the network, on its device, loaded when first asked for
+    given  of ``encode``: (B, N) bool for "intrinsics", "depth", "pose": which views come with them; else the
+           constructor's
+    grad   of ``encode``: whether gradients reach the views' ``cam_to_world``, which may then be a tensor
     """
+
+    @property
+    def net(self) -> torch.nn.Module:
+        """See the class."""
+        ...
 
     def encode(
         self,

@@ -2,6 +2,7 @@
 
 What an owner of the weights runs once: shapes, that cached and batched encodings equal plain ones, the point
 error on made views, milliseconds per step, memory. Exits with 1 where something is not as it should be.
+``python -m agents.backbone_table`` goes on from there, in the checkout.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import argparse
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
-from spatial_envs.backbones import Encoding
-from spatial_envs.backbones.mapanything import V1, MapAnythingBackbone
+from spatial_envs.backbones import Encoding, NetworkBackbone
+from spatial_envs.backbones.checkpoint import V1
+from spatial_envs.backbones.mapanything import MapAnythingBackbone
 from spatial_envs.camera import facing_origin, fibonacci_directions, intrinsics, unproject
 from spatial_envs.objects import open_objects
 from spatial_envs.rendering.builtin import BuiltinRenderer
@@ -24,48 +27,37 @@ from spatial_envs.view import View
 HEALTHY = 0.05  # of the diameter; rays, depth and poses are given, so that this is generous
 
 
-def check(checkpoint: str, image_size: int, count: int, device: str) -> bool:
-    """Print the findings; True where all are as they should be."""
-    backbone = MapAnythingBackbone(checkpoint, device=device)
-    model, where = backbone.model, backbone.device
+def check(backbone: NetworkBackbone, image_size: int, count: int) -> Iterator[tuple[str, bool]]:
+    """The findings one after another, as a line and whether it is as it should be."""
+    parameters = sum(p.numel() for p in backbone.net.parameters()) / 1e6
+    where = _device(backbone)
     tolerance = 1e-3 if where.type == "cpu" else 5e-2  # float32 and bfloat16
-    parameters = sum(p.numel() for p in model.parameters()) / 1e6
-    print(f"{checkpoint}: {parameters:.0f} M parameters, width {backbone.dim}, on {where}, {image_size} px")
+    yield f"{parameters:.1f} M parameters, width {backbone.dim}, on {where}, {image_size} px", True
     views = _made_views(image_size, count)
     whole, times = _encoded(backbone, views)
     patches = (image_size // backbone.patch) ** 2
-    good = [
-        _say(
-            "tokens", f"{tuple(whole.tokens.shape)}", whole.tokens.shape == (1, count, patches, backbone.dim)
-        ),
-        _say("points are finite", "", bool(whole.points.isfinite().all())),
-    ]
+    shape = tuple(whole.tokens.shape)
+    yield _found("tokens", f"{shape}", shape == (1, count, patches, backbone.dim))
+    yield _found("points are finite", "", bool(whole.points.isfinite().all()))
     cached, cached_times = _encoded(backbone, views, cached=True)
     apart = _apart(cached, whole)
-    good.append(_say("cached = uncached", f"{apart:.1e} apart, at most {tolerance:.0e}", apart <= tolerance))
+    yield _found("cached = uncached", f"{apart:.1e} apart, at most {tolerance:.0e}", apart <= tolerance)
     both = View(
         *(np.concatenate([x, x]) for x in (views.rgb, views.depth, views.intrinsics, views.cam_to_world))
     )
     apart = _apart(backbone.encode(both, np.ones((2, count), np.bool_)), whole)
-    good.append(_say("batched = single", f"{apart:.1e} apart, at most {tolerance:.0e}", apart <= tolerance))
+    yield _found("batched = single", f"{apart:.1e} apart, at most {tolerance:.0e}", apart <= tolerance)
     hit = views.depth[0] > 0
     true = np.stack(
         [unproject(views.depth[0, k], views.intrinsics[0, k], views.cam_to_world[0, k]) for k in range(count)]
     )
-    error = np.linalg.norm(whole.points[0].cpu().numpy() - true, axis=-1)[hit].mean()
-    good.append(
-        _say(
-            "point error",
-            f"{100 * error:.2f} % of the diameter, healthy under {100 * HEALTHY:.0f} %",
-            error < HEALTHY,
-        )
-    )
-    print("ms per step, cached / not:")
-    for k in range(count):
-        print(f"  {k + 1} views: {cached_times[k]:.0f} / {times[k]:.0f}")
+    error = float(np.linalg.norm(whole.points[0].cpu().numpy() - true, axis=-1)[hit].mean())
+    found = f"{100 * error:.2f} % of the diameter, healthy under {100 * HEALTHY:.0f} %"
+    yield _found("point error", found, error < HEALTHY)
+    steps = ", ".join(f"{a:.0f} / {b:.0f}" for a, b in zip(cached_times, times, strict=True))
+    yield f"ms per step to 1, 2, ... views, cached / not: {steps}", True
     if where.type == "cuda":
-        print(f"peak memory: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
-    return all(good)
+        yield f"peak memory: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB", True
 
 
 def _made_views(size: int, count: int) -> View:
@@ -76,14 +68,12 @@ def _made_views(size: int, count: int) -> View:
     return views[None]
 
 
-def _encoded(
-    backbone: MapAnythingBackbone, views: View, cached: bool = False
-) -> tuple[Encoding, list[float]]:
+def _encoded(backbone: NetworkBackbone, views: View, cached: bool = False) -> tuple[Encoding, list[float]]:
     """Of all the views, and the milliseconds (median of 3 on a GPU) that the step to each number of views
     took."""
     known: list = []
     times = []
-    repeats = 1 if backbone.device.type == "cpu" else 3
+    repeats = 1 if _device(backbone).type == "cpu" else 3
     for count in range(1, views.depth.shape[1] + 1):
         taken = []
         for _ in range(repeats):
@@ -104,9 +94,12 @@ def _apart(one: Encoding, other: Encoding) -> float:
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
 
 
-def _say(what: str, found: str, good: bool) -> bool:
-    print(f"{'ok  ' if good else 'BAD '} {what}{': ' if found else ''}{found}")
-    return good
+def _device(backbone: NetworkBackbone) -> torch.device:
+    return next(backbone.net.parameters()).device
+
+
+def _found(what: str, found: str, good: bool) -> tuple[str, bool]:
+    return f"{'ok' if good else 'BAD'}: {what}{': ' if found else ''}{found}", good
 
 
 if __name__ == "__main__":
@@ -118,4 +111,12 @@ if __name__ == "__main__":
     parser.add_argument("--views", type=int, default=5, help="how many views at most")
     parser.add_argument("--device", default="auto", help="torch device")
     arguments = parser.parse_args()
-    sys.exit(0 if check(arguments.checkpoint, arguments.image_size, arguments.views, arguments.device) else 1)
+    healthy = True
+    try:
+        made = MapAnythingBackbone(arguments.checkpoint, device=arguments.device)
+        for line, good in check(made, arguments.image_size, arguments.views):
+            print(line, flush=True)
+            healthy &= good
+    except (ImportError, FileNotFoundError, ValueError) as error:
+        sys.exit(f"spatial_envs.backbones.check: {error}")
+    sys.exit(0 if healthy else 1)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
@@ -123,9 +123,12 @@ class Compact:
             raise ValueError(f"max_error: got {max_error}; expected a share above 0")
         self.weights = _shipped("compact.safetensors") if weights is None else Path(weights)
         self.inputs, self.max_error, self.device_name = checked_inputs(inputs), max_error, device
-        with safe_open(self.weights, "pt") as file:
-            metadata = file.metadata()
-        self.sizes = Sizes(**{field.name: int(metadata[field.name]) for field in fields(Sizes)})
+        try:
+            with safe_open(self.weights, "pt") as file:
+                metadata = file.metadata() or {}
+            self.sizes = Sizes(**{field.name: int(metadata[field.name]) for field in fields(Sizes)})
+        except (KeyError, SafetensorError, ValueError) as error:
+            raise ValueError(f"{self.weights}: not the weights of a compact backbone: {error}") from error
         self.dim = self.sizes.width
         self._net: CompactNet | None = None
 
@@ -138,7 +141,10 @@ class Compact:
         """The network, on its device, read when first asked for."""
         if self._net is None:
             net = CompactNet(self.sizes)
-            net.load_state_dict({name: value.float() for name, value in load_file(self.weights).items()})
+            try:
+                net.load_state_dict({name: value.float() for name, value in load_file(self.weights).items()})
+            except RuntimeError as error:
+                raise ValueError(f"{self.weights}: not the weights of its own sizes: {error}") from error
             self.use(net)
         assert self._net is not None
         return self._net

@@ -11,11 +11,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib.util
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -31,31 +29,34 @@ from spatial_envs.backbones import (
     checked_inputs,
     split_known,
 )
+from spatial_envs.backbones.checkpoint import (
+    CONFIG,
+    PAGE,
+    V1,
+    check_hub,
+    download,
+    local_folder,
+    open_checkpoint,
+    width,
+)
 from spatial_envs.view import View
 
 logger = logging.getLogger(__name__)
 
-PAGE = "https://github.com/facebookresearch/map-anything#installation"
-V1 = "facebook/map-anything-apache-v1"
-WIDTHS = {  # of the published checkpoints; any other's stands in its config.json
-    V1: 768,
-    "facebook/map-anything-v1": 768,
-    "facebook/map-anything-apache": 1536,
-    "facebook/map-anything": 1536,
-}
-DEFAULT_WIDTH = 768  # of a config.json that names none
 PATCH = 14
 
 
 class MapAnythingBackbone:
     """See ``spatial_envs.backbones.Backbone``. Weights are loaded at the first ``encode``.
 
-    checkpoint       a local folder with config.json and safetensors, or a name on the Hugging Face hub
+    checkpoint       a local folder with config.json and model.safetensors (or the index and the shards of a
+                     large one), as the package saves them, or a name on the Hugging Face hub
     inputs           which of "intrinsics", "depth", "pose" the model is given besides the images; depth needs
                      intrinsics
     max_batch_views  views that go through the model at once, which bounds its memory
     drop_share       share of each view's pixels, those of least confidence, that the mask leaves out
-    Raises ImportError where the package is absent, FileNotFoundError or OSError where the weights are.
+    Raises ImportError where the package is absent, FileNotFoundError where the weights are neither here nor
+    on the hub, ValueError, with the file's name, where they are not what they should be.
     """
 
     name = "mapanything"
@@ -85,7 +86,9 @@ class MapAnythingBackbone:
         self.inputs = checked_inputs(inputs)
         self.max_batch_views, self.drop_share = max_batch_views, drop_share
         self.dim = width(self.checkpoint)
-        self._model: Any = None
+        if local_folder(self.checkpoint) is None:
+            check_hub(self.checkpoint)
+        self._net: Any = None
 
     def statistics(self, frame: str, pooling: str) -> tuple[np.ndarray, np.ndarray]:
         """0 and 1: the tokens come out of a layer norm."""
@@ -94,23 +97,23 @@ class MapAnythingBackbone:
     # ---- the model
 
     @property
-    def model(self) -> Any:
+    def net(self) -> Any:
         """The network, on its device, loaded when first asked for."""
-        if self._model is None:
+        if self._net is None:
             device = resolve_device(self.device_name)
             self.use(load(self.checkpoint).to(device))
-        return self._model
+        return self._net
 
     @property
     def device(self) -> torch.device:
         """Where the network is."""
-        return next(self.model.parameters()).device
+        return next(self.net.parameters()).device
 
-    def use(self, model: Any) -> None:
+    def use(self, net: Any) -> None:
         """Take this network (a ``mapanything.models.MapAnything``) instead of the checkpoint's."""
-        self._model = model.eval().requires_grad_(False)
-        model._encode_n_views = _handed_back
-        self.dim = int(model.info_sharing.dim)
+        self._net = net.eval().requires_grad_(False)
+        net._encode_n_views = _handed_back
+        self.dim = int(net.info_sharing.dim)
 
     def encode(
         self,
@@ -122,7 +125,7 @@ class MapAnythingBackbone:
     ) -> Encoding:
         """Encode B sets of N views; H and W multiples of 14. See ``NetworkBackbone``."""
         flags = checked_batch(views, view_mask, PATCH, self.inputs, given)
-        model = self.model
+        model = self.net
         device = self.device
         with torch.set_grad_enabled(grad), _precision(device):
             tensors = {
@@ -221,68 +224,41 @@ def is_installed() -> bool:
     )
 
 
-def local_files(checkpoint: str) -> tuple[Path, list[Path]] | None:
-    """config.json and the weights of a folder, or of a hub name that was downloaded before; else None."""
-    folder: Path | None = Path(checkpoint).expanduser()
-    if not folder.is_dir():  # type: ignore[union-attr]
-        try:
-            from huggingface_hub import try_to_load_from_cache
-
-            kept = try_to_load_from_cache(checkpoint, "config.json")
-        except Exception:  # a folder's name that is no hub name, or no such package
-            kept = None
-        folder = Path(kept).parent if isinstance(kept, str) else None
-    if folder is None:
-        return None
-    weights = sorted(folder.glob("*.safetensors"))
-    return (folder / "config.json", weights) if weights and (folder / "config.json").is_file() else None
-
-
-def width(checkpoint: str) -> int:
-    """D of a checkpoint, from constants or its config.json; no weights are read."""
-    found = local_files(checkpoint)
-    if found is not None:
-        arguments = json.loads(found[0].read_text()).get("info_sharing_config", {}).get("module_args", {})
-        return int(arguments.get("dim", DEFAULT_WIDTH))
-    if checkpoint in WIDTHS:
-        return WIDTHS[checkpoint]
-    raise FileNotFoundError(
-        f"backbone_kwargs['checkpoint']: got {checkpoint!r}; expected a folder with config.json and "
-        "*.safetensors, a name on the Hugging Face hub that was downloaded before, or one of "
-        f"{', '.join(WIDTHS)}; {PAGE} says where the weights are, and backbone='compact' needs none"
-    )
-
-
 def load(checkpoint: str) -> Any:
-    """The model with its weights; they are fetched only for a hub name that is not here yet."""
+    """The model with its weights; they are fetched only for a hub name that is not here yet.
+
+    FileNotFoundError for a missing file, ValueError for files that are not a MapAnything's.
+    """
     from safetensors.torch import load_file
 
-    found = local_files(checkpoint)
-    if found is None:
-        try:
-            from huggingface_hub import snapshot_download
-
-            snapshot_download(checkpoint, allow_patterns=["config.json", "*.safetensors"])
-            found = local_files(checkpoint)
-        except Exception as error:
-            raise OSError(
-                f"backbone_kwargs['checkpoint']: the weights of {checkpoint!r} are not here and could not be "
-                f"fetched ({type(error).__name__}); {PAGE} says where they are. Without them, "
-                "backbone='compact' has the same construction"
-            ) from error
-    assert found is not None
-    model = build(json.loads(found[0].read_text()))
+    found = open_checkpoint(local_folder(checkpoint) or download(checkpoint))
+    try:
+        model = build(found.config)
+    except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"{found.folder / CONFIG}: MapAnything cannot be built of it: {error!r}") from error
+    own = model.state_dict(keep_vars=True)
     state: dict[str, torch.Tensor] = {}
-    for path in found[1]:
+    for path in found.weights:
         state |= load_file(path)
+        for name, value in state.items():
+            if name in own and value.shape != own[name].shape:
+                raise ValueError(
+                    f"{path}: got {name} of shape {tuple(value.shape)}; expected {tuple(own[name].shape)}, "
+                    f"by {found.folder / CONFIG}"
+                )
     result = model.load_state_dict(state, strict=False)
-    if result.missing_keys:
-        raise OSError(
-            f"backbone_kwargs['checkpoint']: {checkpoint!r} lacks {len(result.missing_keys)} tensors that "
-            f"its config.json calls for, first {result.missing_keys[0]}; expected a MapAnything checkpoint"
+    loaded = {id(own[name]) for name in state if name in own}  # under one of its names
+    missing = {id(own[name]): name for name in result.missing_keys if id(own[name]) not in loaded}
+    if missing:
+        raise ValueError(
+            f"{', '.join(map(str, found.weights))}: lacks {len(missing)} tensors, among them "
+            f"{min(missing.values())}, that {found.folder / CONFIG} calls for"
         )
     if result.unexpected_keys:
-        logger.warning("%s: %d tensors are not used", checkpoint, len(result.unexpected_keys))
+        logger.warning(
+            "%s: %d tensors are not used, first %s",
+            found.folder, len(result.unexpected_keys), result.unexpected_keys[0],
+        )  # fmt: skip
     return model
 
 
