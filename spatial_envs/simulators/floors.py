@@ -431,7 +431,8 @@ def _seen_from_above(corners, chosen, bottom, top, bounds):
     plan; upright sheets are THIN. More than MANY pieces are drawn on a grid of 0.01 m: scans are no finer."""
     points, count = _cut(corners, chosen, bottom, top, bounds)
     if len(points) > MANY:
-        return _from_grid(_drawn(points, count, bounds), bounds[:2])
+        drawn = _from_grid(_drawn(points, count, bounds), bounds[:2])
+        return overlay(shapely.simplify, drawn, tolerance=GRID)  # slanting outlines are stairs else
     areas, lines = [], []
     for sides in (3, 4, 5):
         rings = points[count == sides, :sides]
