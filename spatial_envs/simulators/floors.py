@@ -24,6 +24,7 @@ import shapely
 from scipy.ndimage import distance_transform_edt
 
 from spatial_envs.mesh import Mesh
+from spatial_envs.simulators.overlay import grown, overlay, polygons_of, united, without_cracks
 
 FIELD_CELL = 0.05
 MAX_SLOPE = 45.0  # degrees
@@ -347,30 +348,31 @@ def _free_space(corners, walkable, low, field, hit_y, closed, height, radius, cl
         mine = points[(heights >= bottom) & (heights <= top)]
         bounds = np.r_[mine.min(axis=0) - 2 * FIELD_CELL, mine.max(axis=0) + 2 * FIELD_CELL]
         region = _seen_from_above(corners, upward, bottom - EVEN, top + EVEN, bounds)
-        region = _closed(region, GAP / 4)
+        region = without_cracks(region, GAP / 4)
         if not whole:
-            region = shapely.intersection(region, _boxes(mine))
+            region = overlay(shapely.intersection, region, _boxes(mine))
         regions.append((level, _pieces_with(region, mine)))
-    ground = _closed(shapely.union_all([region for _, region in regions]), GAP)
+    ground = without_cracks(united([region for _, region in regions]), GAP)
     opened = []  # per level, where a point of the agent's height could stand
     for level, region in regions:
         if len(regions) > 1:  # levels overlap a little, so that they hang together
             higher = [other for h, other in regions if level < h < level + height]  # these cover it
-            region = shapely.intersection(region.buffer(GAP, join_style="mitre"), ground)
-            covered = shapely.union_all(higher).buffer(-EVEN, join_style="mitre")
-            region = shapely.difference(region, covered)
+            region = overlay(shapely.intersection, grown(region, GAP), ground)
+            covered = grown(united(higher), -EVEN)
+            region = overlay(shapely.difference, region, covered)
         else:
             region = ground
         if not region.is_empty:
             bounds = np.array(region.bounds)
             solid = _seen_from_above(corners, everything, level + climb + EVEN, level + height, bounds)
-            opened.append((level, shapely.difference(region, solid)))
-    space = shapely.union_all([region for _, region in opened])
-    space = shapely.difference(space, shapely.union_all(_ledges(opened, climb + EVEN)))
-    space = space.buffer(-radius, quad_segs=ARC)
-    space = space.simplify(DETAIL)
+            opened.append((level, overlay(shapely.difference, region, solid)))
+    space = united([region for _, region in opened])
+    ledges = united(_ledges(opened, climb + EVEN))
+    space = overlay(shapely.difference, space, ledges)
+    space = overlay(shapely.buffer, space, distance=-radius, quad_segs=ARC)
+    space = overlay(shapely.simplify, space, tolerance=DETAIL)
     out = []
-    for polygon in _polygons(space):
+    for polygon in polygons_of(space):
         if polygon.area < MIN_ISLAND:
             continue
         shapely.prepare(polygon)
@@ -414,18 +416,14 @@ def _boxes(points):
     x, z = points[order].T
     new = np.r_[True, (np.diff(x) > 1.5 * FIELD_CELL) | (np.abs(np.diff(z)) > FIELD_CELL / 2)]
     ends = np.r_[np.flatnonzero(new)[1:] - 1, len(x) - 1]
-    return shapely.union_all(shapely.box(x[new] - reach, z[new] - reach, x[ends] + reach, z[new] + reach))
+    return united(shapely.box(x[new] - reach, z[new] - reach, x[ends] + reach, z[new] + reach))
 
 
 def _pieces_with(region, points):
     """The polygons of a region that hold one of the points."""
-    polygons = _polygons(region)
+    polygons = polygons_of(region)
     held = np.unique(shapely.STRtree(shapely.points(points)).query(polygons, predicate="contains")[0])
-    return shapely.union_all([polygons[k] for k in held])
-
-
-def _polygons(geometry) -> list[shapely.Polygon]:
-    return [part for part in shapely.get_parts(geometry) if part.geom_type == "Polygon"]
+    return united([polygons[k] for k in held])
 
 
 def _seen_from_above(corners, chosen, bottom, top, bounds):
@@ -433,7 +431,8 @@ def _seen_from_above(corners, chosen, bottom, top, bounds):
     plan; upright sheets are THIN. More than MANY pieces are drawn on a grid of 0.01 m: scans are no finer."""
     points, count = _cut(corners, chosen, bottom, top, bounds)
     if len(points) > MANY:
-        return _from_grid(_drawn(points, count, bounds), bounds[:2])
+        drawn = _from_grid(_drawn(points, count, bounds), bounds[:2])
+        return overlay(shapely.simplify, drawn, tolerance=GRID)  # slanting outlines are stairs else
     areas, lines = [], []
     for sides in (3, 4, 5):
         rings = points[count == sides, :sides]
@@ -445,13 +444,13 @@ def _seen_from_above(corners, chosen, bottom, top, bounds):
         along = np.take_along_axis(upright, axis[:, None, None], axis=2)[..., 0]
         ends = np.stack([along.argmin(axis=1), along.argmax(axis=1)], axis=1)
         lines.append(np.round(np.take_along_axis(upright, ends[:, :, None], axis=1), 7))
-    space = shapely.union_all(np.concatenate(areas))
+    space = united(np.concatenate(areas))
     ends = np.unique(np.concatenate(lines), axis=0)
     sheets = shapely.linestrings(ends[(ends[:, 0] != ends[:, 1]).any(axis=1)])
-    covering = space.buffer(THIN, join_style="mitre")
+    covering = grown(space, THIN)
     shapely.prepare(covering)
     sheets = sheets[~shapely.covers(covering, sheets)]
-    return shapely.union_all([space, *shapely.buffer(sheets, THIN, cap_style="square")])
+    return united([space, *shapely.buffer(sheets, THIN, cap_style="square")])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -489,7 +488,8 @@ def _drawn(points, count, bounds):
             if left <= right:
                 start = max(math.ceil((left - bounds[0]) / GRID - 0.5), 0)
                 stop = min(math.floor((right - bounds[0]) / GRID - 0.5), columns - 1)
-                grid[row, start : stop + 1] = True
+                for column in range(start, stop + 1):  # a slice would count a stop below 0 from the end
+                    grid[row, column] = True
     return grid
 
 
@@ -504,7 +504,7 @@ def _from_grid(grid, low):
     first = np.flatnonzero(new)
     last = np.r_[first[1:] - 1, len(row) - 1][: len(first)]
     x, z = low
-    return shapely.union_all(
+    return united(
         shapely.box(
             x + GRID * start[first], z + GRID * row[first], x + GRID * stop[first], z + GRID * (row[last] + 1)
         )
@@ -567,15 +567,14 @@ def _side(here, there, limit, sign, out, count):
 
 def _ledges(opened, climb):
     """Where levels meet whose heights differ by more than a step."""
-    near = [(level, region.buffer(GAP, quad_segs=2)) for level, region in opened if len(opened) > 1]
+    near = [
+        (level, overlay(shapely.buffer, region, distance=GAP, quad_segs=2))
+        for level, region in opened
+        if len(opened) > 1
+    ]
     return [
-        shapely.intersection(region, other)
+        overlay(shapely.intersection, region, other)
         for k, (level, region) in enumerate(near)
         for height, other in near[:k]
         if abs(level - height) > climb and shapely.intersects(region, other)
     ]
-
-
-def _closed(region, reach):
-    """The region with its cracks up to twice ``reach`` wide closed."""
-    return region.buffer(reach, join_style="mitre").buffer(-reach, join_style="mitre")

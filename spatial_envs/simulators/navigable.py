@@ -16,6 +16,7 @@ from spatial_envs.arguments import check_range, floats
 from spatial_envs.mesh import Mesh, MeshError
 from spatial_envs.simulators.floors import CORE, FIELD_CELL, OUTSIDE, Floor, find_floors
 from spatial_envs.simulators.outline import nearest_border, outline, part_at, sees, walk
+from spatial_envs.simulators.overlay import grown, polygons_of
 
 MARGIN = 1e-4  # sight reaches so far into walls, so that a path may run along them
 SNAP = 0.02
@@ -313,7 +314,7 @@ class _Graph:
 
     def __init__(self, floors: list[Floor], doors: np.ndarray):
         self.sight = [
-            outline([polygon.buffer(MARGIN, join_style="mitre") for polygon in floor.polygons])
+            outline([wider for polygon in floor.polygons for wider in polygons_of(grown(polygon, MARGIN))])
             for floor in floors
         ]
         nodes, of, wings = [], [], []
