@@ -113,7 +113,7 @@ def _compare_views(flags: Flags, runs: list[tuple[dict[str, Any], Any]]) -> dict
         text = f"`{command_line()}`\n\n{text}"
         if flags.out.suffix == ".md":
             flags.out.parent.mkdir(parents=True, exist_ok=True)
-            flags.out.write_text(text)
+            flags.out.write_text(text, encoding="utf-8")
         else:
             report(flags.out, text, env, rows, results)
     return results

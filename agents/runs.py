@@ -120,7 +120,7 @@ def save(model: BaseAlgorithm, folder: Path) -> None:
 
 def load(folder: Path) -> tuple[dict[str, Any], Any]:
     """A run's configuration and its model, for playing; of an encoder's the fitter that it is."""
-    run = yaml.safe_load((folder / "config.yaml").read_text())
+    run = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     if run["algo"] == "encoder":
         return run, Encoded(folder / "encoder.safetensors")
     return run, ALGORITHMS[run["algo"]].load(folder / "model.zip", device=run["device"])
