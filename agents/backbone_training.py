@@ -150,15 +150,15 @@ def train(flags: Flags) -> Path:
     """Train to the end and return the run folder."""
     folder = flags.out
     if flags.resume:
-        config = yaml.safe_load((folder / "config.yaml").read_text())
+        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     else:
         if (folder / "config.yaml").exists():
             raise ValueError(f"out: {folder} already holds a run; choose another, or add --resume")
-        config = yaml.safe_load(flags.config.read_text())
+        config = yaml.safe_load(flags.config.read_text(encoding="utf-8"))
         folder.mkdir(parents=True, exist_ok=True)
     if flags.steps is not None:
         config["steps"] = flags.steps
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     device = resolve_device(flags.device)
     torch.set_num_threads(flags.threads)
     torch.manual_seed(config["seed"])
@@ -214,7 +214,7 @@ def _to(twin: Inputs, device: torch.device) -> Inputs:
 
 def _log(path: Path, step: int, running: dict[str, float]) -> None:
     new = not path.exists()
-    with path.open("a", newline="") as file:
+    with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(["step", *running])

@@ -66,7 +66,7 @@ def study(flags: Flags) -> str:
         f"{table(results, list(groups))}\n\n{FORMULAS}\n"
     )
     if flags.out is not None:
-        flags.out.write_text(f"`{shlex.join(['python', *sys.argv])}`\n\n{text}")
+        flags.out.write_text(f"`{shlex.join(['python', *sys.argv])}`\n\n{text}", encoding="utf-8")
     return text
 
 

@@ -280,7 +280,7 @@ def reseed(bank: PrototypeBank, usage: torch.Tensor, rng: np.random.Generator) -
 
 def _log(path: Path, row: dict[str, float]) -> None:
     new = not path.exists()
-    with path.open("a", newline="") as file:
+    with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(row)

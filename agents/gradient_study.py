@@ -103,7 +103,7 @@ def study(flags: Flags) -> str:
             lines.append(f"| {kind} | {way} | {against} | {columns} | {middle:.3g}, {most:.3g} |")
     text = "\n".join(lines)
     if flags.out is not None:
-        flags.out.write_text(text + "\n")
+        flags.out.write_text(text + "\n", encoding="utf-8")
     return text
 
 

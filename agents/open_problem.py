@@ -198,7 +198,10 @@ class Results:
         self.runs: dict[str, list[dict[str, np.ndarray]]] = {}  # by variant
         for variant in VARIANTS:
             for path in sorted(flags.out.glob(f"{_stem(variant)}-[0-9]*/scores.npz")):
-                with np.load(path) as file, (path.parent / "progress.csv").open() as log:
+                with (
+                    np.load(path) as file,
+                    (path.parent / "progress.csv").open(encoding="utf-8", newline="") as log,
+                ):
                     norms = [float(row.get("train/gradient_norm") or "nan") for row in csv.DictReader(log)]
                     self.runs.setdefault(variant, []).append({**file, "norms": np.array(norms)})
 
@@ -315,7 +318,7 @@ def main(flags: Flags) -> None:
     results = Results(flags)
     commands = [f"# {variant}\n{command(flags, variant)}" for variant in results.runs]
     page = [results.table(), "", "```bash", *commands, "```", ""]
-    (flags.out / "table.md").write_text("\n".join(page))
+    (flags.out / "table.md").write_text("\n".join(page), encoding="utf-8")
     results.draw(flags.out / "open_problem.png")
 
 

@@ -242,7 +242,7 @@ def width(checkpoint: str) -> int:
     """D of a checkpoint, from constants or its config.json; no weights are read."""
     found = local_files(checkpoint)
     if found is not None:
-        arguments = json.loads(found[0].read_text()).get("info_sharing_config", {}).get("module_args", {})
+        arguments = json.loads(found[0].read_bytes()).get("info_sharing_config", {}).get("module_args", {})
         return int(arguments.get("dim", DEFAULT_WIDTH))
     if checkpoint in WIDTHS:
         return WIDTHS[checkpoint]
@@ -271,7 +271,7 @@ def load(checkpoint: str) -> Any:
                 "backbone='compact' has the same construction"
             ) from error
     assert found is not None
-    model = build(json.loads(found[0].read_text()))
+    model = build(json.loads(found[0].read_bytes()))
     state: dict[str, torch.Tensor] = {}
     for path in found[1]:
         state |= load_file(path)

@@ -82,5 +82,5 @@ if __name__ == "__main__":
     parser.add_argument("backbone", choices=("unproject", "compact"), help="whose features")
     name = parser.parse_args().backbone
     path = Path(__file__).with_name(f"{name}.json")
-    path.write_text(json.dumps(measure(name), indent=1) + "\n")
+    path.write_text(json.dumps(measure(name), indent=1) + "\n", encoding="utf-8")
     print(f"wrote {path}")

@@ -44,9 +44,9 @@ def parity(folder: str | Path) -> list[Figure]:
     simulator = BuiltinSimulator(mesh, camera_height=1.6, renderer=BuiltinRenderer(lit=False))
     return [
         *_views(simulator, np.load(folder / "views.npz")),
-        *_distances(simulator, json.loads((folder / "geodesic.json").read_text())["pairs"]),
-        *_steps(mesh, simulator, json.loads((folder / "rollouts.json").read_text())["sequences"]),
-        *_greedy(simulator, json.loads((folder / "greedy.json").read_text())),
+        *_distances(simulator, json.loads((folder / "geodesic.json").read_bytes())["pairs"]),
+        *_steps(mesh, simulator, json.loads((folder / "rollouts.json").read_bytes())["sequences"]),
+        *_greedy(simulator, json.loads((folder / "greedy.json").read_bytes())),
     ]
 
 

@@ -43,7 +43,7 @@ def write_stage(building: Building, folder: Path) -> Path:
         config |= {"semantic_asset": str(folder / "objects.ply"), "has_semantic_textures": False}
         config |= {f"semantic_{key}": value for key, value in UPWARDS["y"].items()}
     stage = folder / "building.stage_config.json"
-    stage.write_text(json.dumps(config))
+    stage.write_text(json.dumps(config), encoding="utf-8")
     return stage
 
 
