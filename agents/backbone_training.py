@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
 from agents.backbone_data import Studio, collate
+from agents.flags import UserPath
 from spatial_envs.arguments import resolve_device
 from spatial_envs.backbones.compact import CompactNet, Inputs, Sizes, by_view, pixel_rays, points_at
 from spatial_envs.nbv import CANDIDATES
@@ -36,9 +37,9 @@ from spatial_envs.objects import open_objects
 class Flags:
     """What the command line says."""
 
-    config: Path = Path(__file__).resolve().parents[1] / "configs" / "compact.yml"
+    config: UserPath = Path(__file__).resolve().parents[1] / "configs" / "compact.yml"
     """YAML with every number of the training."""
-    out: Path = Path("runs/compact")
+    out: UserPath = Path("runs/compact")
     """The run folder."""
     resume: bool = False
     """Go on with the run in the folder."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import tyro
 
 from agents.baselines import BASELINES
 from agents.evaluation import FORMULAS, Scores, play, table
+from agents.flags import UserPath
 from agents.runs import load, single_env
 
 BASELINE_ROWS = ("random", "farthest")
@@ -23,13 +23,13 @@ BASELINE_ROWS = ("random", "farthest")
 class Flags:
     """What the command line says."""
 
-    run: tuple[Path, ...]
+    run: tuple[UserPath, ...]
     """Run folders; those told the same, its seeds, become one row."""
     split: str = "test"
     """train, validation, test or test_category."""
     episodes: int = 64
     """Paired starts."""
-    out: Path | None = None
+    out: UserPath | None = None
     """A file for the table, markdown."""
 
 

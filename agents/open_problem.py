@@ -20,6 +20,7 @@ from stable_baselines3.common.logger import configure
 from agents import training
 from agents.baselines import baselines
 from agents.evaluation import FIRST_SEED, evaluate, interval
+from agents.flags import UserPath
 from agents.pictures import pyplot
 from agents.runs import single_env, training_envs, untrained
 from spatial_envs.nbv import NBVEnv
@@ -87,7 +88,7 @@ class Flags:
     """Of the last evaluation; those on the way have half of them."""
     image_size: int = 56
     """Pixels."""
-    out: Path = Path("runs/open_problem")
+    out: UserPath = Path("runs/open_problem")
     """The folder."""
 
 

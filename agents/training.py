@@ -18,6 +18,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.families import FITTING, Family, family
 from agents.fitting_encoder import check_hyperparameters, train_encoder
+from agents.flags import UserPath
 from agents.imitation import EXPERTS, Lessons, WarmStart
 from agents.pictures import plot_curves
 from agents.runs import (
@@ -74,7 +75,7 @@ class Flags:
     """"auto", "compact", "mapanything", "unproject", or "none" for no features."""
     device: str = "auto"
     """Torch device of the policy and the backbone."""
-    config: Path | None = None
+    config: UserPath | None = None
     """YAML of hyperparameters keyed by environment id; by default configs/<algo>.yml."""
     set: tuple[str, ...] = ()
     """Any other argument of the environment, as name=value."""
@@ -88,9 +89,9 @@ class Flags:
     """Settings of the warm start other than that file's, as name=value."""
     track: Literal["tensorboard", "wandb", "none"] = "tensorboard"
     """Where the training's figures go besides evaluations.csv."""
-    out: Path | None = None
+    out: UserPath | None = None
     """The run folder; by default runs/<env>-<algo>-seed<seed>."""
-    resume: Path | None = None
+    resume: UserPath | None = None
     """A run folder to go on with; all other flags but --timesteps are then read from it."""
     eval_every: int | None = None
     """Environment steps between evaluations on the validation split; the run is saved at each. By default
