@@ -10,7 +10,6 @@ two."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import tyro
 from tqdm import tqdm
 
 from agents.baselines import BASELINES
+from agents.flags import UserPath
 from agents.runs import load, single_env
 from spatial_envs.threads import set_threads
 
@@ -28,7 +28,7 @@ class Flags:
 
     policy: str = "farthest"
     """A baseline; not read with --run."""
-    run: Path | None = None
+    run: UserPath | None = None
     """A run folder, whose agent and environment are taken."""
     backbone: str = "compact"
     """Whose reconstruction is judged; not read with --run."""

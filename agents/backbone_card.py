@@ -20,13 +20,13 @@ equal, the trivial one likewise.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tyro
 from tqdm import tqdm
 
 from agents.backbone_data import NOISY, Noise, given, random_camera
+from agents.flags import UserPath
 from spatial_envs.backbones import NetworkBackbone
 from spatial_envs.backbones.compact import Compact
 from spatial_envs.camera import intrinsics, inverse_pose, turn_about_y, unproject
@@ -54,7 +54,7 @@ class Flags:
     """Its split."""
     sets: int = 128
     """Sets of views for each row."""
-    weights: Path | None = None
+    weights: UserPath | None = None
     """By default those that ship."""
     seed: int = 0
     """Of cameras and noise."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 
@@ -22,6 +21,7 @@ from spatial_envs.camera import (
     inverse_pose,
     turn_about_y,
 )
+from spatial_envs.compilation import njit
 from spatial_envs.mesh import Mesh
 from spatial_envs.nbv import CANDIDATES
 from spatial_envs.objects import ObjectSet
@@ -100,7 +100,7 @@ def visible(points, normals, mesh: Mesh, pose: np.ndarray, lens: np.ndarray, siz
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _visible(points, normals, inverse_depth, pose, lens):
     height, width = inverse_depth.shape
     seen = np.zeros(points.shape[0], np.bool_)
@@ -122,7 +122,7 @@ def _visible(points, normals, inverse_depth, pose, lens):
     return seen
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def nearest_seen(apart, seen):
     """(n,) float32: distance of each point to the nearest that is seen; 1 m where none is."""
     out = np.ones(apart.shape[0], np.float32)

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
 from agents.backbone_data import Studio, collate
+from agents.flags import UserPath
 from spatial_envs.arguments import resolve_device
 from spatial_envs.backbones.compact import CompactNet, Inputs, Sizes, by_view, pixel_rays, points_at
 from spatial_envs.nbv import CANDIDATES
@@ -37,9 +38,9 @@ from spatial_envs.threads import set_threads
 class Flags:
     """What the command line says."""
 
-    config: Path = Path(__file__).resolve().parents[1] / "configs" / "compact.yml"
+    config: UserPath = Path(__file__).resolve().parents[1] / "configs" / "compact.yml"
     """YAML with every number of the training."""
-    out: Path = Path("runs/compact")
+    out: UserPath = Path("runs/compact")
     """The run folder."""
     resume: bool = False
     """Go on with the run in the folder."""
@@ -151,15 +152,15 @@ def train(flags: Flags) -> Path:
     """Train to the end and return the run folder."""
     folder = flags.out
     if flags.resume:
-        config = yaml.safe_load((folder / "config.yaml").read_text())
+        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     else:
         if (folder / "config.yaml").exists():
             raise ValueError(f"out: {folder} already holds a run; choose another, or add --resume")
-        config = yaml.safe_load(flags.config.read_text())
+        config = yaml.safe_load(flags.config.read_text(encoding="utf-8"))
         folder.mkdir(parents=True, exist_ok=True)
     if flags.steps is not None:
         config["steps"] = flags.steps
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     device = resolve_device(flags.device)
     set_threads(flags.threads, large=True)
     torch.manual_seed(config["seed"])
@@ -215,7 +216,7 @@ def _to(twin: Inputs, device: torch.device) -> Inputs:
 
 def _log(path: Path, step: int, running: dict[str, float]) -> None:
     new = not path.exists()
-    with path.open("a", newline="") as file:
+    with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(["step", *running])

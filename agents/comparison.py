@@ -13,6 +13,7 @@ from agents.baselines import BASELINES, baselines
 from agents.evaluation import UNTRAINED, Bridge, Scores, page, play
 from agents.families import FITTING, NEXT_BEST_VIEW, family
 from agents.fitting_comparison import compare_fits
+from agents.flags import UserPath
 from agents.navigation_comparison import compare_walks
 from agents.report import report
 from agents.runs import adapted, command_line, console, load, parse_settings, single_env, untrained
@@ -27,7 +28,7 @@ SHOWS = ("scenes", "split", "up", "num_objects", "placement", "cache_size", "cac
 class Flags:
     """What the command line says."""
 
-    run: tuple[Path, ...] = ()
+    run: tuple[UserPath, ...] = ()
     """Run folders; those of one algorithm, one backbone and one set of scenes, its seeds, become one row."""
     agent: str | None = None
     """An agent of your own, module:Class."""
@@ -51,7 +52,7 @@ class Flags:
     """Any other argument of the environment, as name=value."""
     threads: int | None = None
     """Threads of torch and BLAS; by default 1, or what OMP_NUM_THREADS says, and all for MapAnything."""
-    out: Path | None = None
+    out: UserPath | None = None
     """A folder for the report (tables, report.html, curves, every score), or a file .md for the tables. For
     fitting a folder is gone on with where a comparison was ended."""
 
@@ -117,7 +118,7 @@ def _compare_views(flags: Flags, runs: list[tuple[dict[str, Any], Any]]) -> dict
         text = f"`{command_line()}`\n\n{text}"
         if flags.out.suffix == ".md":
             flags.out.parent.mkdir(parents=True, exist_ok=True)
-            flags.out.write_text(text)
+            flags.out.write_text(text, encoding="utf-8")
         else:
             report(flags.out, text, env, rows, results)
     return results
@@ -181,7 +182,7 @@ def _names(runs: list[dict[str, Any]]) -> list[str]:
 def _place(run: dict[str, Any]) -> str:
     """A run's scenes as comparable, however their path was written."""
     scenes = run["env_kwargs"].get("scenes", "procedural")
-    return scenes if scenes == "procedural" else str(Path(scenes).resolve())
+    return scenes if scenes == "procedural" else str(Path(scenes).expanduser().resolve())
 
 
 def _task(run: dict[str, Any]) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import tyro
 
 from agents.baselines import BASELINES
 from agents.evaluation import FORMULAS, Scores, play, table
+from agents.flags import UserPath
 from agents.runs import load, single_env
 from spatial_envs.threads import set_threads
 
@@ -24,13 +24,13 @@ BASELINE_ROWS = ("random", "farthest")
 class Flags:
     """What the command line says."""
 
-    run: tuple[Path, ...]
+    run: tuple[UserPath, ...]
     """Run folders; those told the same, its seeds, become one row."""
     split: str = "test"
     """train, validation, test or test_category."""
     episodes: int = 64
     """Paired starts."""
-    out: Path | None = None
+    out: UserPath | None = None
     """A file for the table, markdown."""
 
 
@@ -67,7 +67,7 @@ def study(flags: Flags) -> str:
         f"{table(results, list(groups))}\n\n{FORMULAS}\n"
     )
     if flags.out is not None:
-        flags.out.write_text(f"`{shlex.join(['python', *sys.argv])}`\n\n{text}")
+        flags.out.write_text(f"`{shlex.join(['python', *sys.argv])}`\n\n{text}", encoding="utf-8")
     return text
 
 

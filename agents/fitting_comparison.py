@@ -81,7 +81,7 @@ def compare_fits(
     if out is not None:
         path = out if folder is None else folder / "tables.md"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"`{command_line()}`\n\n{text}\n")
+        path.write_text(f"`{command_line()}`\n\n{text}\n", encoding="utf-8")
     return results
 
 
@@ -127,12 +127,14 @@ def _open(folder: Path, common: dict[str, Any], titles: Sequence[str], folders: 
     for title, each in zip(titles, folders, strict=True):
         runs.setdefault(title, []).append(str(each.resolve()))
     path = folder / "settings.yaml"
-    kept = yaml.safe_load(path.read_text()) if path.is_file() else {"played": played, "runs": {}}
+    kept = (
+        yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {"played": played, "runs": {}}
+    )
     both = {title for title in runs if title in kept["runs"]}
     if kept["played"] != played or any(kept["runs"][title] != runs[title] for title in both):
         raise ValueError(f"out: {folder} holds another comparison ({path.name} there); choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump({"played": played, "runs": kept["runs"] | runs}))
+    path.write_text(yaml.safe_dump({"played": played, "runs": kept["runs"] | runs}), encoding="utf-8")
 
 
 def _play(rows: Rows, title: str, scenes: Sequence[int], folder: Path) -> dict[str, Scores]:

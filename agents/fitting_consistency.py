@@ -18,7 +18,6 @@ shuffles), kept for two objects drawn from the same use of prototypes, sum over 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +25,7 @@ import tyro
 from PIL import Image
 from tqdm import tqdm
 
+from agents.flags import UserPath
 from spatial_envs.depth_scenes import DepthFrame, open_depth
 from spatial_envs.fitting_picture import draw_prototypes, slot_colors
 from spatial_envs.fitting_target import make_target
@@ -52,9 +52,9 @@ class Flags:
     """In each scene; there are as many slots."""
     turn: float = 5.0
     """Degrees that the camera goes round the objects to the neighbouring frame."""
-    encoder: Path = SHIPPED
+    encoder: UserPath = SHIPPED
     """Weights of the encoder."""
-    picture: Path | None = None
+    picture: UserPath | None = None
     """Where to draw the prototypes."""
 
 

@@ -7,7 +7,7 @@ training may begin while scenes are still being added.
 
 from __future__ import annotations
 
-import os
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,6 +16,8 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
+from agents.flags import UserPath
+from spatial_envs.caches import write_whole
 from spatial_envs.depth_scenes import open_depth
 from spatial_envs.fitting_target import Target, make_target
 from spatial_envs.pieces import pieces
@@ -29,7 +31,7 @@ SHOWN = 150  # points of each object's surface that are kept
 class Flags:
     """What the command line says."""
 
-    out: Path
+    out: UserPath
     """The folder."""
     split: str = "train"
     """Of procedural scenes."""
@@ -59,10 +61,7 @@ def prepare(flags: Flags) -> None:
             assert target.objects is not None
             if len(np.unique(target.objects[target.objects > 0])) < max(1, count - 2):
                 continue
-            unfinished = path.with_suffix(f".{os.getpid()}.part")  # others may make the same scene
-            with unfinished.open("wb") as file:
-                write(target, file)
-            unfinished.replace(path)
+            write_whole(path, functools.partial(write, target))  # others may make the same scene
 
 
 def write(target: Target, file) -> None:

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from agents.fitting_baselines import Encoded
 from agents.fitting_colors import color_prototypes
 from agents.fitting_data import Flags, Pool, prepare
-from spatial_envs.arguments import check_choice
+from spatial_envs.arguments import check_choice, user_path
 from spatial_envs.depth_scenes import open_depth
 from spatial_envs.fitting_target import Target
 from spatial_envs.prototypes.bank import BankSizes, PrototypeBank
@@ -54,7 +54,7 @@ def train_encoder(folder: Path, run: dict[str, Any]) -> Encoded:
     """Train to the end, or go on with the run in the folder. ``run`` is what config.yaml holds, its
     hyperparameters those of configs/encoder.yml. ``minutes`` are of processor time, so that a busy machine
     does not shorten it; the learning rate falls to nothing by then."""
-    config, data = run["hyperparameters"], Path(run["hyperparameters"]["data"])
+    config, data = run["hyperparameters"], user_path("data", run["hyperparameters"]["data"])
     maker = get_context("spawn").Process(
         target=prepare, args=(Flags(data, scenes=config["scenes"]),), daemon=True
     )
@@ -279,7 +279,7 @@ def reseed(bank: PrototypeBank, usage: torch.Tensor, rng: np.random.Generator) -
 
 def _log(path: Path, row: dict[str, float]) -> None:
     new = not path.exists()
-    with path.open("a", newline="") as file:
+    with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(row)

@@ -129,17 +129,17 @@ class Kept:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        text = path.read_text() if path.is_file() else ""
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
         whole = text[: text.rfind("\n") + 1]
         if whole != text:  # a kill cut the last line short
-            path.write_text(whole)
+            path.write_text(whole, encoding="utf-8")
         self.rows = {row.pop("scene"): row for row in map(json.loads, whole.splitlines())}
 
     def add(self, scene: int, row: dict[str, float]) -> None:
         """Of a scene that was not there yet."""
         self.rows[scene] = row
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"scene": scene, **row}) + "\n")
 
 

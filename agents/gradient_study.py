@@ -11,13 +11,13 @@ gradient that the rendered view is part of is compared, too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 import tyro
 from tqdm import tqdm
 
+from agents.flags import UserPath
 from agents.pose_gradient import LOSSES, chamfer_loss, finite_difference, poses_of, reconstruct
 from spatial_envs.nbv import NBVEnv
 from spatial_envs.threads import set_threads
@@ -45,9 +45,9 @@ class Flags:
     """Of the finite differences, in units of the action: 7 degrees sideways, 4 % of the shell's width."""
     seed: int = 0
     """Of states and actions."""
-    cache_dir: Path | None = None
+    cache_dir: UserPath | None = None
     """A folder that keeps the reference surfaces."""
-    out: Path | None = None
+    out: UserPath | None = None
     """A file for the table, markdown."""
 
 
@@ -104,7 +104,7 @@ def study(flags: Flags) -> str:
             lines.append(f"| {kind} | {way} | {against} | {columns} | {middle:.3g}, {most:.3g} |")
     text = "\n".join(lines)
     if flags.out is not None:
-        flags.out.write_text(text + "\n")
+        flags.out.write_text(text + "\n", encoding="utf-8")
     return text
 
 

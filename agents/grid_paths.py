@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from spatial_envs.compilation import njit
 
 
 def ways(cost: np.ndarray, start: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +31,7 @@ def trace(before: np.ndarray, end: tuple[int, int]) -> np.ndarray:
     return np.array(cells[::-1])
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _ways(cost, row, column):
     rows, columns = cost.shape
     total = np.full((rows, columns), np.inf, np.float32)

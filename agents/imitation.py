@@ -297,7 +297,7 @@ class WarmStart:
 
 
 def _write(path: Path, table: list[dict[str, Any]]) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(table)

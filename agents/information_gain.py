@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
 from spatial_envs.camera import intrinsics
+from spatial_envs.compilation import njit
 from spatial_envs.voxels import VoxelGrid, camera_rays, walk
 
 METRICS = (
@@ -51,7 +51,7 @@ def candidate_lens(fov: float) -> np.ndarray:
     return intrinsics(fov, (RAYS, RAYS))
 
 
-@numba.njit(cache=True)
+@njit
 def _gain(origin, rays, side, log_odds, metric, as_published):
     n = log_odds.shape[0]
     voxels = np.empty((3 * n + 3, 3), np.int64)

@@ -76,10 +76,10 @@ def _report(out: Path, text: str, results, rows, env) -> None:
     ones a film and the picture of a trajectory."""
     if out.suffix == ".md":
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text)
+        out.write_text(text, encoding="utf-8")
         return
     out.mkdir(parents=True, exist_ok=True)
-    (out / "tables.md").write_text(text)
+    (out / "tables.md").write_text(text, encoding="utf-8")
     write_scores(results, env.task.buildings.names, out / "scores.csv")
     for name, each in rows.items():
         if not name.endswith(UNTRAINED):

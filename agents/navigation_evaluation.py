@@ -178,7 +178,7 @@ def page(env, results: dict[str, Scores], against: Sequence[str], seen_by: Seque
 def write_scores(results: dict[str, Scores], buildings: Sequence[str], path: Path) -> None:
     """A line for each policy, seed and episode."""
     names = list(next(iter(results.values())).figures)
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["policy", "seed", "episode", "building", *names])
         for policy, scores in results.items():

@@ -20,6 +20,7 @@ from stable_baselines3.common.logger import configure
 from agents import training
 from agents.baselines import baselines
 from agents.evaluation import FIRST_SEED, evaluate, interval
+from agents.flags import UserPath
 from agents.pictures import pyplot
 from agents.runs import single_env, training_envs, untrained
 from spatial_envs.nbv import NBVEnv
@@ -88,7 +89,7 @@ class Flags:
     """Of the last evaluation; those on the way have half of them."""
     image_size: int = 56
     """Pixels."""
-    out: Path = Path("runs/open_problem")
+    out: UserPath = Path("runs/open_problem")
     """The folder."""
 
 
@@ -199,7 +200,10 @@ class Results:
         self.runs: dict[str, list[dict[str, np.ndarray]]] = {}  # by variant
         for variant in VARIANTS:
             for path in sorted(flags.out.glob(f"{_stem(variant)}-[0-9]*/scores.npz")):
-                with np.load(path) as file, (path.parent / "progress.csv").open() as log:
+                with (
+                    np.load(path) as file,
+                    (path.parent / "progress.csv").open(encoding="utf-8", newline="") as log,
+                ):
                     norms = [float(row.get("train/gradient_norm") or "nan") for row in csv.DictReader(log)]
                     self.runs.setdefault(variant, []).append({**file, "norms": np.array(norms)})
 
@@ -316,7 +320,7 @@ def main(flags: Flags) -> None:
     results = Results(flags)
     commands = [f"# {variant}\n{command(flags, variant)}" for variant in results.runs]
     page = [results.table(), "", "```bash", *commands, "```", ""]
-    (flags.out / "table.md").write_text("\n".join(page))
+    (flags.out / "table.md").write_text("\n".join(page), encoding="utf-8")
     results.draw(flags.out / "open_problem.png")
 
 

@@ -23,7 +23,7 @@ from matplotlib import pyplot  # noqa: E402 (the backend has to be chosen first)
 def plot_curves(evaluations: Path, path: Path, column: str, label: str, levels: dict[str, float]) -> None:
     """Draw a column of evaluations.csv over the agent's training, with its 95 % interval (columns low and
     high), and a line for each baseline there and for ``levels``."""
-    with evaluations.open() as file:
+    with evaluations.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     agent = [row for row in rows if row["policy"] == "agent"]
     steps = [int(row["timesteps"]) for row in agent]

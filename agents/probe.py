@@ -22,6 +22,7 @@ from torch import nn
 from tqdm import tqdm
 
 from agents.backbone_data import random_camera
+from agents.flags import UserPath
 from spatial_envs.backbones import Backbone
 from spatial_envs.backbones.compact import Compact, CompactNet
 from spatial_envs.backbones.unproject import Unproject
@@ -41,9 +42,9 @@ class Flags:
     """States of each."""
     test_objects: int = 64
     """Objects of the test split, with half as many states of each."""
-    weights: Path | None = None
+    weights: UserPath | None = None
     """Of the compact backbone; by default those that ship."""
-    keep: Path | None = None
+    keep: UserPath | None = None
     """A folder that keeps the gains, which take the time."""
     seed: int = 0
     """Of cameras and fits."""

@@ -50,7 +50,7 @@ def report(
 ) -> None:
     """Write tables.md, scores.csv, curves.png and report.html; the page has all but the scores in itself."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tables.md").write_text(tables)
+    (folder / "tables.md").write_text(tables, encoding="utf-8")
     write_scores(env, results, folder / "scores.csv")
     plot_by_view(results, env.task.initial_views, folder / "curves.png")
     agents = [name for name in rows if name not in BASELINES and not name.endswith((UNTRAINED, FOREIGN))]
@@ -71,7 +71,7 @@ def report(
         curves=_base64(folder / "curves.png"),
         films="\n".join(films),
     )
-    (folder / "report.html").write_text(page)
+    (folder / "report.html").write_text(page, encoding="utf-8")
 
 
 def _base64(path: Path) -> str:
@@ -81,7 +81,7 @@ def _base64(path: Path) -> str:
 def write_scores(env: NBVEnv, results: dict[str, Scores], path: Path) -> None:
     """A line for each policy, seed, start and view."""
     initial = env.task.initial_views
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["policy", "seed", "start", "object", "view", *CURVES])
         for name, scores in results.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import pydoc
 import shlex
 import sys
@@ -35,7 +36,7 @@ from agents.ranking import Ranking
 from agents.replay import HeldReplayBuffer, JoinedReplayBuffer
 from agents.sb3_vec_env import SB3VecEnv
 from agents.slot_features import SlotFeatures
-from spatial_envs.arguments import check_choice
+from spatial_envs.arguments import check_choice, legible
 from spatial_envs.task import TaskEnv
 
 gym.register_envs(spatial_envs)
@@ -57,6 +58,8 @@ UNTOLD = (  # arguments of environments that are said elsewhere, or that make no
 )  # fmt: skip
 BUFFER_LIMIT = 4 * 2**30  # bytes
 console = Console()
+if isinstance(sys.stdout, io.TextIOWrapper):  # no evaluation is lost to a letter that the terminal lacks
+    sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def parse_settings(flag: str, settings: tuple[str, ...]) -> dict[str, Any]:
@@ -120,7 +123,7 @@ def save(model: BaseAlgorithm, folder: Path) -> None:
 
 def load(folder: Path) -> tuple[dict[str, Any], Any]:
     """A run's configuration and its model, for playing; of an encoder's the fitter that it is."""
-    run = yaml.safe_load((folder / "config.yaml").read_text())
+    run = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     if run["algo"] == "encoder":
         return run, Encoded(folder / "encoder.safetensors")
     return run, ALGORITHMS[run["algo"]].load(folder / "model.zip", device=run["device"])
@@ -211,7 +214,7 @@ def adapted(env: gym.Env) -> VecEnv:
 
 def command_line() -> str:
     """What was typed, for the reader of a table."""
-    return shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    return shlex.join(["python", Path(sys.argv[0]).name, *map(legible, sys.argv[1:])])
 
 
 def falling(name: str, value: str) -> Callable[[float], float]:

@@ -18,6 +18,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.families import FITTING, Family, family
 from agents.fitting_encoder import check_hyperparameters, train_encoder
+from agents.flags import UserPath
 from agents.imitation import EXPERTS, Lessons, WarmStart
 from agents.pictures import plot_curves
 from agents.runs import (
@@ -77,7 +78,7 @@ class Flags:
     """Torch device of the policy and the backbone."""
     threads: int | None = None
     """Threads of torch and BLAS; by default 1, or what OMP_NUM_THREADS says, and all for MapAnything."""
-    config: Path | None = None
+    config: UserPath | None = None
     """YAML of hyperparameters keyed by environment id; by default configs/<algo>.yml."""
     set: tuple[str, ...] = ()
     """Any other argument of the environment, as name=value."""
@@ -91,9 +92,9 @@ class Flags:
     """Settings of the warm start other than that file's, as name=value."""
     track: Literal["tensorboard", "wandb", "none"] = "tensorboard"
     """Where the training's figures go besides evaluations.csv."""
-    out: Path | None = None
+    out: UserPath | None = None
     """The run folder; by default runs/<env>-<algo>-seed<seed>."""
-    resume: Path | None = None
+    resume: UserPath | None = None
     """A run folder to go on with; all other flags but --timesteps are then read from it."""
     eval_every: int | None = None
     """Environment steps between evaluations on the validation split; the run is saved at each. By default
@@ -124,7 +125,7 @@ def train(flags: Flags) -> Path:
     if left <= 0:
         raise ValueError(f"timesteps: got {run['timesteps']}; the run has {model.num_timesteps} already")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
+    (folder / "config.yaml").write_text(yaml.safe_dump(run, sort_keys=False), encoding="utf-8")
     console.print(
         f"{run['algo']} on {run['env']}, scenes {run['scenes']}, backbone {run['resolved_backbone']}: "
         f"{left:,} steps into {folder}"
@@ -162,7 +163,7 @@ def train(flags: Flags) -> Path:
     kind.pictures(single_env(run, split="validation", render_mode="rgb_array", **kind.some), model, folder)
     if run["final_starts"]:
         text = kind.tables(run, model)
-        (folder / "table.md").write_text(text)
+        (folder / "table.md").write_text(text, encoding="utf-8")
         console.print(Markdown(text))
     console.print(f"all of it is in {folder}")
     return folder
@@ -170,7 +171,7 @@ def train(flags: Flags) -> Path:
 
 def _train_encoder(folder: Path, run: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
+    (folder / "config.yaml").write_text(yaml.safe_dump(run, sort_keys=False), encoding="utf-8")
     minutes = run["hyperparameters"]["minutes"]
     console.print(f"encoder on {run['env']}: {minutes} minutes of one core into {folder}")
     try:
@@ -182,7 +183,7 @@ def _train_encoder(folder: Path, run: dict[str, Any]) -> Path:
         return folder
     if run["final_starts"]:
         text = kind.tables(run, fitter)
-        (folder / "table.md").write_text(text)
+        (folder / "table.md").write_text(text, encoding="utf-8")
         console.print(Markdown(text))
     shown = {"split": "validation", "prototypes": str(fitter.weights), **kind.some}
     kind.pictures(single_env(run, render_mode="rgb_array", **shown), fitter, folder)
@@ -209,13 +210,13 @@ class Keeper(BaseCallback):
         path = self.folder / "evaluations.csv"
         kept: list[list[str]] = []
         if path.is_file():  # a resumed run: what came after its checkpoint is played again
-            with path.open() as file:
+            with path.open(encoding="utf-8", newline="") as file:
                 kept = [row for row in csv.reader(file) if row[1].isdigit()]
             kept = [row for row in kept if int(row[1]) <= self.num_timesteps]
         rivals = self.kind.baselines(self.env, [*self.kind.noted, self.kind.against])
         self.rival = self.kind.evaluate(self.env, rivals[self.kind.against], self.starts)
         columns = ["policy", "timesteps", *self.kind.figures(self.rival, self.rival), "backbone"]
-        with path.open("w", newline="") as file:
+        with path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([columns, *kept])
         if not kept:
             for name in self.kind.noted:
@@ -237,7 +238,7 @@ class Keeper(BaseCallback):
         scores = self.rival if known else self.kind.evaluate(self.env, policy, self.starts)
         figures = self.kind.figures(scores, self.rival)
         row = [name, self.num_timesteps, *figures.values(), self.env.task.backbone_name]
-        with (self.folder / "evaluations.csv").open("a", newline="") as file:
+        with (self.folder / "evaluations.csv").open("a", encoding="utf-8", newline="") as file:
             csv.writer(file).writerow(row)
         if name == "agent":
             for key, value in figures.items():
@@ -262,7 +263,7 @@ def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
         path = flags.resume / "config.yaml"
         if not path.is_file():
             raise FileNotFoundError(f"resume: got {flags.resume}; expected a run folder with a config.yaml")
-        run = yaml.safe_load(path.read_text())
+        run = yaml.safe_load(path.read_text(encoding="utf-8"))
         if flags.timesteps is not None:
             if run["algo"] == "encoder":
                 raise ValueError("timesteps: an encoder's training is measured in minutes; expected none")
@@ -424,7 +425,7 @@ def _entry(path: Path, env_id: str) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"config: there is no file {path}")
     try:
-        entries = yaml.safe_load(path.read_text())
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"config: {path} is not YAML: {error}") from error
     if not isinstance(entries, dict) or not isinstance(entries.get(env_id), dict):

@@ -20,6 +20,7 @@ import trimesh
 from PIL import Image
 
 from spatial_envs import depth_decoding
+from spatial_envs.arguments import user_path
 from spatial_envs.depth_scenes import DepthFrame, open_depth
 from spatial_envs.fitting_picture import draw_fit, slot_colors
 from spatial_envs.fitting_scores import score_fit
@@ -60,26 +61,30 @@ def as_scene(state: SlotState) -> trimesh.Scene:
     return scene
 
 
+def _path(given: str) -> Path:
+    return user_path("path", given)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Fit, write, and print what the fit is worth."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "depth", type=Path, help=".png of 16 bits (one channel: mm; three: SYNTHIA) or .npy in m"
+        "depth", type=_path, help=".png of 16 bits (one channel: mm; three: SYNTHIA) or .npy in m"
     )
     parser.add_argument(
         "--intrinsics", type=float, nargs=4, required=True, help="fx fy cx cy, pixels of the file"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("scene.glb"), help="a .glb, or any ending trimesh knows"
+        "--out", type=_path, default=Path("scene.glb"), help="a .glb, or any ending trimesh knows"
     )
     parser.add_argument("--slots", type=int, default=8, help="shapes at most (default 8)")
     parser.add_argument(
         "--steps", type=int, default=100, help="of refinement (default 100); 0 = the encoder's own"
     )
     parser.add_argument("--max-depth", type=float, help="metres: what is farther is left out")
-    parser.add_argument("--picture", type=Path, help="also a picture of target and fit")
+    parser.add_argument("--picture", type=_path, help="also a picture of target and fit")
     options = parser.parse_args(arguments)
     set_threads()
     torch.manual_seed(0)

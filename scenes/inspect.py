@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from scenes import depth_report
+from spatial_envs.arguments import user_path
 from spatial_envs.building import Building, cut_away
 from spatial_envs.buildings import BuildingSet, open_buildings
 from spatial_envs.camera import direction, facing_origin, intrinsics
@@ -167,6 +168,10 @@ def report_depth(options: argparse.Namespace) -> None:
     print(f"the first are in {out}, {len(points):,} points in {out.with_suffix('.ply')}")
 
 
+def _path(given: str) -> Path:
+    return user_path("path", given)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Print the counts and write the sheet."""
     parser = argparse.ArgumentParser(
@@ -180,7 +185,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--split", default="train", choices=SPLITS)
     parser.add_argument("--up", default="auto", choices=("auto", "y", "z"))
     parser.add_argument("--count", type=int, help="on the sheet (default 32 objects, 8 buildings, 6 frames)")
-    parser.add_argument("--out", type=Path, help="default objects.png, buildings.png or depth.png")
+    parser.add_argument("--out", type=_path, help="default objects.png, buildings.png or depth.png")
     options = parser.parse_args(arguments)
     word = "buildings" if options.buildings else "objects"
     count = max(options.count if options.count is not None else 8 if options.buildings else 32, 1)

@@ -65,12 +65,34 @@ def checked_poses(cam_to_world: Any) -> np.ndarray:
     return poses
 
 
+def user_path(name: str, value: Any) -> Path:
+    """The path that a user typed, ``~`` being the home folder; whether anything is there is not asked."""
+    if not isinstance(value, (str, os.PathLike)) or "\0" in str(value):
+        raise ValueError(f"{name}: got {reprlib.repr(value)}; expected a path")
+    path = os.path.expanduser(value)
+    if str(path).startswith("~"):  # as it is left where there is no such home
+        raise ValueError(f"{name}: got {str(value)!r}; expected a path, but there is no such home")
+    return Path(path)
+
+
+def absolute(name: str, value: Any) -> Path:
+    """``user_path``, independent of the working directory."""
+    return Path(os.path.abspath(user_path(name, value)))
+
+
+def legible(name: str) -> str:
+    """A file's name as it can be written to any table: bytes that are no UTF-8 as ``\\xd6``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def checked_folder(name: str, value: Any) -> Path | None:
     """None or a folder, which need not be there yet."""
-    is_path = isinstance(value, (str, os.PathLike))
-    if value is not None and (not is_path or os.path.isfile(value)):
+    if value is None:
+        return None
+    folder = user_path(name, value)
+    if os.path.isfile(folder):
         raise ValueError(f"{name}: got {value!r}; expected None or a folder")
-    return None if value is None else Path(value)
+    return folder
 
 
 def checked_image_size(value: Any, patch: int) -> tuple[int, int]:

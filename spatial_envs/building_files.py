@@ -25,6 +25,7 @@ import numpy as np
 import trimesh
 from scipy.spatial import cKDTree
 
+from spatial_envs.arguments import user_path
 from spatial_envs.building import Building, boxes
 from spatial_envs.mesh import Mesh, MeshError
 from spatial_envs.mesh_files import read_named
@@ -155,7 +156,7 @@ def _axis(path: Path, vector: Any) -> str:
 def read_building(path: str | Path, up: str = "y", name: str = "") -> Building:
     """The building in a file, in its own place, turned to Y up, with semantics where the file or what lies
     beside it has them. ``up`` is the file's up axis. Raises MeshError that names the file and the fault."""
-    path = Path(path)
+    path = user_path("path", path)
     try:
         mesh, nodes = read_named(path, up)
     except MeshError as error:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import torch
+
+from spatial_envs.compilation import njit
 
 
 def intrinsics(fov: float, image_size: tuple[int, int]) -> np.ndarray:
@@ -102,7 +103,7 @@ def inverse_pose(pose: np.ndarray) -> np.ndarray:
     return inverse
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def transform_points(pose, points):
     """Points (N, 3) float32 moved by a rigid transform (4, 4); in a loop, as BLAS threads stall
     on so little."""
@@ -114,7 +115,7 @@ def transform_points(pose, points):
     return moved
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def unproject(depth, intrinsics, cam_to_world):
     """Points (H, W, 3) float32, metres, world frame, from depth (H, W) along the optical axis, metres;
     the camera's centre where depth is 0. intrinsics (3, 3), cam_to_world (4, 4)."""

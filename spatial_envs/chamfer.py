@@ -20,9 +20,9 @@ import copy
 import math
 from collections.abc import Callable
 
-import numba
 import numpy as np
 
+from spatial_envs.compilation import njit
 from spatial_envs.kdtree import KDTree, checked_points
 
 COVERAGE_SHARE = 0.02  # of the diameter: a reference point this near to the cloud counts as covered
@@ -140,7 +140,7 @@ class Cloud:
         return twin
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def _slot(key, table):
     """Where ``key`` stands in the table, or the free slot where it would; linear probing."""
     mask = table.shape[0] - 1
@@ -150,7 +150,7 @@ def _slot(key, table):
     return slot
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _claim_voxels(points, voxel, table):
     keep = np.zeros(points.shape[0], np.bool_)
     offset = 1 << 20
@@ -166,7 +166,7 @@ def _claim_voxels(points, voxel, table):
     return keep
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _rehashed(table):
     larger = np.full(4 * table.shape[0], -1, np.int64)
     for key in table:

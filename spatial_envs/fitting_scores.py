@@ -27,11 +27,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from scipy.spatial import cKDTree
 
 from spatial_envs.camera import inverse_pose
+from spatial_envs.compilation import njit
 from spatial_envs.fitting_target import Target
 from spatial_envs.prototypes.distance import nearest
 from spatial_envs.prototypes.sphere import Sphere
@@ -155,7 +155,7 @@ def violations(target: Target, surfaces: np.ndarray) -> np.ndarray:
     return _violations(flat, to_camera, lens, target.depth, IN_FRONT).reshape(surfaces.shape[:-1])
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _vertex_areas(surfaces, faces):
     areas = np.zeros(surfaces.shape[:2])
     for k in range(surfaces.shape[0]):
@@ -170,7 +170,7 @@ def _vertex_areas(surfaces, faces):
     return areas
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _violations(points, to_camera, lens, depth, margin):
     height, width = depth.shape
     found = np.zeros(points.shape[0], np.bool_)

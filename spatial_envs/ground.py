@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from scipy import ndimage
+
+from spatial_envs.compilation import njit
 
 HYPOTHESES, POINTS = 1000, 2000  # triples tried; points that each is tried on
 TOLERANCE = (0.015, 0.008)  # metres, and share of the depth: what may count as the plane while it is searched
@@ -84,7 +85,7 @@ def _specks(rest: np.ndarray, high: np.ndarray) -> np.ndarray:
     return (small & flat)[pieces]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _search(points, triples, up, least_cosine):
     """The best of the planes through the triples (M, 3) of points (N, 3), and its score: points on it, less
     BELOW_COST for each below."""

@@ -6,8 +6,9 @@ scipy's tree for what the Chamfer distance asks: queries in spatial order, each 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from spatial_envs.compilation import njit
 
 BUCKET = 8  # points in a leaf, at most
 
@@ -49,7 +50,7 @@ class KDTree:
         return result
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _build(points, order, split_axis, split_value, depth):
     """Split [0, N) at its middle along its widest axis, level by level; node k has children 2k and 2k + 1."""
     for level in range(depth):
@@ -70,7 +71,7 @@ def _build(points, order, split_axis, split_value, depth):
             split_value[node] = points[order[middle], best_axis]
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def _node_range(node, level, count):
     low, high = 0, count
     for bit in range(level - 1, -1, -1):
@@ -82,7 +83,7 @@ def _node_range(node, level, count):
     return low, high
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _select(points, order, left, right, k, axis):
     """Quickselect (Hoare 1961): order[k] gets its place by coordinate, smaller ones before it."""
     while left < right:
@@ -105,7 +106,7 @@ def _select(points, order, left, right, k, axis):
             return
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _search(points, split_axis, split_value, queries, result):
     """Lower ``result`` to the squared distances. The search compares in float32; what it found is then
     measured in float64."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numba
 import numpy as np
 from PIL import Image
 
 from spatial_envs.blocks import Blocks, in_blocks
+from spatial_envs.compilation import njit
 
 CREASE = np.cos(np.radians(40.0))  # faces that meet at a larger angle keep their edge when shaded
 
@@ -138,7 +138,7 @@ def _mip_maps(texture: np.ndarray) -> list[np.ndarray]:
     return pyramid
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _smooth(corner_place, order, starts, face_normals, areas, crease):
     corners = corner_place.shape[0]
     out = np.zeros((corners // 3, 3, 3), np.float32)

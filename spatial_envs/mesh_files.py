@@ -20,6 +20,7 @@ import numpy as np
 import trimesh
 from PIL import Image
 
+from spatial_envs.arguments import user_path
 from spatial_envs.mesh import Mesh, MeshError
 
 SUFFIXES = (".obj", ".ply", ".glb", ".gltf", ".stl", ".off")
@@ -52,7 +53,7 @@ def read_named(path: str | Path, up: str = "y") -> tuple[Mesh, tuple[str, ...]]:
 
     A glTF node without a name has its mesh's; other formats have one name for each of their geometries.
     """
-    path = Path(path)
+    path = user_path("path", path)
     if up not in ("y", "z"):
         raise ValueError(f"up: got {up!r}, expected 'y' or 'z'")
     if not path.exists():

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import shapely
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_erosion, gaussian_filter, map_coordinates, maximum_filter
 
 from spatial_envs.building import STRUCTURE, Building, cut_away
+from spatial_envs.compilation import njit
 from spatial_envs.mesh import Mesh
 from spatial_envs.picture import (
     BACKGROUND,
@@ -199,7 +199,7 @@ def _solid(building: Building, cut: float, affine: np.ndarray, size: tuple[int, 
     return solid & (solid.mean() < 0.5)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _wind(pixels, faces, winding):
     """Add to ``winding`` (H, W + 1), whose sums along rows are, at every pixel centre, how many triangles
     over it face up, less those that face down. Seen from above, those that face up turn to the left."""

@@ -15,6 +15,7 @@ from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 import yaml
 
+from spatial_envs.arguments import absolute, legible
 from spatial_envs.mesh import Mesh, SceneError
 from spatial_envs.mesh_files import SUFFIXES, read_mesh
 
@@ -105,6 +106,10 @@ class SceneSet(Generic[S_co]):
     sources: Sequence[Source[S_co]] = field(repr=False)
     word: ClassVar[str] = "scene"  # what errors call one
     _broken: set[int] = field(default_factory=set, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(legible(name) for name in self.names))
+        object.__setattr__(self, "label", legible(self.label))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -213,7 +218,7 @@ def open_scenes(
         raise ValueError(
             f"split: 'test_category' exists for scenes='procedural' only; got scenes={str(scenes)!r}"
         )
-    path = Path(os.path.abspath(Path(scenes).expanduser()))
+    path = absolute("scenes", scenes)
     if not path.exists():
         typo = difflib.SequenceMatcher(None, str(scenes).lower(), "procedural").ratio() > 0.7
         hint = "; did you mean 'procedural'?" if typo else ""
@@ -284,7 +289,7 @@ def scene_set(
             raise ValueError(f"{where}: got {entries!r}, expected a list of paths")
         objects[key] = {}
         for entry in entries:
-            place = Path(os.path.realpath(path.parent / Path(entry).expanduser()))
+            place = Path(os.path.realpath(absolute(where, path.parent / os.path.expanduser(entry))))
             if not place.exists():
                 raise ValueError(f"{where}: {entry!r} does not exist (looked for at {place})")
             for name, file in listed(place, axis if up == "auto" else up, where).items():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from spatial_envs.compilation import njit
 from spatial_envs.simulators import AgentState
 from spatial_envs.view import View
 
@@ -87,7 +87,7 @@ class OccupancyMap:
         self.grid[row, column] = FREE
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _add(depth, lens, pose, marked, low, floor, agent_height, grid, target):
     height, width = depth.shape
     step = max(width // 64, 1)
@@ -129,7 +129,7 @@ def _add(depth, lens, pose, marked, low, floor, agent_height, grid, target):
                     grid[i, j] = FREE
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _crop(grid, visited, target, low, x, z, sin, cos, out):
     rows, columns = grid.shape
     for row in range(CROP):

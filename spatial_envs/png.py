@@ -9,9 +9,9 @@ import struct
 import zlib
 from pathlib import Path
 
-import numba
 import numpy as np
 
+from spatial_envs.compilation import njit
 from spatial_envs.mesh import SceneError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -78,7 +78,7 @@ def _chunks(path: str | Path, content: bytes):
         at += 12 + length
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _unfilter(rows, pixel):
     """Samples (H, bytes) of filtered rows (H, 1 + bytes), whose first byte is the filter (PNG, clause 9)."""
     height, width = rows.shape[0], rows.shape[1] - 1

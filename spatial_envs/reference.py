@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numba
 import numpy as np
 
+from spatial_envs.caches import warn_once, write_whole
 from spatial_envs.camera import Region, intrinsics, unproject
 from spatial_envs.chamfer import VOXEL_SHARE, ChamferTracker, Cloud
+from spatial_envs.compilation import njit
 from spatial_envs.kdtree import KDTree
 from spatial_envs.mesh import Mesh, MeshError
 from spatial_envs.rendering.builtin import rasterise
@@ -93,22 +93,24 @@ def kept(
     build: Callable[[], tuple[np.ndarray, np.ndarray, float]],
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """What ``build`` gives (points, dense points, attainable), from the folder ``cache_dir`` where an earlier
-    call with this mesh and recipe has left it."""
+    call with this mesh and recipe has left it. Where the folder cannot be used, one warning says so."""
     if cache_dir is None:
         return build()
     digest = hashlib.sha256(mesh.vertices.tobytes() + mesh.faces.tobytes() + recipe.encode()).hexdigest()
     path = cache_dir / f"reference-{digest[:32]}.npz"
-    if path.is_file():
-        try:
-            with np.load(path) as there:
-                return there["points"], there["dense"], float(there["attainable"])
-        except Exception as error:  # numpy and zipfile raise a dozen kinds, by what is damaged
-            logger.warning("%s is damaged and is built again: %s", path, error)
+    try:
+        with np.load(path) as there:
+            return there["points"], there["dense"], float(there["attainable"])
+    except OSError:
+        pass  # not there, or not for us to read, and then the writing below puts ours in its place or warns
+    except Exception as error:  # numpy and zipfile raise a dozen kinds, by what is damaged
+        logger.warning("%s is damaged and is built again: %s", path, error)
     points, dense, attainable = build()
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=cache_dir, suffix=".part", delete=False) as part:
-        np.savez(part, points=points, dense=dense, attainable=attainable)
-    Path(part.name).replace(path)
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda file: np.savez(file, points=points, dense=dense, attainable=attainable))
+    except OSError as error:
+        warn_once(f"cache_dir {cache_dir}", error, "what is built is kept in memory alone")
     return points, dense, attainable
 
 
@@ -162,7 +164,7 @@ def visible_samples(
     return np.concatenate(found)[:DENSE_POINTS]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _mark_seen(points, normals, inverse_depth, lens, pose, seen):
     """Mark the points that this picture shows: where the plane through the point, at the centre of the
     pixel that the point falls into, has the depth that the picture shows, or else the point is before it."""
@@ -208,7 +210,7 @@ def blue_noise(points: np.ndarray, count: int) -> np.ndarray:
     return points[_throw_darts(points, low, extent, radius, count, chosen)]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _throw_darts(points, low, extent, radius, count, chosen):
     accepted = np.empty(count, np.int64)
     following = np.empty(points.shape[0], np.int32)
@@ -232,7 +234,7 @@ def _throw_darts(points, low, extent, radius, count, chosen):
         radius *= 0.85
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def _link(points, row, low, cell, heads, following):
     i = int((points[row, 0] - low[0]) / cell) + 1
     j = int((points[row, 1] - low[1]) / cell) + 1
@@ -241,7 +243,7 @@ def _link(points, row, low, cell, heads, following):
     heads[i, j, k] = row
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _is_free(points, row, low, cell, squared_radius, heads, following):
     i = int((points[row, 0] - low[0]) / cell) + 1
     j = int((points[row, 1] - low[1]) / cell) + 1

@@ -25,6 +25,7 @@ from spatial_envs.arguments import (
     checked_image_size,
     checked_poses,
     floats,
+    user_path,
 )
 from spatial_envs.backbones import Backbone, make_backbone
 from spatial_envs.camera import intrinsics as lens_of
@@ -125,7 +126,7 @@ class SceneFit(Rows[Episode]):
         if num_frames is not None:
             check_range("num_frames", num_frames, 1, len(self.frames), int)
             self.frames = self.frames.first(num_frames)
-        self.weights = SHIPPED if prototypes is None else Path(prototypes)
+        self.weights = SHIPPED if prototypes is None else user_path("prototypes", prototypes)
         self.slot_size = POSE + bank_sizes(self.weights).prototypes + 1
         self.backbone = make_backbone(backbone, backbone_kwargs, device)
         self.backbone_name = "none" if self.backbone is None else self.backbone.name

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
 from spatial_envs.arguments import check_range
+from spatial_envs.compilation import njit
 
 QUANTUM = 1 / 8 / (580 * 0.075)  # per metre: a Kinect's 1/8 pixel of disparity; focal length px, baseline m
 NEAREST, FARTHEST = 0.4, 8.0  # metres: it returns nothing outside
@@ -47,7 +47,7 @@ def noisy_depth(
     return out.reshape(depth.shape)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _measure(depth, lens, level, normal, uniform, out):
     height, width = depth.shape
     for row in range(height):
@@ -75,7 +75,7 @@ def _measure(depth, lens, level, normal, uniform, out):
             out[row, column] = 1.0 / (max(math.floor(1.0 / (measured * step) + 0.5), 1.0) * step)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def _slope(depth, row, column, down, right):
     """Change of 1/z per pixel towards the nearer of two neighbours; 0 where neither is nearer."""
     here = nearest = 1.0 / depth[row, column]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from spatial_envs.compilation import njit
 from spatial_envs.rendering import AMBIENT, SKY, SUN, SUN_DIRECTION
 
 ALBEDO = 200.0  # of 255
@@ -31,7 +31,7 @@ def normals_from_depth(depth: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
     return _normals(np.ascontiguousarray(depth, np.float32), lens[0, 0], lens[1, 1], lens[0, 2], lens[1, 2])
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _normals(depth, fx, fy, cx, cy):
     height, width = depth.shape
     normals = np.zeros((height, width, 3), np.float32)

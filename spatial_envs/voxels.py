@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from spatial_envs.compilation import njit
 from spatial_envs.view import View
 
 # OctoMap's sensor model (Hornung et al. 2013): log odds of a hit, a miss, and their bounds
@@ -69,7 +69,7 @@ def camera_rays(
     return pose[:3, 3].copy(), local @ pose[:3, :3].T
 
 
-@numba.njit(cache=True)
+@njit
 def walk(origin, ray, side, n, reach, voxels):
     """The voxels (<= 3 n, 3) that a ray passes up to the distance ``reach``, in order, and how many
     (Amanatides and Woo 1987); whether the last one holds the point at that distance."""
@@ -107,7 +107,7 @@ def walk(origin, ray, side, n, reach, voxels):
         following[axis] += across[axis]
 
 
-@numba.njit(cache=True)
+@njit
 def _scan(origin, rays, reach, side, state):
     n = state.shape[0]
     voxels = np.empty((3 * n + 3, 3), np.int64)
@@ -121,7 +121,7 @@ def _scan(origin, rays, reach, side, state):
                 state[x, y, z] = 1
 
 
-@numba.njit(cache=True)
+@njit
 def _glimpse(origin, rays, side, log_odds, out):
     n = log_odds.shape[0]
     voxels = np.empty((3 * n + 3, 3), np.int64)

@@ -54,7 +54,7 @@ def write_jpg(path: Path, size: tuple[int, int], colour: tuple[int, int, int]) -
 
 def write_text(path: Path, *lines: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def three(counts: np.ndarray) -> np.ndarray:

@@ -487,7 +487,7 @@ def test_close_twice_and_go_on_elsewhere(env, id, small):
 
 
 def resident():
-    with open("/proc/self/statm") as file:
+    with open("/proc/self/statm", encoding="utf-8") as file:
         return int(file.read().split()[1]) * 4096
 
 

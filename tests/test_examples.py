@@ -19,7 +19,7 @@ def improvement(name: str, steps: int) -> float:
 
 def test_each_is_short_and_names_its_own_command():
     for path in EXAMPLES.glob("[a-z]*.py"):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert len(text.splitlines()) < 80, path.name
         assert f"python -m agents.examples.{path.stem}\n" in text
 

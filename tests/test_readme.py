@@ -11,7 +11,7 @@ import pytest
 import spatial_envs
 
 ROOT = Path(__file__).resolve().parents[1]
-TEXT = (ROOT / "README.md").read_text()
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.S)
 BASH = re.findall(r"```bash\n(.*?)```", TEXT, re.S)
 
@@ -67,8 +67,8 @@ def test_the_own_agent_is_compared(tmp_path, monkeypatch):
     )  # fmt: skip
     gains = {name: by_object(scores.gain, scores.objects) for name, scores in results.items()}
     assert gains["my_module:MyAgent"] > gains["random"]
-    assert f"| my_module:MyAgent | {gains['my_module:MyAgent']:.3f} |" in out.read_text()
-    assert "unseen objects" in out.read_text()
+    assert f"| my_module:MyAgent | {gains['my_module:MyAgent']:.3f} |" in out.read_text(encoding="utf-8")
+    assert "unseen objects" in out.read_text(encoding="utf-8")
     for bad, message in [("my_module", "module:Class"), (None, "expected --run")]:
         with pytest.raises(ValueError, match=message):
             compare(Flags(agent=bad))

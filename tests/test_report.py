@@ -34,10 +34,10 @@ def test_a_report_holds_tables_curves_and_films_and_needs_no_network(tmp_path):
     assert {path.name for path in (tmp_path / "report").iterdir()} == {
         "tables.md", "scores.csv", "curves.png", "report.html", *(f"start_{k}.mp4" for k in range(3)),
     }  # fmt: skip
-    page = Page((tmp_path / "report/report.html").read_text())
+    page = Page((tmp_path / "report/report.html").read_text(encoding="utf-8"))
     assert [page.tags.count(tag) for tag in ("table", "img", "video")] == [2, 1, 3]
     assert all(source.startswith("data:") for source in page.sources)
-    text = (tmp_path / "report/tables.md").read_text()
+    text = (tmp_path / "report/tables.md").read_text(encoding="utf-8")
     assert "stopped at 3 views" in text
     assert len(re.findall(r"^\| oracle \|.* 1\.00 \[1\.00, 1\.00\]", text, re.M)) == 2
     with (tmp_path / "report/scores.csv").open() as file:
@@ -77,7 +77,7 @@ def test_runs_of_different_kinds_play_the_same_starts(tmp_path):
     assert set(results) == {
         "farthest", "ppo", "ppo, untrained", "dqn", "dqn, untrained", "dqn, another object's features",
     }  # fmt: skip
-    assert "| dqn |" in out.read_text()
+    assert "| dqn |" in out.read_text(encoding="utf-8")
     for scores in results.values():
         assert scores.gains.shape == (1, 2, 3)
         assert np.isfinite(scores.gains).all()

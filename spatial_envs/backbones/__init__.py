@@ -239,6 +239,6 @@ def as_tensor(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.
 
 def measured_statistics(name: str, frame: str, pooling: str) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (D,) float32 from <name>.json beside this file."""
-    text = resources.files("spatial_envs.backbones").joinpath(f"{name}.json").read_text()
+    text = resources.files("spatial_envs.backbones").joinpath(f"{name}.json").read_text(encoding="utf-8")
     entry = json.loads(text)[frame][pooling]
     return np.array(entry["mean"], np.float32), np.array(entry["std"], np.float32)

@@ -15,6 +15,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from spatial_envs.arguments import user_path
+
 PAGE = "https://github.com/facebookresearch/map-anything#installation"
 V1 = "facebook/map-anything-apache-v1"
 WIDTHS = {  # of the published checkpoints; any other's stands in its config.json
@@ -81,7 +83,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
 def local_folder(checkpoint: str) -> Path | None:
     """A folder as it is, or that of a hub name whose config.json and weights were downloaded before; else
     None."""
-    folder = Path(checkpoint).expanduser()
+    folder = user_path(checkpoint, "backbone_kwargs['checkpoint']")
     if folder.is_dir():
         return folder
     try:

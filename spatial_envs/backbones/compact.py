@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from spatial_envs.arguments import resolve_device
+from spatial_envs.arguments import resolve_device, user_path
 from spatial_envs.backbones import (
     INPUTS,
     Encoding,
@@ -117,11 +117,12 @@ class Compact:
         max_error: float = 0.05,
         device: str = "auto",
     ) -> None:
-        if weights is not None and not Path(weights).is_file():
+        path = _shipped("compact.safetensors") if weights is None else user_path("weights", weights)
+        if not path.is_file():
             raise FileNotFoundError(f"weights: there is no file {weights}; None takes those that ship")
         if not max_error > 0:
             raise ValueError(f"max_error: got {max_error}; expected a share above 0")
-        self.weights = _shipped("compact.safetensors") if weights is None else Path(weights)
+        self.weights = path
         self.inputs, self.max_error, self.device_name = checked_inputs(inputs), max_error, device
         try:
             with safe_open(self.weights, "pt") as file:

@@ -84,5 +84,5 @@ if __name__ == "__main__":
     name = parser.parse_args().backbone
     set_threads()
     path = Path(__file__).with_name(f"{name}.json")
-    path.write_text(json.dumps(measure(name), indent=1) + "\n")
+    path.write_text(json.dumps(measure(name), indent=1) + "\n", encoding="utf-8")
     print(f"wrote {path}")

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 
 from spatial_envs.backbones import Encoding, check_patches, measured_statistics
 from spatial_envs.camera import unproject
+from spatial_envs.compilation import njit
 from spatial_envs.view import View
 
 DIM, PATCH = 32, 14
@@ -62,7 +62,7 @@ class Unproject:
         return measured_statistics("unproject", frame, pooling)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _describe(points, rgb, depth, cam_to_world, tokens):
     height, width = depth.shape
     columns = width // PATCH
@@ -102,7 +102,7 @@ def _describe(points, rgb, depth, cam_to_world, tokens):
                 token[31] += share
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def _normal(points, depth, row, column, ray, normal):
     """Surface normal from the neighbouring points, towards the camera; whether the pixel lies on an edge;
     and minus the cosine between normal and ray. Without usable neighbours the normal faces the camera."""

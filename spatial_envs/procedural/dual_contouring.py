@@ -6,13 +6,14 @@ All compiled functions are here together, as numba's cache does not see changes 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from spatial_envs.compilation import njit
 
 PRISM, CONE, LIMB, ARC, ELLIPSOID = range(5)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _distance(row, x, y, z):
     """Signed distance of a point from one primitive (Quilez, Distance functions)."""
     x, y, z = x - row[6], y - row[7], z - row[8]
@@ -46,7 +47,7 @@ def _distance(row, x, y, z):
     return min(max(flat, side), 0.0) + np.sqrt(max(flat, 0.0) ** 2 + max(side, 0.0) ** 2) - row[4]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _trapezoid(x, y, low, high, half):
     """Signed distance in the plane, x >= 0, from a trapezoid: |x| <= low at y = -half, <= high at +half."""
     cap_x, cap_y = x - min(x, low if y < 0 else high), abs(y) - half
@@ -58,7 +59,7 @@ def _trapezoid(x, y, low, high, half):
     return -away if side_x < 0 and cap_y < 0 else away
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _joined(f, d, row):
     """What is there (f) united with, or cut by, a primitive (d); with blend the joint is smooth."""
     blend = row[3]
@@ -69,7 +70,7 @@ def _joined(f, d, row):
     return min(f, d) - near * near * blend / 4
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def fill(field, origin, cell, rows):
     """The distances of all rows into a grid of ones; each row only where it can matter."""
     for r in range(rows.shape[0]):
@@ -96,7 +97,7 @@ def fill(field, origin, cell, rows):
                     field[i, j, k] = _joined(field[i, j, k], _distance(row, x, y, z), row)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _evaluate(rows, x, y, z, near):
     """Distance at one point near the surface, and the part that made it so."""
     f, part = 1.0, 0
@@ -112,7 +113,7 @@ def _evaluate(rows, x, y, z, near):
     return f, part
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def crossings(field):
     """How many grid edges the surface crosses, which is how many quads it will have."""
     count = 0
@@ -127,7 +128,7 @@ def crossings(field):
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def unpinch(field):
     """Fill grid points until no cell face is a chequerboard and no cell touches itself only across its
     diagonal: with one vertex per cell the surface is then a manifold. Points are only ever filled: it ends.
@@ -158,7 +159,7 @@ def unpinch(field):
                         changed = True
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def dual_contour(field, origin, cell, rows):
     """Vertices (V, 3), faces (F, 3) and the part of every vertex (V,): dual contouring (Ju, Losasso, Schaefer
     and Warren 2002); a cell's vertex lies where the tangent planes of its crossings meet, or near."""
@@ -227,7 +228,7 @@ def dual_contour(field, origin, cell, rows):
     return vertices, faces, parts
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _root(rows, origin, cell, start, step, inside):
     """Where on a grid edge the surface is, in [0, 1]: halved, as near thin walls the field is not linear."""
     low, high, at_low, at_high = 0.0, 1.0, -1.0 if inside else 1.0, 1.0 if inside else -1.0
@@ -244,7 +245,7 @@ def _root(rows, origin, cell, start, step, inside):
     return low + (high - low) * min(max(at_low / (at_low - at_high), 0.0), 1.0)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _gradient(rows, origin, cell, point, out):
     """The surface's unit normal at a point in cells, from four samples at the corners of a tetrahedron."""
     out[:] = 0
@@ -260,7 +261,7 @@ def _gradient(rows, origin, cell, point, out):
     out /= max(length, 1e-12)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _meeting_point(s):
     """Least squares of the distances from the tangent planes, drawn a little to the mean of the crossings."""
     pull = 0.05 * s[12]

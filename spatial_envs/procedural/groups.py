@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import tau
 
-import numba
 import numpy as np
 import shapely
 
 from spatial_envs.camera import facing_origin, fibonacci_directions, intrinsics
+from spatial_envs.compilation import njit
 from spatial_envs.mesh import Mesh
 from spatial_envs.procedural import furniture as f
 from spatial_envs.procedural.furniture import Piece, Style
@@ -275,7 +275,7 @@ def _outer_surface(things: tuple[Thing, ...], rng: np.random.Generator) -> tuple
     return np.concatenate(points)[:wanted], np.concatenate(ids)[:wanted].astype(np.int32)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _outside(points, things, from_world, pictures, lens, frames):
     """(N,) bool: a camera of its thing sees the point. from_world (V, 4, 4); pictures (K, V, H, W), 1/z;
     frames (K, 4): the middle and radius of every thing."""

@@ -7,10 +7,10 @@ small, and never below the true distance.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import torch
 
+from spatial_envs.compilation import njit
 from spatial_envs.prototypes.sphere import Sphere
 
 
@@ -66,7 +66,7 @@ def on_faces(
     return (weights[..., None] * gathered).sum(-2)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _nearest(points, vertices, faces, ring, order, starts, squared, face_ids, weights):
     groups = starts.shape[0] - 1
     count = vertices.shape[0]
@@ -132,7 +132,7 @@ def _nearest(points, vertices, faces, ring, order, starts, squared, face_ids, we
         weights[row, 0], weights[row, 1], weights[row, 2] = best_bary[0], best_bary[1], best_bary[2]
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def _to_triangle(px, py, pz, a, b, c, bary):
     """Squared distance from a point to a triangle, and where it is nearest (Ericson 2005, 5.1.5)."""
     abx, aby, abz = b[0] - a[0], b[1] - a[1], b[2] - a[2]

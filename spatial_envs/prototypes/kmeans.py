@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from spatial_envs.compilation import njit
 
 ROUNDS = 20
 
@@ -32,7 +33,7 @@ def _kmeans(points: np.ndarray, groups: int, rng: np.random.Generator) -> tuple[
     return _rounds(points, means)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _rounds(points, means):
     """Lloyd's rounds; a group that lost all its points stays where it is."""
     labels = np.zeros(points.shape[0], np.int64)

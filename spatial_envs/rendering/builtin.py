@@ -14,11 +14,11 @@ Compiled functions take arrays by the block, not by the triangle: numba counts r
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from spatial_envs.arguments import check_flag
 from spatial_envs.blocks import Blocks, one_block
+from spatial_envs.compilation import njit
 from spatial_envs.mesh import Mesh
 from spatial_envs.rendering.shading import shade
 from spatial_envs.view import View
@@ -97,7 +97,7 @@ def _camera(cam_to_world: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarra
     return np.ascontiguousarray(pose[:3, :3].T), np.ascontiguousarray(pose[:3, 3]), lens
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _fill(
     vertices, faces, face_numbers, vertex_starts, face_starts, middles, halves,
     rotation, centre, lens, inverse_depth, face_ids,
@@ -118,7 +118,7 @@ def _fill(
         _draw(triangles[:count], numbers, face_numbers[first:last], inverse_depth, face_ids)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _in_view(middles, halves, rotation, centre, lens, image_size):
     """The blocks whose boxes reach into the pyramid of view, and the least depth of each."""
     planes = np.empty((5, 3))  # world axes, through the camera's centre, inwards
@@ -150,7 +150,7 @@ def _in_view(middles, halves, rotation, centre, lens, image_size):
     return blocks[:count], nearest[:count]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _hidden(middle, half, depth, rotation, centre, lens, inverse_depth):
     """Whether every pixel that a box in front may cover shows something nearer than ``depth`` already."""
     height, width = inverse_depth.shape
@@ -169,7 +169,7 @@ def _hidden(middle, half, depth, rotation, centre, lens, inverse_depth):
     return not _reaches(1.0 / depth, left, right, top, bottom, inverse_depth)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _reaches(nearest, left, right, top, bottom, inverse_depth):
     """Whether what is at most ``nearest``, 1/z, can show at any pixel of these columns and rows."""
     for row in range(np.uint64(top), np.uint64(bottom + 1.0)):
@@ -179,7 +179,7 @@ def _reaches(nearest, left, right, top, bottom, inverse_depth):
     return False
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _to_screen(vertices, rotation, centre, lens, camera, screen):
     """Vertices to camera axes, and to pixels with 1/z; what lies behind gets numbers that nothing reads."""
     for v in range(len(vertices)):
@@ -191,13 +191,13 @@ def _to_screen(vertices, rotation, centre, lens, camera, screen):
         screen[v] = _project(camera[v, 0], camera[v, 1], camera[v, 2], lens)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _project(x, y, z, lens):
     w = 1.0 / z
     return lens[0] * x * w + lens[2], lens[1] * y * w + lens[3], w
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _triangles(faces, camera, screen, lens, inverse_depth, triangles, numbers):
     """What of the faces lies in front and may show: the corners (T, 3, 3) as in ``screen``, and the number of
     the face in the block. Returns how many there are."""
@@ -231,7 +231,7 @@ def _triangles(faces, camera, screen, lens, inverse_depth, triangles, numbers):
     return count
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _clip_near(a, b, c, polygon):
     """Sutherland-Hodgman against z = NEAR; returns the number of corners, 3 or 4."""
     sides = 0
@@ -249,13 +249,13 @@ def _clip_near(a, b, c, polygon):
     return sides
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _covered(p, q, r, pixels):
     """The first and last pixel, of so many, whose centre lies between the corners of a triangle."""
     return max(np.ceil(min(p, q, r) - 0.5), 0.0), min(np.floor(max(p, q, r) - 0.5), pixels - 1.0)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _draw(triangles, numbers, face_numbers, inverse_depth, face_ids):
     """Fill in triangles (T, 3, 3): corners in pixels, each with 1/z."""
     height, width = inverse_depth.shape
@@ -308,7 +308,7 @@ def _draw(triangles, numbers, face_numbers, inverse_depth, face_ids):
                 face_ids[row, column] = face if drawn else face_ids[row, column]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _edge(xa, ya, xb, yb):
     """Coefficients of the edge function (b - a) x (p - a) = A x + B y + C, computed from the lower corner
     first, so that two triangles which share an edge get exactly opposite values and leave no crack."""
@@ -317,7 +317,7 @@ def _edge(xa, ya, xb, yb):
     return -(yb - ya), -(xa - xb), -(xb * ya - xa * yb)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _span(a, inverse, e, first, last):
     """Narrow the columns [first, last] to where a x + e >= 0, ``inverse`` being -1 / a, less than two pixels
     generous. (np.floor stays a float; numba's math.floor is an integer, which the far crossing of a level

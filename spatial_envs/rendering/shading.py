@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from spatial_envs.compilation import njit
 from spatial_envs.rendering import AMBIENT, SKY, SUN, SUN_DIRECTION
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def shade(
     inverse_depth, face_ids, vertices, faces, corner_normals, colors,
     uv, face_texture, texel_density, levels, texels, face_segments,
@@ -83,14 +83,14 @@ def shade(
             rgb[row, column, 2] = int(min(blue + 0.5, 255.0))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _cross(p, q, out):
     out[0] = p[1] * q[2] - p[2] * q[1]
     out[1] = p[2] * q[0] - p[0] * q[2]
     out[2] = p[0] * q[1] - p[1] * q[0]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _barycentric(a, b, c):
     """The three, scaled to a sum of one, within the triangle."""
     total = a + b + c
@@ -105,7 +105,7 @@ def _barycentric(a, b, c):
     return a, b, c
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _texture(u, v, footprint, levels, texture, texels):
     """The texture's colour, 0 to 1: bilinear, in the mip level nearest to the pixel's footprint, which
     is in texels, squared."""

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import shapely
 from scipy.ndimage import distance_transform_edt
 
+from spatial_envs.compilation import njit
 from spatial_envs.mesh import Mesh
 from spatial_envs.simulators.overlay import grown, overlay, polygons_of, united, without_cracks
 
@@ -145,7 +145,7 @@ def _facing(mesh: Mesh) -> np.ndarray:
     return np.where(walkable, WALKABLE, np.sign(normal_y)).astype(np.int8)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _leave_out_roofs(first, component, closed):
     """No floor (component becomes -1): what lies under the open sky, above floors that it is not connected
     to."""
@@ -168,7 +168,7 @@ def _leave_out_roofs(first, component, closed):
             component[k] = -1
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _columns(corners, facing, low, rows, columns):
     """first, y and facing of Columns, for triangles ``corners`` (F, 3, 3) that face so."""
     first = np.zeros(rows * columns + 1, np.int64)
@@ -219,7 +219,7 @@ def _columns(corners, facing, low, rows, columns):
     return first, y, face
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _standing(first, y, facing, height, climb):
     """Which hits one can stand on, (hits,) bool: walkable, no other walkable one within climb above, nothing
     between climb and the agent's height; and whether the next surface further up shows its upper side,
@@ -243,7 +243,7 @@ def _standing(first, y, facing, height, climb):
     return stand, closed
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _components(first, y, stand, rows, columns, climb):
     """(hits,) int64: which hits hang together over the cells' four sides by steps up to climb; -1 = no
     floor."""
@@ -299,7 +299,7 @@ def _sheets(first, y, component, cell, rows, columns, climb):
     return sheets, owner
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _flood(
     first, y, component, owner, cell, rows, columns, climb, seeds, lowest, highest, over_others, reach
 ):  # fmt: skip
@@ -453,7 +453,7 @@ def _seen_from_above(corners, chosen, bottom, top, bounds):
     return united([space, *shapely.buffer(sheets, THIN, cap_style="square")])
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _drawn(points, count, bounds):
     """(rows, columns) bool: the cells of 0.01 m whose centres lie in the convex polygons, and those that
     their edges pass through."""
@@ -518,7 +518,7 @@ def _extent(rings):
     return area, np.ptp(rings, axis=1).max(axis=1, initial=0.0)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _cut(corners, chosen, bottom, top, bounds):
     """The chosen triangles within bounds cut to bottom <= y <= top, seen from above: (N, 5, 2) float64 and
     the number of corners (N,)."""
@@ -550,7 +550,7 @@ def _cut(corners, chosen, bottom, top, bounds):
     return out[:found], count[:found]
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def _side(here, there, limit, sign, out, count):
     """One side of a polygon, cut by sign * (y - limit) >= 0, added to ``out``."""
     p, q = sign * (here[1] - limit), sign * (there[1] - limit)

@@ -174,7 +174,7 @@ def _simulator(settings: Any, agent: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "data")
         data.mkdir()
-        (data / "default.pbr_config.json").write_text(json.dumps(NO_ENVIRONMENT))
+        (data / "default.pbr_config.json").write_text(json.dumps(NO_ENVIRONMENT), encoding="utf-8")
         before = os.getcwd()
         os.chdir(folder)  # the only place where it looks for its default configuration
         try:

@@ -6,13 +6,13 @@ import math
 from collections import OrderedDict
 from functools import cached_property
 
-import numba
 import numpy as np
 import shapely
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from spatial_envs.arguments import check_range, floats
+from spatial_envs.compilation import njit
 from spatial_envs.mesh import Mesh, MeshError
 from spatial_envs.simulators.floors import CORE, FIELD_CELL, OUTSIDE, Floor, find_floors
 from spatial_envs.simulators.outline import nearest_border, outline, part_at, sees, walk
@@ -362,7 +362,7 @@ def _corners(polygons) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(corners), np.concatenate(wings)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def _bends(dx, dz, wing):
     """Whether a string that comes to a corner along (dx, dz) can lie against it: both neighbours of the
     corner on one side. Corners without neighbours always can."""
@@ -372,7 +372,7 @@ def _bends(dx, dz, wing):
     return not ((back > slack and on < -slack) or (back < -slack and on > slack))
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _edges(nodes, wing, sight):
     """Pairs of nodes that see each other and between which a tight string can run, and their distances."""
     count = nodes.shape[0]
@@ -452,7 +452,7 @@ class _Goal:
         return [*points, space.point(self.places[goal])]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _seen(x, z, points, wing, sight):
     """(N,) distances to the points that a tight string from (x, z) can run to; inf to the others."""
     out = np.full(points.shape[0], np.inf)
@@ -463,7 +463,7 @@ def _seen(x, z, points, wing, sight):
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _onto(x, z, points, wing, left, sight):
     """The least distance by way of a point that is seen, with what is left from there: length, and index or
     -1."""

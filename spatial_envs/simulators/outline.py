@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import shapely
+
+from spatial_envs.compilation import njit
 
 CELL = 0.25  # of the grid that finds edges
 TOUCH = 1e-7  # a point this far behind an edge still stands on it
@@ -63,7 +64,7 @@ def outline(polygons: list[shapely.Polygon]) -> Outline:
     )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _fill_grid(start, end, low, shape):
     first = np.zeros(shape[0] * shape[1] + 1, np.int64)
     listed = np.zeros(0, np.int64)
@@ -83,7 +84,7 @@ def _fill_grid(start, end, low, shape):
     return first, listed
 
 
-@numba.njit(nogil=True)  # not cached: numba fails to compile a caller against a generator from its cache
+@njit(cache=False)  # numba fails to compile a caller against a generator from its cache
 def _cells(ax, az, bx, bz, low, shape):
     """The cells of the grid that the segment from a to b touches."""
     rows = _row_range(az, bz, low, shape)
@@ -93,7 +94,7 @@ def _cells(ax, az, bx, bz, low, shape):
             yield row * shape[0] + column
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def _row_range(az, bz, low, shape):
     """The first and last row that a segment touches, a hair generous; empty where it misses the grid."""
     top = math.floor((min(az, bz) - low[1] - 1e-6) / CELL)
@@ -101,7 +102,7 @@ def _row_range(az, bz, low, shape):
     return max(top, 0), min(bottom, shape[1] - 1)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def _column_range(ax, az, bx, bz, row, low, shape):
     """The first and last column that a segment touches within a row of the grid."""
     left, right = min(ax, bx), max(ax, bx)
@@ -115,7 +116,7 @@ def _column_range(ax, az, bx, bz, row, low, shape):
     return max(first, 0), min(last, shape[0] - 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def part_at(x, z, border):
     """The polygon that holds the point, or -1. Exact but for points on the border."""
     row = math.floor((z - border.low[1]) / CELL)
@@ -144,7 +145,7 @@ def part_at(x, z, border):
     return part if inside else -1
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def nearest_border(x, z, border):
     """The point of the border nearest to (x, z): x, z, distance, edge."""
     best = np.inf
@@ -159,7 +160,7 @@ def nearest_border(x, z, border):
     return best_x, best_z, math.sqrt(best), best_edge
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def _nearest_on(ax, az, bx, bz, x, z):
     dx, dz = bx - ax, bz - az
     square = dx * dx + dz * dz
@@ -169,7 +170,7 @@ def _nearest_on(ax, az, bx, bz, x, z):
     return ax + t * dx, az + t * dz
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def sees(ax, az, bx, bz, border):
     """Whether the segment from a to b touches no edge."""
     for cell in _cells(ax, az, bx, bz, border.low, border.shape):
@@ -191,7 +192,7 @@ def sees(ax, az, bx, bz, border):
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def first_contact(ax, az, bx, bz, border):
     """How far one gets from a towards b before an edge is crossed out of the free space: the share of the
     way, 0 to 1, and the edge; 1 and -1 where nothing is in the way. One may stand on the border, and walk
@@ -216,7 +217,7 @@ def first_contact(ax, az, bx, bz, border):
     return share, contact
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def walk(ax, az, bx, bz, slide, border):
     """Where a walk from a towards b ends, (x, z).
 
@@ -259,7 +260,7 @@ def walk(ax, az, bx, bz, slide, border):
     return x, z
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def _leave_circle(px, pz, qx, qz, mx, mz, radius):
     """Where the segment from p, inside of the circle, to q leaves it, and True; or q and False."""
     if (qx - mx) ** 2 + (qz - mz) ** 2 <= radius * radius:

@@ -49,7 +49,7 @@ def write_configuration(folder: Path, source: str, up: str, **semantics: Any) ->
     stage = folder / "building.stage_config.json"
     # without "requires_lighting" a .glb is shown under habitat-sim's own lamps
     config = {"render_asset": source, "requires_lighting": False, **UPWARDS[up], **semantics}
-    stage.write_text(json.dumps(config))
+    stage.write_text(json.dumps(config), encoding="utf-8")
     return stage
 
 

@@ -1,0 +1,181 @@
+"""Caches on disk: what is kept is found again, by others too, and no fault of theirs ends the work."""
+
+import errno
+import os
+import tempfile
+
+import numpy as np
+import pytest
+
+from spatial_envs import caches
+from spatial_envs.caches import write_whole
+from spatial_envs.compilation import njit
+from spatial_envs.mesh import Mesh
+from spatial_envs.reference import kept
+
+
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch):
+    monkeypatch.setattr(caches, "_WARNED", set())
+
+
+def fail(number):
+    """What stands in for a call that the disk refuses."""
+
+    def refused(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    return refused
+
+
+# ---- files
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_a_file_has_the_mode_that_the_umask_leaves(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_whole(tmp_path / "a", lambda file: file.write(b"new"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize("stopped", [OSError, KeyboardInterrupt])
+def test_a_writing_that_is_stopped_leaves_what_was_there(tmp_path, stopped):
+    (tmp_path / "a").write_bytes(b"old")
+
+    def write(file):
+        file.write(b"half of the n")
+        raise stopped
+
+    with pytest.raises(stopped):
+        write_whole(tmp_path / "a", write)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
+
+
+# ---- references
+
+
+TETRA = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
+
+
+def triangle(size: float) -> Mesh:
+    return Mesh(TETRA[:3] * np.float32(size), np.array([[0, 1, 2]]), np.zeros((3, 3), np.uint8))
+
+
+def built():
+    return TETRA, TETRA + 1, 0.5
+
+
+def beside_a_file(folder, monkeypatch):
+    (folder / "file").write_bytes(b"")
+    return folder / "file" / "kept"
+
+
+def on_a_full_disk(folder, monkeypatch):
+    monkeypatch.setattr(np, "savez", fail(errno.ENOSPC))
+    return folder / "kept"
+
+
+def read_only(folder, monkeypatch):
+    monkeypatch.setattr(caches.Path, "open", fail(errno.EROFS))
+    return folder / "kept"
+
+
+@pytest.mark.parametrize("place", [beside_a_file, on_a_full_disk, read_only])
+def test_where_nothing_can_be_kept_one_warning_says_so(tmp_path, monkeypatch, caplog, place):
+    cache_dir = place(tmp_path, monkeypatch)
+    for size in (1, 2):
+        points, dense, attainable = kept(triangle(size), "recipe", cache_dir, built)
+        np.testing.assert_array_equal(points, TETRA)
+        np.testing.assert_array_equal(dense, TETRA + 1)
+        assert attainable == 0.5
+    (said,) = caplog.messages
+    assert said.startswith(f"cache_dir {cache_dir} cannot be used: ")
+    assert said.endswith("; what is built is kept in memory alone")
+    assert not [path for path in tmp_path.rglob("*") if path.name not in ("file", "kept")]
+
+
+def test_what_may_not_be_read_is_replaced(tmp_path, monkeypatch, caplog):
+    kept(triangle(1), "recipe", tmp_path, lambda: (TETRA * 0, TETRA, 0.1))
+    with monkeypatch.context() as other:
+        other.setattr(np, "load", fail(errno.EACCES))  # somebody else's file
+        kept(triangle(1), "recipe", tmp_path, built)
+    points, _, attainable = kept(triangle(1), "recipe", tmp_path, None)
+    np.testing.assert_array_equal(points, TETRA)
+    assert attainable == 0.5
+    assert not caplog.messages
+
+
+# ---- compiled kernels
+
+
+def half(x):
+    return x / 2
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where numba keeps what it compiles."""
+    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path / "kernels"))
+    return tmp_path / "kernels"
+
+
+def hits(kernel) -> int:
+    return sum(kernel.stats.cache_hits.values())
+
+
+def files(folder) -> list:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_kernel_is_compiled_once(folder, caplog):
+    assert njit(half)(3.0) == 1.5
+    again = njit(half)
+    assert again(5.0) == 2.5
+    assert hits(again) == 1
+    never = njit(cache=False)(half)
+    assert never(5.0) == 2.5
+    assert hits(never) == 0
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
+@pytest.mark.parametrize("content", [b"", b"garbage", None], ids=["empty", "garbage", "half"])
+def test_a_damaged_kernel_is_compiled_again_and_mended(folder, caplog, ending, content):
+    njit(half)(3.0)
+    (path,) = (path for path in files(folder) if path.suffix == ending)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    assert njit(half)(3.0) == 1.5
+    (said,) = caplog.messages
+    assert str(path.parent) in said
+    assert "compiled anew" in said
+    mended = njit(half)
+    assert mended(3.0) == 1.5
+    assert hits(mended) == 1
+
+
+def test_kernels_are_compiled_where_nothing_can_be_written(folder, monkeypatch, caplog):
+    monkeypatch.setattr(tempfile, "TemporaryFile", fail(errno.EROFS))  # by which numba tries a folder
+    for _ in range(2):
+        assert njit(half)(3.0) == 1.5
+    (said,) = caplog.messages
+    assert "no locator available" in said
+    assert said.endswith("compiled anew in each process, for about a minute; "
+                         "set NUMBA_CACHE_DIR to a folder that can be written")  # fmt: skip
+    assert not files(folder)
+
+
+def test_kernels_are_compiled_on_a_full_disk(folder, monkeypatch, caplog):
+    with monkeypatch.context() as full:
+        full.setattr(os, "replace", fail(errno.ENOSPC))
+        for _ in range(2):
+            assert njit(half)(3.0) == 1.5
+    (said,) = caplog.messages
+    assert "No space left on device" in said
+    assert not files(folder)
+    njit(half)(3.0)
+    assert len(files(folder)) == 2  # once there is room again
