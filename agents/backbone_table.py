@@ -60,8 +60,8 @@ class Flags:
 
 def sections(flags: Flags) -> Iterator[str]:
     """Markdown, one section after another. ValueError, FileNotFoundError or ImportError as the backbone's."""
-    check_range("views", flags.views, 2, 64, int)
-    check_range("objects", flags.objects, 5, 4096, int)
+    for number, least in {"views": 2, "sets": 1, "objects": 5, "states": 1, "episodes": 1}.items():
+        check_range(number, getattr(flags, number), least, 4096, int)
     name = "checkpoint" if flags.backbone == "mapanything" else "weights"
     kwargs: dict[str, Any] = {} if flags.checkpoint is None else {name: flags.checkpoint}
     backbone = cast(NetworkBackbone, make_backbone(flags.backbone, kwargs, flags.device))
@@ -83,11 +83,14 @@ def sections(flags: Flags) -> Iterator[str]:
 
 def table(flags: Flags) -> str:
     """The whole page, printed and written as it grows."""
+    if flags.out is not None and flags.out.is_dir():
+        raise ValueError(f"out: got the folder {flags.out}; expected a file")
     text = ""
     for section in sections(flags):
         text += f"{section}\n\n"
         print(section, end="\n\n", flush=True)
         if flags.out is not None:
+            flags.out.parent.mkdir(parents=True, exist_ok=True)
             flags.out.write_text(text, encoding="utf-8")
     return text
 

@@ -16,7 +16,7 @@ QUICK = Flags(
 
 @pytest.mark.filterwarnings("ignore:divide by zero")  # the gains of a single state have no variance
 def test_the_page_has_every_section(tmp_path):
-    path = tmp_path / "page.md"
+    path = tmp_path / "new" / "page.md"
     text = table(replace(QUICK, out=path))
     assert path.read_text(encoding="utf-8") == text
     health, points, features, gains = text.split("\n## ")[1:]
@@ -47,5 +47,7 @@ def test_a_network_that_is_not_healthy(scale, fault):
 def test_a_page_that_cannot_be_made_says_so_first(tmp_path):
     with pytest.raises(ValueError, match="objects: got 4; expected int from 5"):
         table(replace(QUICK, objects=4))
+    with pytest.raises(ValueError, match=r"out: got the folder .*; expected a file"):
+        table(replace(QUICK, out=tmp_path))
     with pytest.raises(FileNotFoundError, match="weights: there is no file nowhere"):
         table(replace(QUICK, checkpoint="nowhere"))
