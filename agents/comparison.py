@@ -15,7 +15,16 @@ from agents.families import FITTING, NEXT_BEST_VIEW, family
 from agents.fitting_comparison import compare_fits
 from agents.navigation_comparison import compare_walks
 from agents.report import report
-from agents.runs import adapted, command_line, console, load, parse_settings, single_env, untrained
+from agents.runs import (
+    adapted,
+    by_features,
+    command_line,
+    console,
+    load,
+    parse_settings,
+    single_env,
+    untrained,
+)
 
 ELSEWHERE = ("reconstruction", "audit", "reward", "invalid_penalty", "stop_at")  # no policy sees these
 QUICK = ("random", "zero-action", "farthest", "farthest-inner")  # baselines
@@ -155,8 +164,8 @@ def _names(runs: list[dict[str, Any]]) -> list[str]:
     for run in runs:
         alike = [other for other in runs if other["algo"] == run["algo"]]
         name = run["algo"]
-        if len({other["resolved_backbone"] for other in alike}) > 1:
-            name += f" with {run['resolved_backbone']}"
+        if len({other["resolved_backbone"] for other in runs}) > 1:  # whatever their algorithms are
+            name += by_features(run)
         if len({other["env"] for other in alike}) > 1:
             name += f" in {run['env']}"
         if len({other["scenes"] for other in alike}) > 1:
