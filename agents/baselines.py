@@ -11,6 +11,7 @@ from agents.heuristics import (
     Farthest,
     FarthestInner,
     InformationGain,
+    InformationGainInner,
     Random,
     Uniform,
     Zero,
@@ -18,6 +19,10 @@ from agents.heuristics import (
 from agents.information_gain import METRICS
 from agents.planners import Beam, Oracle, SetCover
 
+INFORMATION = {f"ig-{metric.replace('_', '-')}": metric for metric in METRICS}
+FROM_CLOSE_BY = {
+    f"{name}-inner": partial(InformationGainInner, metric=metric) for name, metric in INFORMATION.items()
+}
 BASELINES: dict[str, Callable[..., Baseline]] = {
     "random": Random,
     "zero-action": Zero,
@@ -25,7 +30,8 @@ BASELINES: dict[str, Callable[..., Baseline]] = {
     "farthest": Farthest,
     "farthest-inner": FarthestInner,
     "coverage": Coverage,
-    **{f"ig-{metric.replace('_', '-')}": partial(InformationGain, metric=metric) for metric in METRICS},
+    **{name: partial(InformationGain, metric=metric) for name, metric in INFORMATION.items()},
+    **FROM_CLOSE_BY,
     "oracle": Oracle,
     "beam": Beam,
     "set-cover": SetCover,
@@ -34,6 +40,6 @@ BASELINES: dict[str, Callable[..., Baseline]] = {
 
 def baselines(env, names: Iterable[str] = BASELINES) -> dict[str, Baseline]:
     """One of each name that means something for the environment's actions: zero is no candidate in
-    particular."""
-    discrete = env.unwrapped.task.action == "candidates"
-    return {name: BASELINES[name](env) for name in names if not (discrete and name == "zero-action")}
+    particular, and information is measured at the candidates' own radius."""
+    senseless = {"zero-action", *FROM_CLOSE_BY} if env.unwrapped.task.action == "candidates" else ()
+    return {name: BASELINES[name](env) for name in names if name not in senseless}

@@ -16,7 +16,16 @@ from agents.fitting_comparison import compare_fits
 from agents.flags import UserPath
 from agents.navigation_comparison import compare_walks
 from agents.report import report
-from agents.runs import adapted, command_line, console, load, parse_settings, single_env, untrained
+from agents.runs import (
+    adapted,
+    by_features,
+    command_line,
+    console,
+    load,
+    parse_settings,
+    single_env,
+    untrained,
+)
 from spatial_envs.threads import set_threads
 
 ELSEWHERE = ("reconstruction", "audit", "reward", "invalid_penalty", "stop_at")  # no policy sees these
@@ -160,8 +169,8 @@ def _names(runs: list[dict[str, Any]]) -> list[str]:
     for run in runs:
         alike = [other for other in runs if other["algo"] == run["algo"]]
         name = run["algo"]
-        if len({other["resolved_backbone"] for other in alike}) > 1:
-            name += f" with {run['resolved_backbone']}"
+        if len({other["resolved_backbone"] for other in runs}) > 1:  # whatever their algorithms are
+            name += by_features(run)
         if len({other["env"] for other in alike}) > 1:
             name += f" in {run['env']}"
         if len({other["scenes"] for other in alike}) > 1:

@@ -32,7 +32,8 @@ FORMULAS = (
     "their choice is worth), its own by the backbone's reconstruction. "
     "Coverage: share of the reference within 2 % of the diameter; AUC: its mean over the views. "
     "Normalised: (policy - random) / (oracle - random) of the gains of each object, interquartile mean over "
-    "objects. Differences are paired, with 95 % bootstrap intervals over seeds, objects, then starts."
+    "objects. Differences are paired, with 95 % bootstrap intervals over seeds, objects, then starts; those "
+    "of a row with one seed do not hold the chance of a training."
 )
 CURVES = ("gains", "whole", "coverage", "chamfer")
 LATE = 10  # views: from this budget on, a table says how many were needed

@@ -44,7 +44,7 @@ FORMULAS = (
     "full in each scene, without ARI for one object, with g = (d_random - d) / (d_random - d_oracle), d "
     "occlusion-aware, of random-spheres and of oracle, which is least squares on ground-truth masks. "
     "Where the truth is not known, there is no score. Intervals are 95 % bootstrap intervals over scenes, "
-    "differences are paired. Policies act by their mean."
+    "not over trainings; differences are paired. Policies act by their mean."
 )
 
 

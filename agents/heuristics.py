@@ -45,12 +45,24 @@ class Baseline(ABC):
         return self.env.poses_from_actions(np.stack(actions))
 
     def directions(self) -> np.ndarray:
-        """(K, 4, 4): poses spread over the region at the middle radius; of candidates those left."""
+        """(K, 4, 4): poses spread over the region at ``radius``; of candidates those left."""
         task = self.env.task
         if task.action == "candidates":
             episode = task.episode(0)
             return task.candidate_poses(episode)[task.action_mask(episode)]
-        return task.region.fibonacci_poses(CANDIDATES)
+        return facing_origin(fibonacci_directions(CANDIDATES, task.region.max_elevation) * self.radius())
+
+    def radius(self) -> float:
+        """Metres: of the poses among which only the direction is chosen."""
+        return self.env.task.region.middle
+
+
+class Inner(Baseline):
+    """From as near as the region allows: beside its twin, what the radius alone gives."""
+
+    def radius(self) -> float:
+        """Metres."""
+        return self.env.task.region.radius[0]
 
 
 class Random(Baseline):
@@ -77,11 +89,7 @@ class Zero(Baseline):
 
 
 class Farthest(Baseline):
-    """The direction whose smallest angle to the views taken is largest, at the middle radius."""
-
-    def radius(self) -> float:
-        """Metres."""
-        return self.env.task.region.middle
+    """The direction whose smallest angle to the views taken is largest."""
 
     def act(self):
         """See the class."""
@@ -92,12 +100,8 @@ class Farthest(Baseline):
         return self.env.action_from_pose(facing_origin(self.radius() * rotation @ heading))
 
 
-class FarthestInner(Farthest):
-    """As ``Farthest``, from as near as the region allows: what learning the radius alone would give."""
-
-    def radius(self) -> float:
-        """Metres."""
-        return self.env.task.region.radius[0]
+class FarthestInner(Inner, Farthest):
+    """``Farthest``, from close by."""
 
 
 class Uniform(Baseline):
@@ -154,3 +158,7 @@ class InformationGain(Baseline):
         poses, lens = self.directions(), candidate_lens(task.fov)
         gains = [information(grid, self.metric, lens, pose, as_published=self.as_published) for pose in poses]
         return self.env.action_from_pose(poses[np.argmax(gains)])
+
+
+class InformationGainInner(Inner, InformationGain):
+    """``InformationGain``, from close by."""

@@ -228,7 +228,8 @@ class Frontier(NavigationBaseline):
 class NearestFrontier(Frontier):
     """Walks to the goal once its way is known, until then to where the known floor ends with the least way
     there and straight line on to the goal. PointNav's goal is where the sensor says, ObjectNav's where a
-    pixel of the category was seen; ImageNav's is not recognised: it explores, and never stops."""
+    pixel has the category by the building's true labels; ImageNav's is not recognised: it explores, and never
+    stops."""
 
     def sought(self) -> np.ndarray | None:
         """Pixels of ObjectNav's category."""

@@ -40,8 +40,10 @@ FORMULAS = (
     "path walked, d the distance left. Coverage: share of what can be seen of the building that is within "
     "5 cm of the map; Chamfer: accuracy + completeness of the map, sum of mean distances. Means are over "
     "buildings of their episodes' means; intervals are 95 % bootstrap intervals over seeds, buildings, "
-    "then episodes, and differences are paired. Learned policies act by drawing from their distributions. "
-    "greedy follows the shortest way on the true map; all else knows only what it saw."
+    "then episodes (of a row with one seed they do not hold the chance of a training), and differences are "
+    "paired. Learned policies act by drawing from their distributions. greedy follows the shortest way on "
+    "the true map; all else knows only what it saw. ObjectNav's category is marked in the maps, the agents' "
+    "and nearest-frontier's, by the building's true labels."
 )
 
 

@@ -182,8 +182,7 @@ def names(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:
         alike = [other for other in runs if other["algo"] == run["algo"]]
         name = run["algo"]
         if len({other["resolved_backbone"] for other in alike}) > 1:
-            backbone = run["resolved_backbone"]
-            name += " without features" if backbone == "none" else f" with {backbone} features"
+            name += by_features(run)
         if len({_expert(other) for other in alike}) > 1:
             name += f", {_expert(run)}"
         told = {key for other in alike for key in other["env_kwargs"]} - {*UNTOLD}
@@ -200,6 +199,12 @@ def names(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:
             for k in group:
                 called[k] = own_names[k] if own_names.count(own_names[k]) == 1 else str(folders[k])
     return called
+
+
+def by_features(run: dict[str, Any]) -> str:
+    """What a row's name says of a run's backbone."""
+    backbone = run["resolved_backbone"]
+    return " without features" if backbone == "none" else f" with {backbone} features"
 
 
 def _expert(run: dict[str, Any]) -> str:

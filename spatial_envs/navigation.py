@@ -677,8 +677,8 @@ class PointNavEnv(_GoalEnv):
     | remaining | (1,) | share of the steps left |
     | features | (window, D) | the backbone's tokens of the latest views, the newest first, pooled, in the agent's frame, standardised, clipped to +-10; (window, P, D) with ``pooling="none"`` |
     | view_mask | (window,) | with features: 1 for the views that there are |
-    | semantic | (H, W, 1) uint8 | only where asked for (ObjectNav: by default): ids of categories, ``task.semantic_ids``; 0 = none of them |
-    | map | (64, 64, 4) uint8 | only where asked for: the plan seen so far, by measured depth; the agent in the middle, looking towards row 0; cells of 0.125 m; 0 or 255 for occupied, free, visited, goal (the point, or where the category was seen); one storey: stairs count as occupied |
+    | semantic | (H, W, 1) uint8 | only where asked for (ObjectNav: by default): ids of categories, ``task.semantic_ids``, by the building's true labels; 0 = none of them |
+    | map | (64, 64, 4) uint8 | only where asked for: the plan seen so far, by measured depth; the agent in the middle, looking towards row 0; cells of 0.125 m; 0 or 255 for occupied, free, visited, goal (the point, or where ``semantic`` showed the category); one storey: stairs count as occupied |
 
     ## Rewards
 

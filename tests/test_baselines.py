@@ -10,7 +10,7 @@ from agents.evaluation import evaluate
 from agents.heuristics import Coverage, InformationGain
 from agents.information_gain import candidate_lens, information
 from agents.planners import Beam, SetCover, maximum_cover
-from spatial_envs.camera import unproject
+from spatial_envs.camera import facing_origin, fibonacci_directions, unproject
 from spatial_envs.nbv import GRID_SIDE, NBVDiscreteEnv, NBVEnv
 from spatial_envs.voxels import VoxelGrid
 
@@ -27,14 +27,20 @@ def discrete():
     return NBVDiscreteEnv(views=4, **SMALL)
 
 
-def test_information_gain_takes_the_best_direction(env):
+@pytest.mark.parametrize(
+    ("name", "radius"), [("ig-unobserved-voxel", 1.6), ("ig-unobserved-voxel-inner", 1.2)]
+)
+def test_information_gain_takes_the_best_direction(env, name, radius):
     env.reset(seed=0)
-    policy = InformationGain(env, metric="unobserved_voxel")
+    policy = BASELINES[name](env)
     grid = VoxelGrid(GRID_SIDE)
     grid.add(env.task.episode(0).views[0])
-    poses = env.task.region.fibonacci_poses(64)
+    poses = facing_origin(radius * fibonacci_directions(64, env.task.region.max_elevation))
     gains = [information(grid, "unobserved_voxel", candidate_lens(env.task.fov), pose) for pose in poses]
     np.testing.assert_allclose(policy.act(), env.action_from_pose(poses[np.argmax(gains)]))
+
+
+def test_information_gain_knows_its_metrics(env):
     with pytest.raises(ValueError, match="metric: got 'volume'; expected one of 'occlusion_aware'"):
         InformationGain(env, metric="volume")
 
@@ -126,5 +132,8 @@ def test_every_baseline_plays_every_action_space(env, discrete):
                 action, _ = policy.predict(observation)
                 observation, _, _, _, info = unwrapped.step(action)
                 assert not info["invalid"], name
-    assert "zero-action" in baselines(env)
-    assert "zero-action" not in baselines(discrete)
+    other = {"zero-action"} | {
+        name for name in BASELINES if name.startswith("ig-") and name.endswith("-inner")
+    }
+    assert len(other) == 7
+    assert set(baselines(env)) - set(baselines(discrete)) == other

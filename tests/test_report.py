@@ -74,10 +74,11 @@ def test_runs_of_different_kinds_play_the_same_starts(tmp_path):
     results = compare(
         Flags(run=runs, baselines=("farthest",), set=("views=3", "num_objects=2"), episodes=2, out=out)
     )
+    ppo, dqn = "ppo without features", "dqn with unproject features"
     assert set(results) == {
-        "farthest", "ppo", "ppo, untrained", "dqn", "dqn, untrained", "dqn, another object's features",
+        "farthest", ppo, ppo + ", untrained", dqn, dqn + ", untrained", dqn + ", another object's features",
     }  # fmt: skip
-    assert "| dqn |" in out.read_text(encoding="utf-8")
+    assert f"| {dqn} |" in out.read_text(encoding="utf-8")
     for scores in results.values():
         assert scores.gains.shape == (1, 2, 3)
         assert np.isfinite(scores.gains).all()
