@@ -45,9 +45,9 @@ class OptionalCache(FunctionCache):
         try:
             return super().load_overload(sig, target_context)
         except Exception as error:  # pickle and LLVM raise a dozen kinds, by what is damaged
-            self._warn(error)
+            warn_once("a file of numba's cache", f"{self.cache_path}: {error!r}", "such files are made again")
         try:
-            self.flush()  # what is damaged would stay so
+            self.flush()  # or what is damaged would stay
         except OSError as error:
             self._warn(error)
 

@@ -152,7 +152,7 @@ def test_a_damaged_kernel_is_compiled_again_and_mended(folder, caplog, ending, c
     assert njit(half)(3.0) == 1.5
     (said,) = caplog.messages
     assert str(path.parent) in said
-    assert "compiled anew" in said
+    assert said.endswith("; such files are made again")
     mended = njit(half)
     assert mended(3.0) == 1.5
     assert hits(mended) == 1
