@@ -12,7 +12,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import yaml
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from rich.console import Console
@@ -35,6 +34,7 @@ from agents.ranking import Ranking
 from agents.replay import HeldReplayBuffer, JoinedReplayBuffer
 from agents.sb3_vec_env import SB3VecEnv
 from agents.slot_features import SlotFeatures
+from spatial_envs import yaml_files
 from spatial_envs.arguments import check_choice
 from spatial_envs.task import TaskEnv
 
@@ -66,7 +66,7 @@ def parse_settings(flag: str, settings: tuple[str, ...]) -> dict[str, Any]:
         name, equals, value = setting.partition("=")
         if not equals or not name:
             raise ValueError(f"{flag}: got {setting!r}; expected name=value")
-        parsed[name] = yaml.safe_load(value)
+        parsed[name] = yaml_files.parse(value, f"{flag}: {setting}")
     return parsed
 
 
@@ -120,7 +120,7 @@ def save(model: BaseAlgorithm, folder: Path) -> None:
 
 def load(folder: Path) -> tuple[dict[str, Any], Any]:
     """A run's configuration and its model, for playing; of an encoder's the fitter that it is."""
-    run = yaml.safe_load((folder / "config.yaml").read_text())
+    run = yaml_files.read(folder / "config.yaml", "run")
     if run["algo"] == "encoder":
         return run, Encoded(folder / "encoder.safetensors")
     return run, ALGORITHMS[run["algo"]].load(folder / "model.zip", device=run["device"])

@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from gymnasium import spaces
 from rich.markdown import Markdown
 from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
@@ -34,6 +33,7 @@ from agents.runs import (
     training_envs,
     untrained,
 )
+from spatial_envs import yaml_files
 from spatial_envs.task import TaskEnv, check_arguments
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -120,7 +120,7 @@ def train(flags: Flags) -> Path:
     if left <= 0:
         raise ValueError(f"timesteps: got {run['timesteps']}; the run has {model.num_timesteps} already")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
+    (folder / "config.yaml").write_text(yaml_files.text(run))
     console.print(
         f"{run['algo']} on {run['env']}, scenes {run['scenes']}, backbone {run['resolved_backbone']}: "
         f"{left:,} steps into {folder}"
@@ -166,7 +166,7 @@ def train(flags: Flags) -> Path:
 
 def _train_encoder(folder: Path, run: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
+    (folder / "config.yaml").write_text(yaml_files.text(run))
     minutes = run["hyperparameters"]["minutes"]
     console.print(f"encoder on {run['env']}: {minutes} minutes of one core into {folder}")
     try:
@@ -258,7 +258,7 @@ def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
         path = flags.resume / "config.yaml"
         if not path.is_file():
             raise FileNotFoundError(f"resume: got {flags.resume}; expected a run folder with a config.yaml")
-        run = yaml.safe_load(path.read_text())
+        run = yaml_files.read(path, "resume")
         if flags.timesteps is not None:
             if run["algo"] == "encoder":
                 raise ValueError("timesteps: an encoder's training is measured in minutes; expected none")
@@ -419,10 +419,7 @@ def _entry(path: Path, env_id: str) -> dict[str, Any]:
     """What a YAML file has for an environment."""
     if not path.is_file():
         raise FileNotFoundError(f"config: there is no file {path}")
-    try:
-        entries = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"config: {path} is not YAML: {error}") from error
+    entries = yaml_files.read(path, "config")
     if not isinstance(entries, dict) or not isinstance(entries.get(env_id), dict):
         found = ", ".join(entries) if isinstance(entries, dict) else type(entries).__name__
         raise ValueError(f"config: {path} has no entry for {env_id}; it has {found}")

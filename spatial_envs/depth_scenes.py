@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from spatial_envs import depth_decoding as decoding
-from spatial_envs.arguments import check_range, checked_image_size, floats
+from spatial_envs.arguments import absolute, check_range, checked_image_size, floats
 from spatial_envs.camera import turn_about_y, unproject
 from spatial_envs.depth_layouts import DepthFile, find
 from spatial_envs.ground import fit_ground
@@ -328,8 +328,8 @@ def open_depth(
     for name, value in (("noise", noise), ("camera_turn", camera_turn), ("split", split)):
         if value == "test_category" or (name != "split" and value):
             raise ValueError(f"{name}: {value!r} is for scenes='procedural' only; got scenes={str(scenes)!r}")
-    path = Path(os.path.abspath(Path(scenes).expanduser()))
-    if not path.exists():
+    path = absolute("scenes", scenes)
+    if not os.path.exists(path):
         typo = difflib.SequenceMatcher(None, str(scenes).lower(), "procedural").ratio() > 0.7
         hint = "; did you mean 'procedural'?" if typo else ""
         expected = "'procedural', a folder, a depth file or a scene-set YAML"
@@ -348,7 +348,7 @@ def open_depth(
 
 def is_depth(scenes: str | Path) -> bool:
     """Whether there is a depth file, or a folder in one of the layouts."""
-    path = Path(os.path.abspath(Path(scenes).expanduser()))
+    path = absolute("scenes", scenes)
     if path.is_file():
         return path.suffix.lower() in SUFFIXES
     return path.is_dir() and bool(find(path, _files(path)))
