@@ -18,7 +18,8 @@ import tyro
 from tqdm import tqdm
 
 from agents.baselines import BASELINES
-from agents.runs import load, single_env
+from agents.run_folder import load
+from agents.runs import single_env
 
 
 @dataclass(frozen=True)

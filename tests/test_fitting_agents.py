@@ -14,7 +14,7 @@ from agents.evaluation import UNTRAINED
 from agents.fitting_baselines import FITTERS
 from agents.fitting_colors import color_prototypes
 from agents.fitting_teacher import LeastSquares, Refinement
-from agents.runs import load
+from agents.run_folder import load
 from spatial_envs import yaml_files
 from spatial_envs.camera import unproject
 from spatial_envs.depth_scenes import open_depth
