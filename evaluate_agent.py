@@ -18,5 +18,7 @@ from agents.comparison import Flags, compare
 if __name__ == "__main__":
     try:
         compare(tyro.cli(Flags, description=__doc__))
-    except (ValueError, TypeError, FileNotFoundError, ImportError) as error:
+    except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"evaluate_agent.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("evaluate_agent.py: interrupted")

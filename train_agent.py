@@ -19,5 +19,7 @@ from agents.training import Flags, train
 if __name__ == "__main__":
     try:
         train(tyro.cli(Flags, description=__doc__))
-    except (ValueError, TypeError, FileNotFoundError, ImportError) as error:
+    except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"train_agent.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("train_agent.py: interrupted")

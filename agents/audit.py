@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from agents.baselines import BASELINES
 from agents.flags import UserPath
-from agents.runs import load, single_env
+from agents.run_folder import load
+from agents.runs import single_env
 from spatial_envs.threads import set_threads
 
 

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import tyro
-import yaml
 from safetensors.torch import save_file
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
@@ -27,6 +26,7 @@ from tqdm import tqdm
 
 from agents.backbone_data import Studio, collate
 from agents.flags import UserPath
+from spatial_envs import yaml_files
 from spatial_envs.arguments import resolve_device
 from spatial_envs.backbones.compact import CompactNet, Inputs, Sizes, by_view, pixel_rays, points_at
 from spatial_envs.nbv import CANDIDATES
@@ -152,15 +152,15 @@ def train(flags: Flags) -> Path:
     """Train to the end and return the run folder."""
     folder = flags.out
     if flags.resume:
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        config = yaml_files.read(folder / "config.yaml", "out")
     else:
         if (folder / "config.yaml").exists():
             raise ValueError(f"out: {folder} already holds a run; choose another, or add --resume")
-        config = yaml.safe_load(flags.config.read_text(encoding="utf-8"))
+        config = yaml_files.read(flags.config, "config")
         folder.mkdir(parents=True, exist_ok=True)
     if flags.steps is not None:
         config["steps"] = flags.steps
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    (folder / "config.yaml").write_text(yaml_files.text(config), encoding="utf-8")
     device = resolve_device(flags.device)
     set_threads(flags.threads, large=True)
     torch.manual_seed(config["seed"])

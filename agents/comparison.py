@@ -16,16 +16,9 @@ from agents.fitting_comparison import compare_fits
 from agents.flags import UserPath
 from agents.navigation_comparison import compare_walks
 from agents.report import report
-from agents.runs import (
-    adapted,
-    by_features,
-    command_line,
-    console,
-    load,
-    parse_settings,
-    single_env,
-    untrained,
-)
+from agents.run_folder import check_out, heading, load
+from agents.runs import adapted, by_features, console, parse_settings, single_env, untrained
+from spatial_envs.arguments import check_range
 from spatial_envs.threads import set_threads
 
 ELSEWHERE = ("reconstruction", "audit", "reward", "invalid_penalty", "stop_at")  # no policy sees these
@@ -74,6 +67,10 @@ def compare(flags: Flags) -> dict[str, Any]:
         )
     if len({folder.resolve() for folder in flags.run}) < len(flags.run):
         raise ValueError("run: got a folder twice; expected different runs")
+    if flags.episodes is not None:
+        check_range("episodes", flags.episodes, 1, 1_000_000, int)
+    if flags.out is not None:
+        check_out(flags.out, file=flags.out.suffix == ".md")
     runs = [load(folder) for folder in flags.run]
     set_threads(flags.threads, large=any(own["resolved_backbone"] == "mapanything" for own, _ in runs))
     first = flags.env or (runs[0][0]["env"] if runs else "NBV-MapAnything-v0")
@@ -124,7 +121,7 @@ def _compare_views(flags: Flags, runs: list[tuple[dict[str, Any], Any]]) -> dict
     text = page(env, results, against, list(seen_by), flags.budgets)
     console.print(Markdown(text))
     if flags.out is not None:
-        text = f"`{command_line()}`\n\n{text}"
+        text = heading(flags.run, runs) + text
         if flags.out.suffix == ".md":
             flags.out.parent.mkdir(parents=True, exist_ok=True)
             flags.out.write_text(text, encoding="utf-8")
@@ -200,7 +197,13 @@ def _task(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def _agent(name: str) -> type:
-    module, colon, attribute = name.partition(":")
-    if not colon:
+    module, _, attribute = name.partition(":")
+    if not (module and attribute):
         raise ValueError(f"agent: got {name!r}; expected module:Class")
-    return getattr(importlib.import_module(module), attribute)
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ModuleNotFoundError as error:
+        raise ImportError(f"agent: got {name!r}; there is no module {error.name} to import") from error
+    if not (isinstance(found, type) and hasattr(found, "predict")):
+        raise ValueError(f"agent: got {name!r}; expected module:Class, a class with predict")
+    return found

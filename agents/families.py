@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
-
 from agents import fitting_evaluation, navigation_evaluation
 from agents.baselines import BASELINES, baselines
 from agents.evaluation import UNTRAINED, evaluate, interval, page, play
 from agents.fitting_baselines import FITTERS
 from agents.navigation_baselines import navigation_baselines
 from agents.pictures import film, fitting_film, walk_through
-from agents.runs import single_env, untrained
+from agents.runs import env_type, single_env, untrained
 from spatial_envs.buildings import open_buildings
 from spatial_envs.depth_scenes import open_depth
 from spatial_envs.objects import open_objects
@@ -62,11 +60,11 @@ class Family:
 
 
 def family(env_id: str) -> Family:
-    """The family of a registered environment."""
-    module, _, name = str(gym.spec(env_id).entry_point).partition(":")
-    if module == "spatial_envs.navigation":
-        return EXPLORATION if name.startswith("Explore") else GOALS
-    return FITTING if module == "spatial_envs.scene_fit" else NEXT_BEST_VIEW
+    """The family of an environment; ValueError for an id that is none of ours."""
+    played = env_type(env_id)
+    if played.__module__ == "spatial_envs.navigation":
+        return EXPLORATION if played.__name__.startswith("Explore") else GOALS
+    return FITTING if played.__module__ == "spatial_envs.scene_fit" else NEXT_BEST_VIEW
 
 
 # ---- next-best-view

@@ -14,7 +14,8 @@ import tyro
 from agents.baselines import BASELINES
 from agents.evaluation import FORMULAS, Scores, play, table
 from agents.flags import UserPath
-from agents.runs import load, single_env
+from agents.run_folder import load
+from agents.runs import single_env
 from spatial_envs.threads import set_threads
 
 BASELINE_ROWS = ("random", "farthest")

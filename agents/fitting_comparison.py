@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.markdown import Markdown
 from tqdm import tqdm
 
 from agents.evaluation import UNTRAINED
 from agents.fitting_baselines import FITTERS
 from agents.fitting_evaluation import AGAINST, FORMULAS, KNOWING, Kept, Scores, figures, joined, page, usable
-from agents.runs import adapted, command_line, console, names, parse_settings, single_env, untrained
+from agents.run_folder import heading, replacing
+from agents.runs import adapted, console, names, parse_settings, single_env, untrained
+from spatial_envs import yaml_files
 from spatial_envs.arguments import check_range
 from spatial_envs.depth_scenes import checked_count
 
@@ -81,7 +82,7 @@ def compare_fits(
     if out is not None:
         path = out if folder is None else folder / "tables.md"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"`{command_line()}`\n\n{text}\n", encoding="utf-8")
+        path.write_text(f"{heading(folders, runs)}{text}\n", encoding="utf-8")
     return results
 
 
@@ -127,14 +128,20 @@ def _open(folder: Path, common: dict[str, Any], titles: Sequence[str], folders: 
     for title, each in zip(titles, folders, strict=True):
         runs.setdefault(title, []).append(str(each.resolve()))
     path = folder / "settings.yaml"
-    kept = (
-        yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {"played": played, "runs": {}}
-    )
+    kept = yaml_files.read(path, "out") if path.is_file() else {"played": played, "runs": {}}
+    if (
+        not isinstance(kept, dict)
+        or not {"played", "runs"} <= kept.keys()
+        or not isinstance(kept["runs"], dict)
+    ):
+        raise ValueError(f"out: {path}: expected what a comparison wrote; choose another folder")
     both = {title for title in runs if title in kept["runs"]}
     if kept["played"] != played or any(kept["runs"][title] != runs[title] for title in both):
         raise ValueError(f"out: {folder} holds another comparison ({path.name} there); choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump({"played": played, "runs": kept["runs"] | runs}), encoding="utf-8")
+    with replacing(path) as unfinished:
+        whole = {"played": played, "runs": kept["runs"] | runs}
+        unfinished.write_text(yaml_files.text(whole), encoding="utf-8")
 
 
 def _play(rows: Rows, title: str, scenes: Sequence[int], folder: Path) -> dict[str, Scores]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import math
+import reprlib
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -75,17 +76,26 @@ def check_hyperparameters(given: dict[str, Any], published: dict[str, Any]) -> N
     """ValueError where a number is not of the kind of the published one, or sizes make no network."""
     check_choice("weigh", given["weigh"], ("vertices", "losses"))
     flat = {key: value for key, value in published.items() if not isinstance(value, (str, dict))}
+    for key in published:
+        if key not in given or isinstance(given[key], dict) != isinstance(published[key], dict):
+            shown = reprlib.repr(given.get(key))
+            raise ValueError(f"{key}: got {shown}; expected one such as {published[key]}")
     for key, value in (flat | published["weights"]).items():
-        got = (given if key in flat else given["weights"])[key]
-        if isinstance(got, bool) or not isinstance(got, (int, float)) or got < 0:
-            raise ValueError(f"{key}: got {got!r}; expected a number such as {value}")
+        got: Any = (given if key in flat else given["weights"]).get(key)
+        whole = isinstance(value, int) and key != "minutes"
+        number = isinstance(got, int if whole else (int, float)) and not isinstance(got, bool)
+        if not number or not (1 if whole and value > 1 else 0) <= got < math.inf:
+            kind = "an integer" if whole else "a number"
+            raise ValueError(f"{key}: got {got!r}; expected {kind} such as {value}")
+    if not isinstance(given["data"], str):
+        raise ValueError(f"data: got {given['data']!r}; expected a folder")
     if unknown := set(given["weights"]) - set(published["weights"]):
         raise ValueError(
             f"weights: unknown {', '.join(sorted(unknown))}; valid are {', '.join(published['weights'])}"
         )
     try:
         SlotEncoder(EncoderSizes(**given["encoder"]), PrototypeBank(BankSizes(**given["bank"])))
-    except TypeError as error:
+    except (AssertionError, IndexError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"encoder, bank: got {given['encoder']}, {given['bank']}: {error}") from None
 
 

@@ -129,11 +129,14 @@ class Kept:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
         whole = text[: text.rfind("\n") + 1]
         if whole != text:  # a kill cut the last line short
             path.write_text(whole, encoding="utf-8")
-        self.rows = {row.pop("scene"): row for row in map(json.loads, whole.splitlines())}
+        try:
+            self.rows = {row.pop("scene"): row for row in map(json.loads, whole.splitlines())}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"out: {path}: expected figures of a scene in each line, not {error}") from error
 
     def add(self, scene: int, row: dict[str, float]) -> None:
         """Of a scene that was not there yet."""

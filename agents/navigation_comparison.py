@@ -12,7 +12,8 @@ from agents.evaluation import UNTRAINED
 from agents.navigation_baselines import NAVIGATION_BASELINES, navigation_baselines
 from agents.navigation_evaluation import Scores, page, play, write_scores
 from agents.pictures import walk_through
-from agents.runs import adapted, command_line, console, names, parse_settings, single_env, untrained
+from agents.run_folder import heading
+from agents.runs import adapted, console, names, parse_settings, single_env, untrained
 
 
 def compare_walks(
@@ -62,7 +63,7 @@ def compare_walks(
     text = page(env, results, against, taught if leaky else [])
     console.print(Markdown(text))
     if out is not None:
-        _report(out, f"`{command_line()}`\n\n{text}", results, rows, env)
+        _report(out, heading(folders, runs) + text, results, rows, env)
     return results
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import imageio.v2 as imageio
@@ -20,11 +19,11 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402 (the backend has to be chosen first)
 
 
-def plot_curves(evaluations: Path, path: Path, column: str, label: str, levels: dict[str, float]) -> None:
-    """Draw a column of evaluations.csv over the agent's training, with its 95 % interval (columns low and
-    high), and a line for each baseline there and for ``levels``."""
-    with evaluations.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+def plot_curves(
+    rows: list[dict[str, str]], path: Path, column: str, label: str, levels: dict[str, float]
+) -> None:
+    """Draw a column of evaluations.csv, whose lines are given, over the agent's training, with its 95 %
+    interval (columns low and high), and a line for each baseline there and for ``levels``."""
     agent = [row for row in rows if row["policy"] == "agent"]
     steps = [int(row["timesteps"]) for row in agent]
     score, low, high = ([float(row[key]) for row in agent] for key in (column, "low", "high"))

@@ -13,7 +13,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import yaml
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from rich.console import Console
@@ -29,14 +28,14 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, Ve
 import spatial_envs
 from agents.attention import ViewFeatures
 from agents.differentiable import Differentiable
-from agents.fitting_baselines import Encoded
 from agents.navigation_policy import NavigationFeatures
 from agents.policies import by_dimension
 from agents.ranking import Ranking
 from agents.replay import HeldReplayBuffer, JoinedReplayBuffer
 from agents.sb3_vec_env import SB3VecEnv
 from agents.slot_features import SlotFeatures
-from spatial_envs.arguments import check_choice, legible
+from spatial_envs import yaml_files
+from spatial_envs.arguments import check_choice, legible, similar
 from spatial_envs.task import TaskEnv
 
 gym.register_envs(spatial_envs)
@@ -51,13 +50,13 @@ DISCRETE, CONTINUOUS = (
     ("sac", "td3", "tqc", "crossq"),
 )  # the others take both
 NOISES = {"normal": NormalActionNoise, "ornstein-uhlenbeck": OrnsteinUhlenbeckActionNoise}
-SCHEDULED = ("learning_rate", "clip_range")  # as in rl-baselines3-zoo, "lin_0.001" falls linearly to 0
+SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
 UNTOLD = (  # arguments of environments that are said elsewhere, or that make no difference to a run
     "scenes", "split", "up", "num_buildings", "num_frames", "cache_size", "cache_dir", "backbone", "device",
     "observations",
 )  # fmt: skip
 BUFFER_LIMIT = 4 * 2**30  # bytes
-console = Console()
+console = Console(markup=False)
 if isinstance(sys.stdout, io.TextIOWrapper):  # no evaluation is lost to a letter that the terminal lacks
     sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -69,18 +68,19 @@ def parse_settings(flag: str, settings: tuple[str, ...]) -> dict[str, Any]:
         name, equals, value = setting.partition("=")
         if not equals or not name:
             raise ValueError(f"{flag}: got {setting!r}; expected name=value")
-        parsed[name] = yaml.safe_load(value)
+        if name in parsed:
+            raise ValueError(f"{flag}: got {name} twice; expected it once")
+        parsed[name] = yaml_files.parse(value, f"{flag}: {name}")
     return parsed
 
 
 def env_type(env_id: str) -> type[TaskEnv]:
-    """The class of the single environment; ValueError for an id that is not registered."""
-    if env_id not in gym.registry:
-        ours = [
-            known for known in gym.registry if str(gym.spec(known).entry_point).startswith("spatial_envs.")
-        ]
-        raise ValueError(f"env: got {env_id!r}; expected one of {', '.join(ours)}")
-    module, _, name = str(gym.spec(env_id).entry_point).partition(":")
+    """The class of the single environment; ValueError for an id that is none of ours."""
+    places = {known: str(spec.entry_point) for known, spec in gym.registry.items()}
+    ours = [known for known, place in places.items() if place.startswith("spatial_envs.")]
+    if env_id not in ours:
+        raise ValueError(f"env: got {env_id!r}{similar(env_id, ours)}; expected one of {', '.join(ours)}")
+    module, _, name = places[env_id].partition(":")
     return getattr(importlib.import_module(module), name)
 
 
@@ -107,51 +107,11 @@ def training_envs(run: dict[str, Any]) -> VecNormalize:
     return VecNormalize(monitored, norm_obs=False, norm_reward=True, gamma=gamma)
 
 
-def save(model: BaseAlgorithm, folder: Path) -> None:
-    """Model, normalisation and replay buffer into the run folder; a kill meanwhile leaves the old ones."""
-    parts: dict[str, Callable[[Path], None]] = {"model.zip": model.save}
-    normalisation = model.get_vec_normalize_env()
-    assert normalisation is not None
-    parts["vecnormalize.pkl"] = lambda path: normalisation.save(str(path))
-    if isinstance(model, OffPolicyAlgorithm):
-        parts["replay_buffer.pkl"] = model.save_replay_buffer
-    for name, write in parts.items():
-        unfinished = folder / f"unfinished_{name}"
-        write(unfinished)
-        unfinished.replace(folder / name)
-
-
-def load(folder: Path) -> tuple[dict[str, Any], Any]:
-    """A run's configuration and its model, for playing; of an encoder's the fitter that it is."""
-    run = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    if run["algo"] == "encoder":
-        return run, Encoded(folder / "encoder.safetensors")
-    return run, ALGORITHMS[run["algo"]].load(folder / "model.zip", device=run["device"])
-
-
-def resumed(
-    run: dict[str, Any], envs: VecNormalize, folder: Path, tensorboard_log: str | None
-) -> BaseAlgorithm:
-    """The saved model, its normalisation and its replay buffer, ready to go on."""
-    if not (folder / "model.zip").is_file():
-        raise FileNotFoundError(
-            f"resume: {folder} holds no model.zip; it was ended before its first checkpoint"
-        )
-    envs = VecNormalize.load(str(folder / "vecnormalize.pkl"), envs.venv)
-    model = ALGORITHMS[run["algo"]].load(
-        folder / "model.zip", envs, device=run["device"], tensorboard_log=tensorboard_log
-    )
-    if isinstance(model, OffPolicyAlgorithm):
-        model.load_replay_buffer(folder / "replay_buffer.pkl")
-    model.set_random_seed(run["seed"] + model.num_timesteps)  # not the same starts and noise again
-    return model
-
-
 def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> BaseAlgorithm:
     """The run's model as it was before training."""
     hyperparameters = dict(run["hyperparameters"])
     policy = policy_type(hyperparameters.pop("policy", "MultiInputPolicy"))
-    policy_kwargs = dict(hyperparameters.pop("policy_kwargs", {}))
+    policy_kwargs = dict(hyperparameters.pop("policy_kwargs", None) or {})
     if not hasattr(policy, "KEYS"):  # ours bring their own
         policy_kwargs["features_extractor_class"] = extractor_type(run["env"])
     if noise := hyperparameters.pop("noise_type", None):
@@ -168,10 +128,14 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
         hyperparameters["buffer_size"] = _buffer_size(hyperparameters.get("buffer_size", 1_000_000), envs)
         joined = run["algo"] == "crossq"
         hyperparameters["replay_buffer_class"] = JoinedReplayBuffer if joined else HeldReplayBuffer
-    return ALGORITHMS[run["algo"]](
-        policy, envs, policy_kwargs=policy_kwargs, seed=run["seed"], device=run["device"],
-        tensorboard_log=tensorboard_log, **hyperparameters,
-    )  # fmt: skip
+    try:
+        return ALGORITHMS[run["algo"]](
+            policy, envs, policy_kwargs=policy_kwargs, seed=run["seed"], device=run["device"],
+            tensorboard_log=tensorboard_log, **hyperparameters,
+        )  # fmt: skip
+    except Exception as error:  # of the library's many ways to say so
+        fault = f"{type(error).__name__}: {error}"
+        raise ValueError(f"hyper: {run['algo']} cannot be made of these hyperparameters: {fault}") from error
 
 
 def names(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:

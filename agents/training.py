@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import inspect
+import os
 import signal
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from gymnasium import spaces
 from rich.markdown import Markdown
-from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import ProgressBarCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from agents.families import FITTING, Family, family
+from agents.families import FITTING, family
 from agents.fitting_encoder import check_hyperparameters, train_encoder
 from agents.flags import UserPath
+from agents.hyperparameters import checked
 from agents.imitation import EXPERTS, Lessons, WarmStart
 from agents.pictures import plot_curves
+from agents.run_folder import (
+    COUNTS,
+    MOST,
+    RESUMED,
+    begun,
+    best,
+    check_out,
+    evaluations,
+    holds_a_run,
+    is_away,
+    on_devices_here,
+    read_config,
+    resumed,
+    save,
+    write_config,
+)  # fmt: skip
 from agents.runs import (
     ALGORITHMS,
     CONTINUOUS,
@@ -29,12 +47,13 @@ from agents.runs import (
     env_type,
     observed,
     parse_settings,
-    resumed,
-    save,
     single_env,
     training_envs,
     untrained,
 )
+from agents.validation import Interrupted, Keeper, answering
+from spatial_envs import yaml_files
+from spatial_envs.arguments import check_range
 from spatial_envs.task import TaskEnv, check_arguments
 from spatial_envs.threads import set_threads
 
@@ -107,16 +126,21 @@ class Flags:
 
 
 def train(flags: Flags) -> Path:
-    """Train to the end, or to Ctrl-C, and return the run folder."""
-    folder, run = _open_run(flags)
-    set_threads(flags.threads, large=run["resolved_backbone"] == "mapanything")
-    if run["algo"] == "encoder":
-        return _train_encoder(folder, run)
-    kind = family(run["env"])
-    envs = training_envs(run)
+    """Train to the end, or to Ctrl-C or SIGTERM, and return the run folder. A start that fails, or is ended
+    before anything was learned, leaves no folder behind."""
+    with answering(signal.default_int_handler):
+        folder, run = _open_run(flags)
+        set_threads(flags.threads, large=run["resolved_backbone"] == "mapanything")
+        train_it = _train_encoder if run["algo"] == "encoder" else _train_agent
+        return train_it(folder, run, fresh=flags.resume is None)
+
+
+def _train_agent(folder: Path, run: dict[str, Any], fresh: bool) -> Path:
+    kind, here = family(run["env"]), on_devices_here(run)
+    envs = training_envs(here)
     logs = None if run["track"] == "none" else str(folder)
-    model = resumed(run, envs, folder, logs) if flags.resume else untrained(run, envs, logs)
-    lessons = _lessons(run) if run.get("warm_start") and not flags.resume else None
+    model = untrained(here, envs, logs) if fresh else resumed(here, envs, folder, logs)
+    lessons = _lessons(run) if run.get("warm_start") and fresh else None
     left = run["timesteps"] - model.num_timesteps
     if lessons is not None and left <= lessons.all_steps:
         raise ValueError(
@@ -124,63 +148,82 @@ def train(flags: Flags) -> Path:
         )
     if left <= 0:
         raise ValueError(f"timesteps: got {run['timesteps']}; the run has {model.num_timesteps} already")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(run, sort_keys=False), encoding="utf-8")
-    console.print(
-        f"{run['algo']} on {run['env']}, scenes {run['scenes']}, backbone {run['resolved_backbone']}: "
-        f"{left:,} steps into {folder}"
-    )
-    if run["track"] == "wandb":
-        _wandb().init(
-            project="spatial_envs",
-            id=folder.name,
-            resume="allow",
-            config=run,
-            dir=folder,
-            sync_tensorboard=True,
+    validation = single_env(here, split="validation", **kind.some)
+    keeper = Keeper(kind, validation, folder, run["eval_every"], run["validation_starts"])
+    with begun(folder) if fresh else nullcontext():
+        write_config(folder, run)
+        console.print(
+            f"{run['algo']} on {run['env']}, scenes {run['scenes']}, backbone {run['resolved_backbone']}: "
+            f"{left:,} steps into {folder}"
         )
-    validation = single_env(run, split="validation", **kind.some)
-    every = max(run["eval_every"] // run["num_envs"], 1)
-    keeper = Keeper(kind, validation, folder, every, run["validation_starts"])
-    before = signal.signal(signal.SIGINT, keeper.interrupt)
-    try:
+        if run["track"] == "wandb":
+            _wandb().init(
+                project="spatial_envs",
+                id=folder.name,
+                resume="allow",
+                config=run,
+                dir=folder,
+                sync_tensorboard=True,
+            )
         if lessons is not None:
             assert isinstance(model, OnPolicyAlgorithm)
-            signal.signal(signal.SIGINT, before)  # nothing is there yet that could be saved
             WarmStart(model, lessons, run["seed"]).run(folder)
-            signal.signal(signal.SIGINT, keeper.interrupt)
             save(model, folder)
             left -= model.num_timesteps
-        begun = flags.resume is not None or lessons is not None
-        model.learn(left, [ProgressBarCallback(), keeper], tb_log_name="log", reset_num_timesteps=not begun)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    save(model, folder)
+        bar, begins = ProgressBarCallback(), fresh and lessons is None
+        with answering(keeper.interrupt):
+            try:
+                model.learn(left, [bar, keeper], tb_log_name="log", reset_num_timesteps=begins)
+            except Interrupted:  # between two steps of the optimiser
+                bar.on_training_end()
+            save(model, folder)
+    more = f"go on with: python train_agent.py --resume {folder}"
+    compared = f"its table: python evaluate_agent.py --run {folder}"
     if keeper.interrupted:
-        console.print(f"interrupted and saved; go on with: python train_agent.py --resume {folder}")
+        over = model.num_timesteps >= run["timesteps"]
+        console.print(f"interrupted and saved; {compared if over else more}")
         return folder
-    plot_curves(folder / "evaluations.csv", folder / "curves.png", kind.curve, kind.label, kind.levels)
-    kind.pictures(single_env(run, split="validation", render_mode="rgb_array", **kind.some), model, folder)
-    if run["final_starts"]:
-        text = kind.tables(run, model)
-        (folder / "table.md").write_text(text, encoding="utf-8")
-        console.print(Markdown(text))
-    console.print(f"all of it is in {folder}")
+    try:
+        _show(folder, here, model)
+    except KeyboardInterrupt:
+        console.print(f"interrupted; the run is trained and saved; {compared}")
     return folder
 
 
-def _train_encoder(folder: Path, run: dict[str, Any]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(run, sort_keys=False), encoding="utf-8")
-    minutes = run["hyperparameters"]["minutes"]
-    console.print(f"encoder on {run['env']}: {minutes} minutes of one core into {folder}")
-    try:
-        fitter, kind = train_encoder(folder, run), family(run["env"])
-    except KeyboardInterrupt:
-        console.print(
-            f"interrupted; go on from the last checkpoint with: python train_agent.py --resume {folder}"
+def _show(folder: Path, run: dict[str, Any], model: BaseAlgorithm) -> None:
+    """Curves, films and the table of the best model."""
+    kind = family(run["env"])
+    plot_curves(evaluations(folder), folder / "curves.png", kind.curve, kind.label, kind.levels)
+    path, row = best(folder, kind.curve)
+    said = f"The agent of the last step, {model.num_timesteps:,}; no evaluation has a score"
+    if row is not None:
+        model.set_parameters(str(path), device=model.device)
+        said = (
+            f"The agent of step {int(row['timesteps']):,} of {model.num_timesteps:,}, the best on the "
+            f"validation split ({kind.curve} {float(row[kind.curve]):.3f})"
         )
-        return folder
+    console.print(said)
+    kind.pictures(single_env(run, split="validation", render_mode="rgb_array", **kind.some), model, folder)
+    if run["final_starts"]:
+        text = f"{said}.\n\n{kind.tables(run, model)}"
+        (folder / "table.md").write_text(text, encoding="utf-8")
+        console.print(Markdown(text))
+    console.print(f"all of it is in {folder}")
+
+
+def _train_encoder(folder: Path, run: dict[str, Any], fresh: bool) -> Path:
+    with begun(folder) if fresh else nullcontext():
+        write_config(folder, run)
+        minutes = run["hyperparameters"]["minutes"]
+        console.print(f"encoder on {run['env']}: {minutes} minutes of one core into {folder}")
+        try:
+            fitter, kind = train_encoder(folder, run), family(run["env"])
+        except KeyboardInterrupt:
+            if not holds_a_run(folder):
+                raise
+            more = f"python train_agent.py --resume {folder}"
+            console.print(f"interrupted; go on from the last checkpoint with: {more}")
+            return folder
     if run["final_starts"]:
         text = kind.tables(run, fitter)
         (folder / "table.md").write_text(text, encoding="utf-8")
@@ -189,60 +232,6 @@ def _train_encoder(folder: Path, run: dict[str, Any]) -> Path:
     kind.pictures(single_env(run, render_mode="rgb_array", **shown), fitter, folder)
     console.print(f"all of it is in {folder}")
     return folder
-
-
-class Keeper(BaseCallback):
-    """Every so many calls: evaluate on the validation split, add a line to evaluations.csv, save the run."""
-
-    def __init__(self, kind: Family, env, folder: Path, every: int, starts: int) -> None:
-        super().__init__()
-        self.kind, self.env, self.folder, self.every, self.starts = kind, env, folder, every, starts
-        self.interrupted = False
-
-    def interrupt(self, *_) -> None:
-        """End the training after this step, as Ctrl-C asks; a second Ctrl-C ends it at once."""
-        if self.interrupted:
-            raise KeyboardInterrupt
-        self.interrupted = True
-
-    def _on_training_start(self) -> None:
-        (self.folder / "checkpoints").mkdir(exist_ok=True)
-        path = self.folder / "evaluations.csv"
-        kept: list[list[str]] = []
-        if path.is_file():  # a resumed run: what came after its checkpoint is played again
-            with path.open(encoding="utf-8", newline="") as file:
-                kept = [row for row in csv.reader(file) if row[1].isdigit()]
-            kept = [row for row in kept if int(row[1]) <= self.num_timesteps]
-        rivals = self.kind.baselines(self.env, [*self.kind.noted, self.kind.against])
-        self.rival = self.kind.evaluate(self.env, rivals[self.kind.against], self.starts)
-        columns = ["policy", "timesteps", *self.kind.figures(self.rival, self.rival), "backbone"]
-        with path.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([columns, *kept])
-        if not kept:
-            for name in self.kind.noted:
-                self._note(name, rivals[name])
-            self._note("agent", self.model)
-
-    def _on_training_end(self) -> None:
-        self._note("agent", self.model)
-
-    def _on_step(self) -> bool:
-        if self.n_calls % self.every == 0:
-            self._note("agent", self.model)
-            save(self.model, self.folder)
-            self.model.save(self.folder / "checkpoints" / f"{self.num_timesteps}.zip")
-        return not self.interrupted
-
-    def _note(self, name: str, policy) -> None:
-        known = name == self.kind.against
-        scores = self.rival if known else self.kind.evaluate(self.env, policy, self.starts)
-        figures = self.kind.figures(scores, self.rival)
-        row = [name, self.num_timesteps, *figures.values(), self.env.task.backbone_name]
-        with (self.folder / "evaluations.csv").open("a", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerow(row)
-        if name == "agent":
-            for key, value in figures.items():
-                self.logger.record(f"validation/{key}", value)
 
 
 def _wandb():
@@ -259,19 +248,21 @@ def _wandb():
 
 def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
     """The run folder and its resolved configuration, read from it or made of the flags."""
+    for name, least in COUNTS.items():
+        if getattr(flags, name) is not None:
+            check_range(name, getattr(flags, name), least, MOST, int)
     if flags.resume is not None:
-        path = flags.resume / "config.yaml"
-        if not path.is_file():
-            raise FileNotFoundError(f"resume: got {flags.resume}; expected a run folder with a config.yaml")
-        run = yaml.safe_load(path.read_text(encoding="utf-8"))
+        folder, run = flags.resume, read_config(flags.resume, "resume", RESUMED)
         if flags.timesteps is not None:
             if run["algo"] == "encoder":
                 raise ValueError("timesteps: an encoder's training is measured in minutes; expected none")
             run["timesteps"] = flags.timesteps
-        folder = flags.resume
+        if run["algo"] == "encoder":
+            check_hyperparameters(run["hyperparameters"], _entry(CONFIGS / "encoder.yml", run["env"]))
     else:
         folder = flags.out or Path("runs") / f"{flags.env}-{flags.algo}-seed{flags.seed}"
-        if (folder / "config.yaml").exists():
+        check_out(folder)
+        if holds_a_run(folder):
             raise ValueError(f"out: {folder} already holds a run; choose another, or use --resume {folder}")
         run = resolve(flags)
     return folder, run
@@ -286,6 +277,9 @@ def resolve(flags: Flags) -> dict[str, Any]:
     env_kwargs: dict[str, Any] = {"scenes": flags.scenes, "backbone": backbone, "device": flags.device}
     env_kwargs |= settings
     env = _checked_env(flags, env_kwargs)
+    for device in (flags.device, env_kwargs["device"]):
+        if is_away(device):
+            raise ValueError(f"device: got {device!r}, which torch does not see; expected 'auto' or 'cpu'")
     try:
         hyperparameters = _hyperparameters(flags)
     except (ValueError, FileNotFoundError):
@@ -422,27 +416,16 @@ def _lessons(run: dict[str, Any]) -> Lessons:
 
 def _entry(path: Path, env_id: str) -> dict[str, Any]:
     """What a YAML file has for an environment."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FileNotFoundError(f"config: there is no file {path}")
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"config: {path} is not YAML: {error}") from error
+    entries = yaml_files.read(path, "config")
     if not isinstance(entries, dict) or not isinstance(entries.get(env_id), dict):
-        found = ", ".join(entries) if isinstance(entries, dict) else type(entries).__name__
+        found = ", ".join(map(str, entries)) if isinstance(entries, dict) else type(entries).__name__
         raise ValueError(f"config: {path} has no entry for {env_id}; it has {found}")
     return dict(entries[env_id])
 
 
 def _hyperparameters(flags: Flags) -> dict[str, Any]:
-    path = flags.config or CONFIGS / f"{flags.algo}.yml"
-    hyperparameters = _entry(path, flags.env) | parse_settings("hyper", flags.hyper)
-    arguments = {*inspect.signature(ALGORITHMS[flags.algo]).parameters} - {"env"}
-    known = {"n_timesteps", "n_envs", "env_kwargs", *arguments}
-    if "action_noise" in arguments:
-        known |= {"noise_type", "noise_std"}
-    for key in hyperparameters:
-        if key not in known:
-            source = "hyper" if key in parse_settings("hyper", flags.hyper) else f"config: {path}"
-            raise ValueError(f"{source}: unknown key {key!r}; valid are {', '.join(sorted(known))}")
-    return hyperparameters
+    path, algorithm = flags.config or CONFIGS / f"{flags.algo}.yml", ALGORITHMS[flags.algo]
+    own = parse_settings("hyper", flags.hyper)
+    return checked(algorithm, _entry(path, flags.env), f"config: {path}") | checked(algorithm, own, "hyper")

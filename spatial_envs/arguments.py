@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 import reprlib
@@ -17,6 +18,12 @@ def check_choice(name: str, value: Any, valid: Sequence[str]) -> None:
     """One of the valid words."""
     if not isinstance(value, str) or value not in valid:
         raise ValueError(f"{name}: got {value!r}; expected one of {', '.join(map(repr, valid))}")
+
+
+def similar(name: Any, valid: Sequence[str]) -> str:
+    """ " (did you mean 'views'?)", or nothing where no valid name is like it."""
+    near = difflib.get_close_matches(str(name), valid, 1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def check_range(name: str, value: Any, low: float, high: float, kind: type = float) -> None:

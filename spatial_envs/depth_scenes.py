@@ -329,7 +329,7 @@ def open_depth(
         if value == "test_category" or (name != "split" and value):
             raise ValueError(f"{name}: {value!r} is for scenes='procedural' only; got scenes={str(scenes)!r}")
     path = absolute("scenes", scenes)
-    if not path.exists():
+    if not os.path.exists(path):
         typo = difflib.SequenceMatcher(None, str(scenes).lower(), "procedural").ratio() > 0.7
         hint = "; did you mean 'procedural'?" if typo else ""
         expected = "'procedural', a folder, a depth file or a scene-set YAML"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import reprlib
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +14,8 @@ from pathlib import Path
 from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-import yaml
 
+from spatial_envs import yaml_files
 from spatial_envs.arguments import absolute, legible
 from spatial_envs.mesh import Mesh, SceneError
 from spatial_envs.mesh_files import SUFFIXES, read_mesh
@@ -203,7 +204,7 @@ def open_scenes(
     procedural: first seed and count by split; seeded: seed -> the source of a scene
     listed: (path, up, where errors begin) -> the files there by name
     """
-    if split not in procedural:
+    if split not in tuple(procedural):
         raise ValueError(f"split: got {split!r}, expected one of {', '.join(procedural)}")
     if up not in ("auto", "y", "z"):
         raise ValueError(f"up: got {up!r}, expected 'auto', 'y' or 'z'")
@@ -219,7 +220,7 @@ def open_scenes(
             f"split: 'test_category' exists for scenes='procedural' only; got scenes={str(scenes)!r}"
         )
     path = absolute("scenes", scenes)
-    if not path.exists():
+    if not os.path.exists(path):  # where Path.exists raises, of a name that is too long
         typo = difflib.SequenceMatcher(None, str(scenes).lower(), "procedural").ratio() > 0.7
         hint = "; did you mean 'procedural'?" if typo else ""
         expected = "'procedural', a mesh file, a folder or a scene-set YAML"
@@ -268,11 +269,7 @@ def scene_set(
 
     listed: (path of an entry, up, where errors begin) -> its files by name
     """
-    try:
-        content = yaml.safe_load(path.read_bytes())
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not a plain YAML file: {error}") from error
-    content = _mapping(path, "the file", content, ("up", "splits"))
+    content = _mapping(path, "the file", yaml_files.read(path), ("up", "splits"))
     axis = content.get("up", "auto")
     if axis not in ("auto", "y", "z"):
         raise ValueError(f"{path}: up: got {axis!r}, expected 'auto', 'y' or 'z'")
@@ -286,11 +283,11 @@ def scene_set(
     for key, entries in splits.items():
         where = f"{path}: splits: {key}"
         if not isinstance(entries, list) or not entries or not all(isinstance(e, str) and e for e in entries):
-            raise ValueError(f"{where}: got {entries!r}, expected a list of paths")
+            raise ValueError(f"{where}: got {reprlib.repr(entries)}, expected a list of paths")
         objects[key] = {}
         for entry in entries:
             place = Path(os.path.realpath(absolute(where, path.parent / os.path.expanduser(entry))))
-            if not place.exists():
+            if not os.path.exists(place):
                 raise ValueError(f"{where}: {entry!r} does not exist (looked for at {place})")
             for name, file in listed(place, axis if up == "auto" else up, where).items():
                 if file.path in seen:

@@ -8,7 +8,6 @@ task; ``TaskVectorEnv`` is N rows with Gymnasium's autoreset modes.
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 import reprlib
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from spatial_envs.arguments import check_choice, check_flag
+from spatial_envs.arguments import check_choice, check_flag, similar
 from spatial_envs.backbones import Backbone
 from spatial_envs.threads import small_work
 
@@ -81,8 +80,7 @@ def check_arguments(task_type: type, arguments: dict[str, Any]) -> None:
     valid = [name for name in inspect.signature(task_type).parameters if name != "num_rows"]
     for name in arguments:
         if name not in valid:
-            near = difflib.get_close_matches(name, valid, 1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            hint = similar(name, valid)
             raise TypeError(f"unexpected argument {name!r}{hint}; valid are {', '.join(sorted(valid))}")
 
 

@@ -8,7 +8,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-import yaml
+
+from spatial_envs import yaml_files
 
 pytest.importorskip("tyro", reason="needs the [train] extra")
 
@@ -191,7 +192,7 @@ def test_it_learns_one_batch(studio):
 
 
 def test_a_run_resumes_and_its_weights_serve(tmp_path):
-    config = yaml.safe_load((Flags().config).read_text())
+    config = yaml_files.read(Flags().config)
     config |= {
         "steps": 2,
         "batch_views": 4,
@@ -202,7 +203,7 @@ def test_a_run_resumes_and_its_weights_serve(tmp_path):
         "sizes": TINY,
     }
     path = tmp_path / "tiny.yml"
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(yaml_files.text(config))
     folder = train(Flags(config=path, out=tmp_path / "run", threads=1, device="cpu"))
     with pytest.raises(ValueError, match="already holds a run"):
         train(Flags(config=path, out=folder))

@@ -233,7 +233,7 @@ ARGUMENTS = {
     "an index beyond": (begin("beyond.obj"), MeshError, r"beyond\.obj.*range"),
     "noise": (begin("noise.glb"), MeshError, r"noise\.glb"),
     "a folder of broken files": (begin("ruins"), ValueError, "scenes: all 2 files of ruins are broken"),
-    "YAML syntax": (make(scenes="syntax.yaml"), ValueError, r"syntax\.yaml: not a plain YAML"),
+    "YAML syntax": (make(scenes="syntax.yaml"), ValueError, r"syntax\.yaml: not plain YAML"),
     "YAML a list": (make(scenes="list.yaml"), ValueError, r"list\.yaml.*got list, expected a mapping"),
     "YAML key": (make(scenes="key.yaml"), ValueError, r"key\.yaml.*unknown key 'split', expected up, splits"),
     "YAML split": (make(scenes="split.yaml"), ValueError, r"split\.yaml.*'training', expected train"),
@@ -249,7 +249,7 @@ ARGUMENTS = {
     ),
     "YAML twice": (make(scenes="twice.yaml"), ValueError, r"twice\.yaml.*ball\.obj is already in train"),
     "YAML axis": (make(scenes="axis.yaml"), ValueError, r"axis\.yaml: up: got 'x', expected 'auto'"),
-    "YAML code": (make(scenes="code.yaml"), ValueError, r"code\.yaml: not a plain YAML"),
+    "YAML code": (make(scenes="code.yaml"), ValueError, r"code\.yaml: not plain YAML"),
     "YAML no list": (
         make(scenes="string.yaml"),
         ValueError,

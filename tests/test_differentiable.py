@@ -12,7 +12,8 @@ from agents import training
 from agents.attention import ViewFeatures
 from agents.differentiable import PosePolicy, ResearchPlanPolicy
 from agents.pose_gradient import LOSSES, chamfer_loss, finite_difference, poses_of, reconstruct
-from agents.runs import load, training_envs, untrained
+from agents.run_folder import load
+from agents.runs import training_envs, untrained
 from spatial_envs.chamfer import chamfer
 from spatial_envs.nbv import NBVEnv
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 
 from agents import fitting_data, fitting_encoder, fitting_evaluation, training
@@ -15,7 +14,8 @@ from agents.evaluation import UNTRAINED
 from agents.fitting_baselines import FITTERS
 from agents.fitting_colors import color_prototypes
 from agents.fitting_teacher import LeastSquares, Refinement
-from agents.runs import load
+from agents.run_folder import load
+from spatial_envs import yaml_files
 from spatial_envs.camera import unproject
 from spatial_envs.depth_scenes import open_depth
 from spatial_envs.fitting_scores import score_fit
@@ -78,9 +78,9 @@ def test_the_encoder_learns_and_a_killed_run_goes_on(data, tmp_path):
     with pytest.raises(ValueError, match="already holds a run; choose another, or use --resume"):
         training.train(flags)
     steps = torch.load(folder / "state.pt", weights_only=True)["step"]
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config = yaml_files.read(folder / "config.yaml")
     config["hyperparameters"]["minutes"] = 0.2
-    (folder / "config.yaml").write_text(yaml.safe_dump({**config, "final_starts": 0}))
+    (folder / "config.yaml").write_text(yaml_files.text({**config, "final_starts": 0}))
     training.train(training.Flags(resume=folder))
     assert torch.load(folder / "state.pt", weights_only=True)["step"] > steps
     run, fitter = load(folder)
@@ -193,10 +193,10 @@ def short(tmp_path_factory):
     folder = tmp_path_factory.mktemp("configs")
     quick = {"n_steps": 16, "batch_size": 16, "n_envs": 2, "learning_starts": 16, "buffer_size": 500}
     for algo in ("ppo", "sac"):
-        entry = yaml.safe_load((training.CONFIGS / f"{algo}.yml").read_text())[FIT]
+        entry = yaml_files.read(training.CONFIGS / f"{algo}.yml")[FIT]
         entry |= {key: value for key, value in quick.items() if key in entry}
         entry["env_kwargs"] = {"num_objects": 2, "slots": 2}
-        (folder / f"{algo}.yml").write_text(yaml.safe_dump({FIT: entry}))
+        (folder / f"{algo}.yml").write_text(yaml_files.text({FIT: entry}))
     return folder
 
 

@@ -136,9 +136,9 @@ BAD_SETS = {
     "splits: {train: [a.obj], test: [./a.obj]}": "a.obj is already in train",
     "splits: {train: [set.yaml]}": "set.yaml is no mesh file",
     "splits: {train: [empty]}": "no mesh file in",
-    "splits: {train: [a.obj": "not a plain YAML file",
-    "splits: !!python/object/apply:os.system [echo]": "not a plain YAML file",
-    "\x00": "not a plain YAML file",
+    "splits: {train: [a.obj": "not plain YAML",
+    "splits: !!python/object/apply:os.system [echo]": "not plain YAML",
+    "\x00": "not plain YAML",
 }
 
 

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-import yaml
 from buildings import furnished_room
 from gymnasium.vector import AutoresetMode
 from scipy.special import log_softmax, softmax, sph_harm_y
@@ -29,9 +28,11 @@ from agents.candidates import CandidateScores, smooth
 from agents.evaluation import Bridge, ForeignFeatures, Scores, choose, evaluate, interval, normalised, table
 from agents.families import FITTING, NEXT_BEST_VIEW, family
 from agents.ranking import TEMPERATURE, listwise_loss
-from agents.runs import ALGORITHMS, falling, load, policy_type, single_env, training_envs, untrained
+from agents.run_folder import load, steps_learned
+from agents.runs import ALGORITHMS, falling, policy_type, single_env, training_envs, untrained
 from agents.sb3_vec_env import SB3VecEnv
 from agents.training import CONFIGS
+from spatial_envs import yaml_files
 from spatial_envs.nbv import NBVDiscreteEnv, NBVEnv
 
 gym.register_envs(spatial_envs)
@@ -52,7 +53,7 @@ def short_config(tmp_path_factory):
     path = tmp_path_factory.mktemp("configs") / "short.yml"
     entry = {"n_timesteps": 128, "n_envs": 4, "batch_size": 32, "policy_kwargs": {"net_arch": [16]}}
     discrete = {**entry, "n_steps": 16}
-    path.write_text(yaml.safe_dump({"NBV-MapAnything-v0": entry, "NBV-MapAnything-Discrete-v0": discrete}))
+    path.write_text(yaml_files.text({"NBV-MapAnything-v0": entry, "NBV-MapAnything-Discrete-v0": discrete}))
     return path
 
 
@@ -61,12 +62,12 @@ def run(request, short_config, tmp_path_factory):
     """A finished run of each algorithm: its folder and what it printed."""
     folder = tmp_path_factory.mktemp("runs") / request.param
     flags = ["--algo", request.param, "--config", short_config, "--out", folder, *QUICK]
-    config = yaml.safe_load(short_config.read_text())
+    config = yaml_files.read(short_config)
     config["NBV-MapAnything-v0"].update(
         {"n_steps": 16} if request.param == "ppo" else {"learning_starts": 32}
     )
     path = folder.with_suffix(".yml")
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(yaml_files.text(config))
     flags[flags.index(short_config)] = path
     done = train(*flags, "--final-starts", "2", "--set", *SMALL)
     return folder, done.stdout
@@ -84,7 +85,7 @@ def test_a_run_leaves_all_that_it_should(run):
     }
     assert expected | {"table.md"} <= {path.name for path in folder.iterdir()}
     assert any(folder.glob("log_*/events.*")), "TensorBoard"
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config = yaml_files.read(folder / "config.yaml")
     assert config["resolved_backbone"] == "unproject"
     assert config["env_kwargs"]["views"] == 3
     rows = list(csv.DictReader((folder / "evaluations.csv").open()))
@@ -134,7 +135,7 @@ def test_dqn_trains_on_images_and_is_compared(tmp_path):
     config = tmp_path / "dqn.yml"
     entry = {"n_envs": 4, "batch_size": 16, "learning_starts": 16}
     entry["policy"] = "agents.candidates.CandidateDQNPolicy"
-    config.write_text(yaml.safe_dump({"NBV-MapAnything-Discrete-v0": entry}))
+    config.write_text(yaml_files.text({"NBV-MapAnything-Discrete-v0": entry}))
     shown = "observations=[poses, view_mask, candidates, remaining, rgb]"
     quick = training.Flags(
         algo="dqn", env="NBV-MapAnything-Discrete-v0", config=config, timesteps=32, backbone="unproject",
@@ -155,12 +156,12 @@ def test_dqn_trains_on_images_and_is_compared(tmp_path):
 
 
 SHORT = {"learning_starts": 16, "n_steps": 8, "batch_size": 16, "n_envs": 4, "buffer_size": 500}
-PLAYED = [(algo, env) for algo in ALGORITHMS for env in yaml.safe_load((CONFIGS / f"{algo}.yml").read_text())]
+PLAYED = [(algo, env) for algo in ALGORITHMS for env in yaml_files.read(CONFIGS / f"{algo}.yml")]
 
 
 @pytest.mark.parametrize(("algo", "env_id"), PLAYED)
 def test_every_published_configuration_trains_saves_and_plays(algo, env_id, tmp_path):
-    entry = yaml.safe_load((CONFIGS / f"{algo}.yml").read_text())[env_id]
+    entry = yaml_files.read(CONFIGS / f"{algo}.yml")[env_id]
     entry |= {key: value for key, value in SHORT.items() if key in entry}
     fits = family(env_id) is FITTING
     walks = family(env_id) is not NEXT_BEST_VIEW and not fits
@@ -171,7 +172,7 @@ def test_every_published_configuration_trains_saves_and_plays(algo, env_id, tmp_
     elif walks:
         small, scenes = ("num_buildings=1", "image_size=36", "max_steps=9"), str(tmp_path / "room.glb")
         furnished_room().export(scenes)
-    (tmp_path / "short.yml").write_text(yaml.safe_dump({env_id: entry}))
+    (tmp_path / "short.yml").write_text(yaml_files.text({env_id: entry}))
     folder = training.train(
         training.Flags(
             algo=algo, env=env_id, config=tmp_path / "short.yml", timesteps=64, out=tmp_path / "run",
@@ -255,14 +256,13 @@ def test_a_saved_model_plays_again(run):
 
 def test_resume_goes_on_in_the_same_folder(run):
     folder, _ = run
-    before = yaml.safe_load((folder / "config.yaml").read_text())
+    before = yaml_files.read(folder / "config.yaml")
     refused = train("--resume", folder, check=False)
     assert refused.returncode != 0
     assert "timesteps: got 128" in refused.stderr
     train("--resume", folder, "--timesteps", 256, "--final-starts", 0)
-    _, model = load(folder)
-    assert model.num_timesteps >= 256
-    after = yaml.safe_load((folder / "config.yaml").read_text())
+    assert steps_learned(folder / "model.zip") >= 256
+    after = yaml_files.read(folder / "config.yaml")
     assert {**before, "timesteps": 256} == after
     steps = [int(row["timesteps"]) for row in csv.DictReader((folder / "evaluations.csv").open())]
     assert steps == sorted(steps)
@@ -285,10 +285,10 @@ def test_an_interrupted_run_can_go_on(short_config, tmp_path, end):
     if end == signal.SIGINT:
         assert process.returncode == 0, printed
         assert "interrupted and saved" in printed
-    saved = load(folder)[1].num_timesteps
+    saved = steps_learned(folder / "model.zip")
     assert saved >= 64
     train("--resume", folder, "--timesteps", saved + 300, "--final-starts", 0)
-    assert load(folder)[1].num_timesteps >= saved + 300
+    assert steps_learned(folder / "model.zip") >= saved + 300
 
 
 BAD_FLAGS = {
@@ -321,7 +321,7 @@ def test_bad_flags_are_named(name, tmp_path):
     [
         ("NBV-MapAnything-v0: {learning_rat: 1}", "unknown key 'learning_rat'"),
         ("Other-v0: {}", "no entry for NBV-MapAnything-v0"),
-        ("a: [", "is not YAML"),
+        ("a: [", "not plain YAML: line 1"),
         ("[1, 2]", "no entry for"),
     ],
 )
