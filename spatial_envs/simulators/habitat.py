@@ -6,6 +6,7 @@ habitat's own:
 - Its navigation mesh lies up to a cell (0.2 m) above the floor, 0.1 m as a rule. Points here are on the floor
   itself, the highest surface that can be stood on below the mesh, and the camera is above that.
 - Its cells keep walls at 0.09 to 0.18 m instead of exactly ``agent_radius``.
+- It counts heights in cells of 0.2 m, so that it walks over a coffee table, 0.39 m high.
 - Without sliding, an agent at a wall mostly sticks to it.
 - Its path search may go round the wrong side of an obstacle: distances up to a few metres too long. They
   count the way up stairs; the built-in ones are measured in plan.
@@ -44,8 +45,9 @@ OPENCV_TO_GL = np.diag([1.0, -1.0, -1.0])
 class HabitatSimulator(Agent):
     """An agent in ``building``; the members of `spatial_envs.simulators.Simulator`.
 
-    building       one that was read from a .glb or .gltf is loaded from its file, any other is handed over as
-                   a temporary one. Segments are shown where it has objects; otherwise a view has none.
+    building       one that was read from a .glb or .gltf is loaded from its file where all of that has a
+                   material, any other is handed over as a temporary one. Segments are shown where it has
+                   objects; otherwise a view has none.
     agent_height, agent_radius  metres
     camera_height, hfov, image_size, forward_step, turn_step, tilt_step, sliding  see `Agent`
     gpu            the number of the GPU to render on, -1 for none; None finds out, once in each process

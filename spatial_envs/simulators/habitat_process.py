@@ -101,18 +101,15 @@ def _fault_of(call: str) -> str | None:
     habitat-sim ends the process, rather than raising an error."""
     code = f"from spatial_envs.simulators import habitat_process; habitat_process.{call}"
     paths = os.pathsep.join(path for path in sys.path if path)
-    said = {"HABITAT_SIM_LOG": "error", "PYTHONPATH": paths}
+    environment = {**os.environ, "HABITAT_SIM_LOG": "error", "PYTHONPATH": paths}
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env={**os.environ, **said},
+        [sys.executable, "-c", code], capture_output=True, text=True, errors="replace", env=environment
     )
     if done.returncode == 0:
         return None
     end = signal.strsignal(-done.returncode) if done.returncode < 0 else f"exit status {done.returncode}"
-    return f"{(done.stderr.strip() or done.stdout.strip())[-500:]} ({end})"
+    said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-2:]
+    return f"{'; '.join(said)[-500:]} ({end})"
 
 
 def _show(path: str, up: str, gpu: int) -> None:

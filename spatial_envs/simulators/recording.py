@@ -12,7 +12,8 @@ import numpy as np
 from spatial_envs.building import Building
 from spatial_envs.building_files import read_building, up_axis
 from spatial_envs.goals import draw_start_and_goal
-from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState, Simulator, make_simulator
+from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState, Simulator
+from spatial_envs.simulators.habitat import HabitatSimulator
 from spatial_envs.view import View
 
 FILES = ("views.npz", "geodesic.json", "rollouts.json", "greedy.json")  # of a folder, beside one .glb
@@ -120,9 +121,9 @@ def record(building: Building, seed: int = 0) -> Recording:
 
     Raises ImportError where habitat_sim is absent, MeshError where it cannot use the building.
     """
+    sliding, stiff = (HabitatSimulator(building, sliding=slides) for slides in (True, False))
     import habitat_sim
 
-    sliding, stiff = (make_simulator("habitat", building, sliding=slides) for slides in (True, False))
     rng = np.random.default_rng(seed)
 
     def somewhere(pitch: float = 0.0) -> AgentState:
@@ -133,10 +134,7 @@ def record(building: Building, seed: int = 0) -> Recording:
     walks = []
     for number in range(WALKS):
         walker = stiff if number % 4 == 3 else sliding
-        start = somewhere()
-        actions = rng.choice([FORWARD, LEFT, RIGHT], LENGTH, p=[0.6, 0.2, 0.2]).tolist()
-        walker.reset(start.position, start.yaw)
-        walks.append(Walk(walker is sliding, start, actions, [walker.step(action) for action in actions]))
+        walks.append(_wander(walker, somewhere(), rng))
     followed = []
     for _ in range(EPISODES):
         place, goal = draw_start_and_goal(sliding, rng)
@@ -154,6 +152,21 @@ def record(building: Building, seed: int = 0) -> Recording:
         walks,
         followed,
     )
+
+
+def _wander(walker: HabitatSimulator, start: AgentState, rng: np.random.Generator) -> Walk:
+    """Mostly forward; after a collision it turns, so that one place at a wall does not count many times."""
+    walker.reset(start.position, start.yaw)
+    actions: list[int] = []
+    states: list[AgentState] = []
+    while len(actions) < LENGTH:
+        if states and states[-1].collided:
+            ahead = [int(rng.choice([LEFT, RIGHT]))] * int(rng.integers(1, 10))
+        else:
+            ahead = [int(rng.choice([FORWARD, LEFT, RIGHT], p=[0.8, 0.1, 0.1]))]
+        actions += ahead
+        states += [walker.step(action) for action in ahead]
+    return Walk(walker.sliding, start, actions, states)
 
 
 def follow(simulator: Simulator, start: AgentState, goal: np.ndarray) -> tuple[int, float]:

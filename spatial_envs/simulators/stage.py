@@ -29,7 +29,7 @@ UPWARDS = {"y": {"up": [0, 1, 0], "front": [0, 0, -1]}, "z": {"up": [0, 0, 1], "
 def write_stage(building: Building, folder: Path) -> Path:
     """Write what habitat-sim needs to load ``building`` into ``folder``; returns the stage configuration.
 
-    A building that was read from a .glb or .gltf is loaded from there, any other is written as a .glb.
+    A building that `is_read_directly` is loaded from its file, any other is written as a .glb.
     Object ids go into a .ply where the building has objects.
     """
     source, up = building.path, building.up
@@ -54,8 +54,18 @@ def write_configuration(folder: Path, source: str, up: str, **semantics: Any) ->
 
 
 def is_read_directly(building: Building) -> bool:
-    """Whether habitat-sim loads the building from the file that it was read from."""
-    return Path(building.path).suffix.lower() in READ_DIRECTLY
+    """Whether habitat-sim loads the building from the file that it was read from: a .glb or .gltf, and all of
+    it has a material, for what has none habitat-sim shows black."""
+    path = Path(building.path)
+    if path.suffix.lower() not in READ_DIRECTLY:
+        return False
+    with open(path, "rb") as file:
+        if (start := file.read(20))[:4] == b"glTF":
+            header = file.read(struct.unpack_from("<I", start, 12)[0])
+        else:
+            header = start + file.read()
+    meshes = json.loads(header).get("meshes", [])
+    return all("material" in primitive for mesh in meshes for primitive in mesh["primitives"])
 
 
 def write_glb(building: Building, path: str | Path) -> None:
