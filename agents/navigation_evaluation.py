@@ -8,6 +8,7 @@ seed: the most likely action alone can turn left and right for ever.
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 from tqdm import tqdm
 
 from agents.evaluation import FIRST_SEED, UNTRAINED, by_object, choose, interval
+from spatial_envs.mesh import SceneError
 
 EARLY = 200  # steps after which Explore's coverage is compared
 FIGURES = {  # of info at the end of an episode, what it is called in tables, and how it is written there
@@ -71,20 +73,21 @@ def play(rows: dict[str, list[tuple[Any, Any]]], episodes: int, progress: bool =
     next begins, so that an environment has its building at hand."""
     ends: dict[str, list[list[dict[str, float]]]] = {name: [[] for _ in each] for name, each in rows.items()}
     starts = {name: np.empty((episodes, 4)) for name in rows}
+    buildings = np.empty(episodes, np.int64)
     for k in tqdm(range(episodes), desc="episodes", leave=False, disable=not progress):
         for name, each in rows.items():
             for seed, (env, policy) in enumerate(each):
                 path = list(walk(env, policy, k))
                 starts[name][k] = [*path[0]["position"], path[0]["yaw"]]
+                buildings[k] = env.unwrapped.task.buildings.index(path[0]["building"])
                 end = {key: float(path[-1][key]) for key in FIGURES if key in path[-1]}
                 if "coverage" in end:
                     end["coverage_200"] = float(path[min(EARLY, len(path) - 1)]["coverage"])
                 ends[name][seed].append(end)
     scores = {}
-    for name, each in rows.items():
+    for name in rows:
         names = [key for key in FIGURES if key in ends[name][0][0]]
         table = {key: np.array([[end[key] for end in seed] for seed in ends[name]]) for key in names}
-        buildings = np.arange(episodes) % len(each[0][0].unwrapped.task.buildings)
         scores[name] = Scores(table, buildings, starts[name])
     return scores
 
@@ -104,9 +107,15 @@ def walk(env, policy, episode: int) -> Iterator[dict[str, Any]]:
 
 
 def begin(env, episode: int):
-    """Reset to an episode."""
-    building = episode % len(env.unwrapped.task.buildings)
-    return env.reset(seed=FIRST_SEED + episode, options={"building": building})
+    """Reset to an episode; a building without one is passed over, with a warning, for the next that has."""
+    buildings = env.unwrapped.task.buildings
+    for shift in range(len(buildings)):
+        options = {"building": (episode + shift) % len(buildings)}
+        try:
+            return env.reset(seed=FIRST_SEED + episode, options=options)
+        except SceneError as error:
+            warnings.warn(f"evaluation passes over a building: {error}", stacklevel=2)
+    raise ValueError(f"scenes: none of the {len(buildings)} buildings of {buildings.label} has an episode")
 
 
 def figures(scores: Scores, first: str) -> dict[str, float]:

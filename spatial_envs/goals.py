@@ -12,6 +12,7 @@ import numpy as np
 
 from spatial_envs.arguments import check_choice, check_range, floats
 from spatial_envs.building import Building, SceneObject
+from spatial_envs.mesh import SceneError
 from spatial_envs.places import Place
 from spatial_envs.simulators import AgentState, Simulator
 from spatial_envs.simulators.agent import horizontal_intrinsics, wrapped
@@ -27,7 +28,7 @@ LEAST_SHARE = 0.003  # of the picture that an object fills where it counts as se
 LOOK = 48  # pixels of that picture
 
 
-class NoEpisode(ValueError):
+class NoEpisode(SceneError):
     """A building in which no episode of the task can begin; the message says why."""
 
 
@@ -153,7 +154,10 @@ def _ends(
             raise _no_other_end(simulator, "start", "goal", start)
         return start, goal
     if goal is None:
-        return draw_start_and_goal(simulator, rng)
+        try:
+            return draw_start_and_goal(simulator, rng)
+        except NoEpisode as error:
+            raise NoEpisode(f"{place.building.path or place.building.name}: {error}") from None
     start = draw_other_end(simulator, rng, goal.reshape(-1, 3))
     if start is not None:
         return start, goal
@@ -182,7 +186,10 @@ def draw_start_and_goal(simulator: Simulator, rng: np.random.Generator) -> tuple
         ratio = way / straight
         if ratio >= STRAIGHT or keep < 20 * (ratio - 0.98) ** 2:
             return start, goal
-    raise NoEpisode(f"no start and goal {NEAREST:g} to {FARTHEST:g} m apart in {TRIES} draws")
+    raise NoEpisode(
+        f"no start and goal {NEAREST:g} to {FARTHEST:g} m apart in {TRIES} draws from the largest island, "
+        f"{simulator.islands[0]:.1f} square metres"
+    )
 
 
 def draw_other_end(simulator: Simulator, rng: np.random.Generator, ends: np.ndarray) -> np.ndarray | None:

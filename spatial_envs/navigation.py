@@ -12,6 +12,7 @@ import os
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,7 +33,7 @@ from spatial_envs.building import STRUCTURE
 from spatial_envs.buildings import open_buildings
 from spatial_envs.camera import inverse_pose, transform_points, unproject
 from spatial_envs.chamfer import POTENTIALS, Metrics
-from spatial_envs.goals import Mission, checked_mission, draw_mission
+from spatial_envs.goals import Mission, NoEpisode, checked_mission, draw_mission
 from spatial_envs.navigation_episode import FAR, Episode, agent_frame, in_frame, in_plan, polar
 from spatial_envs.navigation_picture import draw_navigation, footprint
 from spatial_envs.occupancy import CHANNELS, CROP, OccupancyMap
@@ -206,6 +207,8 @@ class Navigation(Rows[Episode]):
             size=cache_size, cache_dir=folder,
         )  # fmt: skip
         self.rows = [None] * num_rows
+        if len(self.buildings) == 1 and scenes != "procedural":  # of more, the unusable are passed over
+            self.places.place(0)
 
         all_spaces = self._observation_spaces()
         self.observable = tuple(all_spaces)
@@ -276,11 +279,15 @@ class Navigation(Rows[Episode]):
         index = self.buildings.index(given["building"]) if "building" in given else None
         begun = []
         for generator in generators:
-            if index is None:
-                drawn, place = self.buildings.draw(generator, self.places.place)
+            if not given:
+                drawn, (place, mission) = self.buildings.draw(generator, partial(self._set_out, generator))
             else:
-                drawn, place = index, self.places.place(index)
-            mission = draw_mission(place, generator, self.goal_kind, self.categories, given)
+                drawn, place = (
+                    self.buildings.draw(generator, self.places.place)
+                    if index is None
+                    else (index, self.places.place(index))
+                )
+                mission = draw_mission(place, generator, self.goal_kind, self.categories, given)
             begun.append(self._episode(drawn, place, mission))
         self._look(begun)
         for row, episode in zip(rows, begun, strict=True):
@@ -484,6 +491,15 @@ class Navigation(Rows[Episode]):
         }
 
     # ---- beginnings
+
+    def _set_out(self, generator: np.random.Generator, index: int) -> tuple[Place, Mission]:
+        """A place and a mission in it. SceneError where there is none; then nothing is drawn."""
+        place, before = self.places.place(index), generator.bit_generator.state
+        try:
+            return place, draw_mission(place, generator, self.goal_kind, self.categories, {})
+        except NoEpisode:
+            generator.bit_generator.state = before
+            raise
 
     def _episode(self, index: int, place: Place, mission: Mission) -> Episode:
         """An episode that stands at its start and has seen nothing yet."""

@@ -98,7 +98,7 @@ class Places:
         try:
             simulator = make_simulator(self.simulator, building, **self.body)
         except MeshError as error:  # a set passes over such a building
-            raise MeshError(f"{building.name}: {error}") from None
+            raise MeshError(f"{building.path or building.name}: {error}") from None
         reference = None
         if self.tilts is not None:
             rows, columns = self.body["image_size"]

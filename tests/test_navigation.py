@@ -3,7 +3,6 @@
 import importlib.util
 import math
 import pickle
-import re
 
 import gymnasium as gym
 import numpy as np
@@ -11,11 +10,13 @@ import pytest
 import trimesh
 from buildings import furnished_room
 
+from agents.navigation_baselines import Random
+from agents.navigation_evaluation import evaluate
 from spatial_envs.backbones.unproject import Unproject
 from spatial_envs.building import Building
 from spatial_envs.camera import unproject
 from spatial_envs.goals import LEAST_SHARE, LOOK, STAND_OFF, NoEpisode
-from spatial_envs.mesh import Mesh
+from spatial_envs.mesh import Mesh, MeshError
 from spatial_envs.navigation import (
     ExploreEnv,
     ImageNavEnv,
@@ -30,6 +31,10 @@ from spatial_envs.simulators.agent import horizontal_intrinsics
 from spatial_envs.simulators.builtin import BuiltinSimulator
 from spatial_envs.view import stack_views
 
+BALL = (
+    r"one\.glb: mesh: no floor for an agent 1\.5 m high .* got 1,280 triangles of 0\.6 x 0\.6 x 0\.6 m "
+    r".* 2\d% of which face up; expected some that do"
+)
 START, YAW, GOAL = (-1.0, 0.0, 1.5), 0.0, (1.0, 0.0, 1.5)  # either side of the wall's end
 
 
@@ -534,34 +539,36 @@ def test_what_has_no_other_end_is_named(arguments, monkeypatch):
         env.reset(seed=0)
 
 
-def test_a_scene_without_a_floor(tmp_path):
-    trimesh.creation.icosphere(radius=0.3).export(tmp_path / "ball.glb")
-    env = PointNavEnv(scenes=str(tmp_path / "ball.glb"), image_size=32, backbone=None)
-    with pytest.raises(ValueError, match=r"ball: mesh: no floor for an agent 1.5 m high"):
-        env.reset(seed=0)
-
-
-def test_a_broken_file(tmp_path):
-    (tmp_path / "broken.glb").write_bytes(b"glTF and then nothing")
-    env = PointNavEnv(scenes=str(tmp_path / "broken.glb"), image_size=32, backbone=None)
-    with pytest.raises(ValueError, match=re.escape("broken.glb")):
-        env.reset(seed=0)
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (trimesh.creation.icosphere(radius=0.3).export(file_type="glb"), BALL),
+        (b"glTF and then nothing", r"one.glb"),
+    ],
+)
+def test_one_file_that_cannot_be_walked_is_an_error_at_once(tmp_path, content, message):
+    """Also where it is all that is left of a folder."""
+    (tmp_path / "one.glb").write_bytes(content)
+    (tmp_path / "two.glb").write_bytes(b"")
+    for scenes, most in ((tmp_path / "one.glb", None), (tmp_path, 1)):
+        with pytest.raises(MeshError, match=message):
+            gym.make(
+                "spatial_envs:PointNav-Habitat-v0", scenes=str(scenes), num_buildings=most, backbone=None
+            )
 
 
 def test_objects_without_semantics_and_unknown_categories(arguments, tmp_path):
     mesh = trimesh.util.concatenate(furnished_room().dump())
     mesh.export(tmp_path / "plain.glb")
-    env = ObjectNavEnv(scenes=str(tmp_path / "plain.glb"), image_size=32, backbone=None)
     with pytest.raises(ValueError, match=r"ObjectNav cannot run in plain: .*semantics"):
-        env.reset(seed=0)
+        ObjectNavEnv(scenes=str(tmp_path / "plain.glb"), image_size=32, backbone=None)
     env = ObjectNavEnv(**arguments)
     with pytest.raises(ValueError, match=r"options\['category'\]: got 'unicorn'; expected one of 'chair'"):
         env.reset(seed=0, options={"category": "unicorn"})
     with pytest.raises(ValueError, match="category: got 'bed', not in room; its categories: chair, sofa"):
         env.reset(seed=0, options={"category": "bed"})
-    env = ObjectNavEnv(**arguments, categories=["bed", "toilet"])
     with pytest.raises(ValueError, match=r"ObjectNav cannot run in room: its categories: chair, sofa"):
-        env.reset(seed=0)
+        ObjectNavEnv(**arguments, categories=["bed", "toilet"])
 
 
 def test_a_set_passes_over_buildings_that_cannot_be_used(tmp_path):
@@ -574,6 +581,24 @@ def test_a_set_passes_over_buildings_that_cannot_be_used(tmp_path):
         with pytest.warns(UserWarning, match=r"ball|plain"):
             found = {env.reset(seed=seed)[1]["building"] for seed in range(12)}
         assert found == names
+
+
+def test_a_set_passes_over_buildings_without_room_for_an_episode(tmp_path):
+    """Named and counted once; what is drawn then does not depend on when that was noticed."""
+    furnished_room().export(tmp_path / "good.glb")
+    trimesh.creation.box((1.6, 0.1, 1.6)).export(tmp_path / "slab.glb")  # no two places are 1 m apart
+    given = {"scenes": str(tmp_path), "image_size": 32, "backbone": None, "agent_radius": 0.5}
+    env = PointNavEnv(**given, reconstruction="none", weights={"chamfer": 0})
+    said = r"skipped 1 of 2 files: .*slab\.glb: no start and goal 1 to 30 m apart .* square metres"
+    with pytest.warns(UserWarning, match=said) as warned:
+        infos = [env.reset(seed=seed)[1] for seed in range(8)]
+    assert len(warned) == 1
+    assert {info["building"] for info in infos} == {"good"}
+    for seed, info in enumerate(infos):
+        np.testing.assert_array_equal(env.reset(seed=seed)[1]["position"], info["position"])
+    with pytest.warns(UserWarning, match=r"passes over a building: .*slab\.glb"):
+        scores = evaluate(env, Random(env), 2)
+    assert scores.buildings.tolist() == [0, 0]
 
 
 def test_a_refused_reset_draws_nothing(arguments):

@@ -46,9 +46,12 @@ class NavigableSpace:
         check_range("agent_climb", agent_climb, 0.0, agent_height / 2)
         self.floors = find_floors(mesh, agent_height, agent_radius, agent_climb)
         if not self.floors:
+            size = " x ".join(f"{extent:.1f}" for extent in np.ptp(mesh.vertices, axis=0))
+            upward = (mesh.face_normals[:, 1] > 0.5).mean()
             raise MeshError(
-                f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide; expected "
-                "upward-facing triangles (counter-clockwise from above, Y up, metres) with free space above"
+                f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide: got "
+                f"{len(mesh.faces):,} triangles of {size} m (x, y, z), {upward:.0%} of which face up; "
+                "expected some that do (counter-clockwise from above, Y up, metres) with free space above"
             )
         self._walls = [outline(floor.polygons) for floor in self.floors]
         self._bounds = np.array([shapely.MultiPolygon(floor.polygons).bounds for floor in self.floors])
