@@ -15,7 +15,6 @@ import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import tyro
@@ -23,6 +22,7 @@ import tyro
 from agents.backbone_card import points
 from agents.baselines import BASELINES
 from agents.evaluation import page, play
+from agents.flags import UserPath
 from agents.probe import compared, gather, nothing, tokens
 from spatial_envs.arguments import check_range
 from spatial_envs.backbones import NetworkBackbone, make_backbone
@@ -54,7 +54,7 @@ class Flags:
     """Paired starts of next-best-view."""
     device: str = "auto"
     """Torch device of the backbone."""
-    out: Path | None = None
+    out: UserPath | None = None
     """A file for the page, which grows by sections."""
 
 

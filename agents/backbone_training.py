@@ -29,6 +29,7 @@ from agents.flags import UserPath
 from spatial_envs import yaml_files
 from spatial_envs.arguments import resolve_device
 from spatial_envs.backbones.compact import CompactNet, Inputs, Sizes, by_view, pixel_rays, points_at
+from spatial_envs.files import replacing
 from spatial_envs.nbv import CANDIDATES
 from spatial_envs.objects import open_objects
 from spatial_envs.threads import set_threads
@@ -226,12 +227,12 @@ def _log(path: Path, step: int, running: dict[str, float]) -> None:
 def _save(folder: Path, model: Trained, optimiser: torch.optim.Optimizer, step: int) -> None:
     """The state to resume from and the weights to ship; a kill between leaves the last ones whole."""
     state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
-    torch.save(state, folder / "state.part")
-    (folder / "state.part").replace(folder / "state.pt")
+    with replacing(folder / "state.pt") as path:
+        torch.save(state, path)
     half = {name: value.half().contiguous().cpu() for name, value in model.net.state_dict().items()}
     metadata = {name: str(value) for name, value in asdict(model.net.sizes).items()} | {"step": str(step)}
-    save_file(half, folder / "weights.part", metadata)
-    (folder / "weights.part").replace(folder / "compact.safetensors")
+    with replacing(folder / "compact.safetensors") as path:
+        save_file(half, path, metadata)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@ from tqdm import tqdm
 from agents.evaluation import UNTRAINED
 from agents.fitting_baselines import FITTERS
 from agents.fitting_evaluation import AGAINST, FORMULAS, KNOWING, Kept, Scores, figures, joined, page, usable
-from agents.run_folder import heading, replacing
+from agents.run_folder import heading
 from agents.runs import adapted, console, names, parse_settings, single_env, untrained
 from spatial_envs import yaml_files
 from spatial_envs.arguments import check_range
 from spatial_envs.depth_scenes import checked_count
+from spatial_envs.files import replacing
 
 COUNTS = (3, 6, 12)  # objects, and slots, of the tables
 TRACKS = {"clean": 0.0, "noisy": 1.0}  # noise of the sensor, 1 = a Kinect's

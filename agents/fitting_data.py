@@ -7,7 +7,6 @@ training may begin while scenes are still being added.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -17,8 +16,8 @@ import tyro
 from tqdm import tqdm
 
 from agents.flags import UserPath
-from spatial_envs.caches import write_whole
 from spatial_envs.depth_scenes import open_depth
+from spatial_envs.files import replacing
 from spatial_envs.fitting_target import Target, make_target
 from spatial_envs.pieces import pieces
 from spatial_envs.prototypes.kmeans import clusters
@@ -61,11 +60,12 @@ def prepare(flags: Flags) -> None:
             assert target.objects is not None
             if len(np.unique(target.objects[target.objects > 0])) < max(1, count - 2):
                 continue
-            write_whole(path, functools.partial(write, target))  # others may make the same scene
+            with replacing(path) as unfinished:  # others may make the same scene
+                write(target, unfinished)
 
 
-def write(target: Target, file) -> None:
-    """A target, thinned out, into an open file."""
+def write(target: Target, path: Path) -> None:
+    """A target, thinned out."""
     assert target.surface is not None
     assert target.surface_objects is not None
     thin = np.concatenate(
@@ -80,7 +80,7 @@ def write(target: Target, file) -> None:
         target, surface=target.surface[thin], surface_objects=target.surface_objects[thin],
         pixels=target.pixels.astype(np.int32), held_out=np.zeros((0, 3), np.float32),
     )  # fmt: skip
-    np.savez_compressed(file, **{field.name: getattr(kept, field.name) for field in fields(Target)})
+    np.savez_compressed(path, **{field.name: getattr(kept, field.name) for field in fields(Target)})
 
 
 def read(path: Path) -> Target:
@@ -120,7 +120,7 @@ class Pool:
     def refresh(self) -> None:
         """List the folder again."""
         self.paths.clear()
-        for path in sorted(self.folder.glob("*.npz")):
+        for path in sorted(self.folder.glob("[0-9]*.npz")):
             self.paths.setdefault(int(path.name[:2]), []).append(path)
 
     def draw(

@@ -31,6 +31,7 @@ from agents.fitting_colors import color_prototypes
 from agents.fitting_data import Flags, Pool, prepare
 from spatial_envs.arguments import check_choice, user_path
 from spatial_envs.depth_scenes import open_depth
+from spatial_envs.files import replacing
 from spatial_envs.fitting_target import Target
 from spatial_envs.prototypes.bank import BankSizes, PrototypeBank
 from spatial_envs.prototypes.encoder import EncoderSizes, SlotEncoder, picture_of
@@ -299,11 +300,12 @@ def _log(path: Path, row: dict[str, float]) -> None:
 def _save(folder: Path, model: SlotEncoder, optimiser: torch.optim.Optimizer, rest: dict[str, Any]) -> None:
     """The state to resume from and the weights to ship; a kill between leaves the last ones whole."""
     state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), **rest}
-    torch.save(state, folder / "state.part")
-    (folder / "state.part").replace(folder / "state.pt")
+    with replacing(folder / "state.pt") as path:
+        torch.save(state, path)
     _save_weights(folder, model)
 
 
 def _save_weights(folder: Path, model: SlotEncoder) -> Path:
-    model.save(folder / "weights.part")
-    return (folder / "weights.part").replace(folder / "encoder.safetensors")
+    with replacing(folder / "encoder.safetensors") as path:
+        model.save(path)
+    return folder / "encoder.safetensors"

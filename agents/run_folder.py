@@ -25,6 +25,7 @@ from agents.hyperparameters import checked
 from agents.runs import ALGORITHMS, command_line, console, env_type
 from spatial_envs import yaml_files
 from spatial_envs.arguments import check_choice, check_device, check_range
+from spatial_envs.files import replacing
 from spatial_envs.task import check_arguments
 
 LEARNED = ("model.zip", "state.pt")  # the last that was learned, by an agent and by an encoder
@@ -39,18 +40,6 @@ OF_AGENTS = ("timesteps", "num_envs", "eval_every", "validation_starts", "device
 
 
 # ---- writing
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, whose file takes the place of ``path`` in the end; a kill meanwhile, or an error,
-    leaves the old one."""
-    unfinished = path.with_name(f"unfinished_{path.name}")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def write_config(folder: Path, run: dict[str, Any]) -> None:

@@ -12,7 +12,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.families import Family
-from agents.run_folder import evaluations, replacing, save, write_evaluations
+from agents.run_folder import evaluations, save, write_evaluations
+from spatial_envs.files import replacing
 
 
 class Interrupted(KeyboardInterrupt):

@@ -208,7 +208,7 @@ class Navigation(Rows[Episode]):
         )  # fmt: skip
         self.rows = [None] * num_rows
         if len(self.buildings) == 1 and scenes != "procedural":  # of more, the unusable are passed over
-            self.places.place(0)
+            self.places.check(0)
 
         all_spaces = self._observation_spaces()
         self.observable = tuple(all_spaces)

@@ -82,12 +82,15 @@ class Places:
         self.buildings, self.simulator, self.body = buildings, simulator, body
         self.categories, self.tilts, self.size, self.cache_dir = categories, tilts, size, cache_dir
         self.kept: OrderedDict[int, Place] = OrderedDict()
+        self.checked: dict[int, tuple[Building, Simulator]] = {}
 
-    def place(self, index: int) -> Place:
-        """The building and what is known of it; MeshError where the task cannot run in it."""
-        if index in self.kept:
-            self.kept.move_to_end(index)
-            return self.kept[index]
+    def check(self, index: int) -> None:
+        """Raise what ``place`` does for a building that cannot be walked in; nothing is rendered, and
+        habitat-sim, which must not start before a process forks, is not asked."""
+        if self.simulator != "habitat":
+            self.checked[index] = self._open(index)
+
+    def _open(self, index: int) -> tuple[Building, Simulator]:
         building = self.buildings.load(index)
         if self.categories is not None and not set(self.categories) & set(building.categories):
             has = f"its categories: {', '.join(building.categories) or 'none'}"
@@ -96,9 +99,16 @@ class Places:
                 f"some of {', '.join(self.categories)}"
             )
         try:
-            simulator = make_simulator(self.simulator, building, **self.body)
+            return building, make_simulator(self.simulator, building, **self.body)
         except MeshError as error:  # a set passes over such a building
             raise MeshError(f"{building.path or building.name}: {error}") from None
+
+    def place(self, index: int) -> Place:
+        """The building and what is known of it; MeshError where the task cannot run in it."""
+        if index in self.kept:
+            self.kept.move_to_end(index)
+            return self.kept[index]
+        building, simulator = self.checked.pop(index, None) or self._open(index)
         reference = None
         if self.tilts is not None:
             rows, columns = self.body["image_size"]

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from spatial_envs.caches import warn_once, write_whole
+from spatial_envs.caches import warn_once
 from spatial_envs.camera import Region, intrinsics, unproject
 from spatial_envs.chamfer import VOXEL_SHARE, ChamferTracker, Cloud
 from spatial_envs.compilation import njit
+from spatial_envs.files import replacing
 from spatial_envs.kdtree import KDTree
 from spatial_envs.mesh import Mesh, MeshError
 from spatial_envs.rendering.builtin import rasterise
@@ -108,7 +109,8 @@ def kept(
     points, dense, attainable = build()
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda file: np.savez(file, points=points, dense=dense, attainable=attainable))
+        with replacing(path) as unfinished:
+            np.savez(unfinished, points=points, dense=dense, attainable=attainable)
     except OSError as error:
         warn_once(f"cache_dir {cache_dir}", error, "what is built is kept in memory alone")
     return points, dense, attainable

@@ -3,13 +3,14 @@
 import errno
 import os
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from spatial_envs import caches
-from spatial_envs.caches import write_whole
 from spatial_envs.compilation import njit
+from spatial_envs.files import replacing
 from spatial_envs.mesh import Mesh
 from spatial_envs.reference import kept
 
@@ -36,7 +37,8 @@ def fail(number):
 def test_a_file_has_the_mode_that_the_umask_leaves(tmp_path, umask, mode):
     before = os.umask(umask)
     try:
-        write_whole(tmp_path / "a", lambda file: file.write(b"new"))
+        with replacing(tmp_path / "a") as path:
+            path.write_bytes(b"new")
     finally:
         os.umask(before)
     assert (tmp_path / "a").stat().st_mode & 0o777 == mode
@@ -46,13 +48,18 @@ def test_a_file_has_the_mode_that_the_umask_leaves(tmp_path, umask, mode):
 def test_a_writing_that_is_stopped_leaves_what_was_there(tmp_path, stopped):
     (tmp_path / "a").write_bytes(b"old")
 
-    def write(file):
-        file.write(b"half of the n")
-        raise stopped
+    def write_half():
+        with replacing(tmp_path / "a") as path:
+            path.write_bytes(b"half of the n")
+            assert (tmp_path / "a").read_bytes() == b"old"  # what a kill would leave
+            raise stopped
 
     with pytest.raises(stopped):
-        write_whole(tmp_path / "a", write)
+        write_half()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
+    with replacing(tmp_path / "a") as path:
+        path.write_bytes(b"new")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"new"}
 
 
 # ---- references
@@ -80,7 +87,7 @@ def on_a_full_disk(folder, monkeypatch):
 
 
 def read_only(folder, monkeypatch):
-    monkeypatch.setattr(caches.Path, "open", fail(errno.EROFS))
+    monkeypatch.setattr(Path, "mkdir", fail(errno.EROFS))
     return folder / "kept"
 
 

@@ -6,6 +6,7 @@ import inspect
 import pickle
 import random
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -452,22 +453,35 @@ def test_async_vector_env_with_spawn(id, small):
         envs.close()
 
 
-def test_nothing_starts_before_the_first_reset(id, small, monkeypatch):
+@pytest.mark.parametrize("one_file", [False, True])
+def test_nothing_starts_before_the_first_reset(id, small, one_file, monkeypatch, tmp_path):
+    """Only that one building can be walked in is asked before, of its mesh alone."""
+
     def refuse(*_, **__):
         raise AssertionError("not before the first reset")
 
     gym.make(id, **small(id)).close()  # no module is to be imported while it could keep what is patched
+    walks = small(id).get("scenes", "").endswith(".glb")
+    if walks and not one_file:
+        for name in ("one.glb", "two.glb"):
+            shutil.copy(small(id)["scenes"], tmp_path / name)
+        arguments = {**small(id), "scenes": str(tmp_path)}
+    elif one_file and not walks:
+        pytest.skip("asked of buildings alone")
+    else:
+        arguments = small(id)
     with monkeypatch.context() as patched:
-        patched.setattr(SceneSet, "load", refuse)
+        if not one_file:
+            patched.setattr(SceneSet, "load", refuse)
+            patched.setattr("spatial_envs.places.make_simulator", refuse)
         patched.setattr("spatial_envs.rendering.builtin.rasterise", refuse)
         patched.setattr("spatial_envs.reference.rasterise", refuse)
         patched.setattr("spatial_envs.nbv.build_reference", refuse)
-        patched.setattr("spatial_envs.places.make_simulator", refuse)
         patched.setattr(torch.cuda, "init", refuse)
         patched.setattr(torch.cuda, "_lazy_init", refuse)
-        env = gym.make(id, **small(id))
-        envs = gym.make_vec(id, num_envs=2, **small(id))
-        gym.make(id, **small(id)).close()  # as AsyncVectorEnv does in the parent
+        env = gym.make(id, **arguments)
+        envs = gym.make_vec(id, num_envs=2, **arguments)
+        gym.make(id, **arguments).close()  # as AsyncVectorEnv does in the parent
         with pytest.raises(AssertionError, match="not before"):  # the patches do bite
             env.reset(seed=0)
     env.reset(seed=0)

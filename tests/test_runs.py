@@ -17,7 +17,7 @@ import torch
 from agents import comparison, run_folder, training, validation
 from agents.families import NEXT_BEST_VIEW
 from agents.hyperparameters import checked
-from agents.run_folder import best, evaluations, load, replacing, steps_learned
+from agents.run_folder import best, evaluations, load, steps_learned
 from agents.runs import ALGORITHMS
 from agents.training import Flags, train
 from spatial_envs import yaml_files
@@ -166,25 +166,6 @@ def test_the_best_model_is_chosen_in_one_place(tmp_path):
     assert chosen("agent,10,1,x", head="a,b") == ("model.zip", None)
     (tmp_path / "evaluations.csv").write_bytes(bytes(range(256)) * 9)
     assert evaluations(tmp_path) == []
-
-
-def test_what_is_being_written_takes_its_place_whole(tmp_path):
-    path = tmp_path / "kept"
-    path.write_text("old")
-
-    def write_half():
-        with replacing(path) as unfinished:
-            unfinished.write_text("ne")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_half()
-    assert path.read_text() == "old"
-    with replacing(path) as unfinished:
-        unfinished.write_text("new")
-        assert path.read_text() == "old"  # what a kill would leave
-    assert path.read_text() == "new"
-    assert os.listdir(tmp_path) == ["kept"]
 
 
 # ---- being interrupted

@@ -83,7 +83,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
 def local_folder(checkpoint: str) -> Path | None:
     """A folder as it is, or that of a hub name whose config.json and weights were downloaded before; else
     None."""
-    folder = user_path(checkpoint, "backbone_kwargs['checkpoint']")
+    folder = user_path("backbone_kwargs['checkpoint']", checkpoint)
     if folder.is_dir():
         return folder
     try:

@@ -103,7 +103,12 @@ def _fault_of(call: str) -> str | None:
     paths = os.pathsep.join(path for path in sys.path if path)
     environment = {**os.environ, "HABITAT_SIM_LOG": "error", "PYTHONPATH": paths}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, errors="replace", env=environment
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env=environment,
     )
     if done.returncode == 0:
         return None
