@@ -13,7 +13,7 @@ import sys
 
 import tyro
 
-from agents.comparison import Flags, compare
+from agents.comparison.compare import Flags, compare
 
 if __name__ == "__main__":
     try:

@@ -14,7 +14,8 @@ import sys
 
 import tyro
 
-from agents.training import Flags, train
+from agents.training.config import Flags
+from agents.training.train import train
 
 if __name__ == "__main__":
     try:

@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents import fitting_evaluation, navigation_evaluation
-from agents.baselines import BASELINES, baselines
-from agents.evaluation import UNTRAINED, evaluate, interval, page, play
-from agents.fitting_baselines import FITTERS
-from agents.navigation_baselines import navigation_baselines
-from agents.pictures import film, fitting_film, walk_through
+from agents.films import film, fitting_film, walk_through
+from agents.navigation import evaluation as navigation_evaluation
+from agents.navigation.baselines import navigation_baselines
+from agents.nbv.baselines import BASELINES, baselines
+from agents.nbv.evaluation import evaluate, page, play
+from agents.play import UNTRAINED
 from agents.runs import env_type, single_env, untrained
-from spatial_envs.buildings import open_buildings
-from spatial_envs.depth_scenes import open_depth
-from spatial_envs.objects import open_objects
+from agents.scene_fit import evaluation as fitting_evaluation
+from agents.scene_fit.baselines import FITTERS
+from agents.statistics import interval
+from spatial_envs.scenes.buildings import open_buildings
+from spatial_envs.scenes.depth_frames import open_depth
+from spatial_envs.scenes.objects import open_objects
 
 
 @dataclass(frozen=True)

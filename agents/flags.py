@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.constructors import PrimitiveConstructorSpec
 
-from spatial_envs.arguments import user_path
+from spatial_envs.foundation.arguments import user_path
 
 UserPath = Annotated[  # --out=~/runs, which shells leave as it is
     Path,

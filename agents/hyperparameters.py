@@ -13,7 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from spatial_envs.arguments import check_range, similar
+from spatial_envs.foundation.arguments import check_range, similar
 
 OURS = {"n_timesteps": int, "n_envs": int, "env_kwargs": dict}  # beside the algorithm's own
 NOISE = {"noise_type": str, "noise_std": float}  # of those that take an action_noise

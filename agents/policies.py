@@ -12,9 +12,9 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.sac.policies import MultiInputPolicy as MultiInputSACPolicy
 from stable_baselines3.td3.policies import MultiInputPolicy as MultiInputTD3Policy
 
-from agents.attention import ViewFeatures
-from agents.navigation_policy import NavigationFeatures
-from agents.slot_features import SlotFeatures
+from agents.navigation.policy import NavigationFeatures
+from agents.nbv.policy import ViewFeatures
+from agents.scene_fit.policy import SlotFeatures
 
 
 def by_dimension(spread: float | list[float] | torch.Tensor, action_space: gym.Space) -> float | torch.Tensor:

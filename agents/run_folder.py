@@ -20,13 +20,13 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.families import family
-from agents.fitting_baselines import Encoded
 from agents.hyperparameters import checked
 from agents.runs import ALGORITHMS, command_line, console, env_type
-from spatial_envs import yaml_files
-from spatial_envs.arguments import check_choice, check_device, check_range
-from spatial_envs.files import replacing
-from spatial_envs.task import check_arguments
+from agents.scene_fit.baselines import Encoded
+from spatial_envs.core.task import check_arguments
+from spatial_envs.foundation import yaml_files
+from spatial_envs.foundation.arguments import check_choice, check_device, check_range
+from spatial_envs.foundation.files import replacing
 
 LEARNED = ("model.zip", "state.pt")  # the last that was learned, by an agent and by an encoder
 TEXTS = ("env", "scenes", "device", "resolved_backbone")  # of config.yaml

@@ -26,17 +26,17 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize, VecTransposeImage
 
 import spatial_envs
-from agents.attention import ViewFeatures
-from agents.differentiable import Differentiable
-from agents.navigation_policy import NavigationFeatures
+from agents.navigation.policy import NavigationFeatures
+from agents.nbv.differentiable import Differentiable
+from agents.nbv.policy import ViewFeatures
+from agents.nbv.ranking import Ranking
 from agents.policies import by_dimension
-from agents.ranking import Ranking
-from agents.replay import HeldReplayBuffer, JoinedReplayBuffer
-from agents.sb3_vec_env import SB3VecEnv
-from agents.slot_features import SlotFeatures
-from spatial_envs import yaml_files
-from spatial_envs.arguments import check_choice, legible, similar
-from spatial_envs.task import TaskEnv
+from agents.sb3.replay import HeldReplayBuffer, JoinedReplayBuffer
+from agents.sb3.vec_env import SB3VecEnv
+from agents.scene_fit.policy import SlotFeatures
+from spatial_envs.core.env import TaskEnv
+from spatial_envs.foundation import yaml_files
+from spatial_envs.foundation.arguments import check_choice, legible, similar
 
 gym.register_envs(spatial_envs)
 

@@ -10,10 +10,10 @@ import numpy as np
 import trimesh
 from PIL import Image, ImageDraw, ImageFont
 
-from spatial_envs.camera import unproject
-from spatial_envs.depth_scenes import DepthFrame, DepthSet
-from spatial_envs.mesh import SceneError
-from spatial_envs.picture import depth_picture
+from spatial_envs.core.drawing import depth_picture
+from spatial_envs.foundation.errors import SceneError
+from spatial_envs.geometry.camera import unproject
+from spatial_envs.scenes.depth_frames import DepthFrame, DepthSet
 
 BACKGROUND, INK = (24, 26, 32), (150, 156, 168)
 GROUND_COLOUR = (70, 74, 84)

@@ -19,16 +19,16 @@ import torch
 import trimesh
 from PIL import Image
 
-from spatial_envs import depth_decoding
-from spatial_envs.arguments import user_path
-from spatial_envs.depth_scenes import DepthFrame, open_depth
-from spatial_envs.fitting_picture import draw_fit, slot_colors
-from spatial_envs.fitting_scores import score_fit
-from spatial_envs.fitting_target import make_target
+from spatial_envs.foundation.arguments import user_path
+from spatial_envs.foundation.threads import set_threads
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
 from spatial_envs.prototypes.refine import refined
-from spatial_envs.slot_state import Shapes, SlotState
-from spatial_envs.threads import set_threads
+from spatial_envs.prototypes.scores import score_fit
+from spatial_envs.prototypes.slots import Shapes, SlotState
+from spatial_envs.prototypes.target import make_target
+from spatial_envs.scene_fit.picture import draw_fit, slot_colors
+from spatial_envs.scenes import depth_decoding
+from spatial_envs.scenes.depth_frames import DepthFrame, open_depth
 
 HEIGHT = 72  # pixels that the depth map is sampled at, from top to bottom
 HELD_OUT = 0.1  # of the pixels, for the score

@@ -19,14 +19,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from scenes import depth_report
-from spatial_envs.arguments import user_path
-from spatial_envs.building import Building, cut_away
-from spatial_envs.buildings import BuildingSet, open_buildings
-from spatial_envs.camera import direction, facing_origin, intrinsics
-from spatial_envs.depth_scenes import is_depth, open_depth
-from spatial_envs.mesh import MeshError
-from spatial_envs.objects import SPLITS, ObjectSet, open_objects
+from spatial_envs.foundation.arguments import user_path
+from spatial_envs.foundation.errors import MeshError
+from spatial_envs.geometry.building import Building, cut_away
+from spatial_envs.geometry.camera import direction, facing_origin, intrinsics
 from spatial_envs.rendering.builtin import BuiltinRenderer
+from spatial_envs.scenes.buildings import BuildingSet, open_buildings
+from spatial_envs.scenes.depth_frames import is_depth, open_depth
+from spatial_envs.scenes.objects import ObjectSet, open_objects
+from spatial_envs.scenes.sets import SPLITS
 
 TILE, COLUMNS = 160, 8  # pixels, tiles
 ROOM_TILE = 240  # pixels

@@ -28,17 +28,18 @@ from gymnasium.vector import AutoresetMode
 import spatial_envs
 from spatial_envs.backbones import mapanything
 from spatial_envs.backbones.checkpoint import V1, is_here
-from spatial_envs.building import STRUCTURE, Building
-from spatial_envs.building_files import read_building, up_axis
-from spatial_envs.camera import unproject
+from spatial_envs.foundation.threads import set_threads
+from spatial_envs.geometry.building import STRUCTURE, Building
+from spatial_envs.geometry.camera import unproject
 from spatial_envs.navigation import PointNavEnv
 from spatial_envs.nbv import NBVEnv
-from spatial_envs.procedural.apartments import apartment
+from spatial_envs.procedural.apartments.assembly import apartment
 from spatial_envs.rendering import make_renderer
 from spatial_envs.scene_fit import SceneFitEnv
-from spatial_envs.simulators import FORWARD, LEFT, RIGHT, make_simulator
+from spatial_envs.scenes.building_files import read_building, up_axis
+from spatial_envs.simulators import make_simulator
+from spatial_envs.simulators.simulator import FORWARD, LEFT, RIGHT
 from spatial_envs.simulators.stage import write_glb
-from spatial_envs.threads import set_threads
 
 gym.register_envs(spatial_envs)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import trimesh
 
-from spatial_envs.mesh import Mesh
+from spatial_envs.geometry.mesh import Mesh
 
 FACES = np.array(
     [[0, 1, 2], [0, 2, 3], [4, 6, 5], [4, 7, 6], [0, 5, 1], [0, 4, 5],

@@ -14,9 +14,9 @@ import trimesh
 from gymnasium.error import Error, ResetNeeded
 
 import spatial_envs  # noqa: F401
-from spatial_envs.mesh import MeshError
+from spatial_envs.core.env import TaskEnv
+from spatial_envs.foundation.errors import MeshError
 from spatial_envs.nbv import NBVDiscreteEnv, NBVDiscreteVectorEnv, NBVEnv, NBVVectorEnv
-from spatial_envs.task import TaskEnv
 
 TETRA = "v 0 0 0\nv 1 0 0\nv 0 2 0\nv 0 0 3\nf 1 3 2\nf 1 2 4\nf 2 3 4\nf 3 1 4\n"
 SMALL = {"image_size": 28, "backbone": "unproject"}

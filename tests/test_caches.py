@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatial_envs import caches
-from spatial_envs.compilation import njit
-from spatial_envs.files import replacing
-from spatial_envs.mesh import Mesh
-from spatial_envs.reference import kept
+from spatial_envs.foundation import caches
+from spatial_envs.foundation.compilation import njit
+from spatial_envs.foundation.files import replacing
+from spatial_envs.geometry.mesh import Mesh
+from spatial_envs.reconstruction.reference import kept
 
 
 @pytest.fixture(autouse=True)

@@ -26,8 +26,8 @@ from gymnasium.wrappers import RecordVideo
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 import spatial_envs
-from spatial_envs.objects import SceneSet
-from spatial_envs.task import TaskVectorEnv
+from spatial_envs.core.vector_env import TaskVectorEnv
+from spatial_envs.scenes.sets import SceneSet
 
 IDS = sorted(id for id, spec in gym.registry.items() if str(spec.entry_point).startswith("spatial_envs."))
 MODES = list(AutoresetMode)
@@ -473,10 +473,10 @@ def test_nothing_starts_before_the_first_reset(id, small, one_file, monkeypatch,
     with monkeypatch.context() as patched:
         if not one_file:
             patched.setattr(SceneSet, "load", refuse)
-            patched.setattr("spatial_envs.places.make_simulator", refuse)
+            patched.setattr("spatial_envs.navigation.places.make_simulator", refuse)
         patched.setattr("spatial_envs.rendering.builtin.rasterise", refuse)
-        patched.setattr("spatial_envs.reference.rasterise", refuse)
-        patched.setattr("spatial_envs.nbv.build_reference", refuse)
+        patched.setattr("spatial_envs.reconstruction.reference.rasterise", refuse)
+        patched.setattr("spatial_envs.nbv.task.build_reference", refuse)
         patched.setattr(torch.cuda, "init", refuse)
         patched.setattr(torch.cuda, "_lazy_init", refuse)
         env = gym.make(id, **arguments)

@@ -13,15 +13,15 @@ import trimesh
 import tyro
 from buildings import furnished_room
 
-from agents.comparison import _place
+from agents.comparison.compare import _place
 from scenes import fit, inspect
 from spatial_envs.backbones.compact import Compact
-from spatial_envs.building_files import read_building
-from spatial_envs.mesh_files import read_mesh
 from spatial_envs.navigation import PointNavEnv
 from spatial_envs.nbv import NBVEnv
-from spatial_envs.objects import open_objects
 from spatial_envs.scene_fit import SceneFitEnv
+from spatial_envs.scenes.building_files import read_building
+from spatial_envs.scenes.mesh_files import read_mesh
+from spatial_envs.scenes.objects import open_objects
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = [path.stem for path in (ROOT / "agents").glob("*.py") if "class Flags" in path.read_text("utf-8")]

@@ -53,8 +53,8 @@ def test_links_and_pictures_are_there():
 
 def test_the_own_agent_is_compared(tmp_path, monkeypatch):
     pytest.importorskip("tyro", reason="needs the [train] extra")
-    from agents.comparison import Flags, compare
-    from agents.evaluation import by_object
+    from agents.comparison.compare import Flags, compare
+    from agents.statistics import by_object
 
     (tmp_path / "my_module.py").write_text(next(block for block in PYTHON if "# my_module.py" in block))
     monkeypatch.syspath_prepend(tmp_path)

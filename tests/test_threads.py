@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from spatial_envs.backbones.unproject import Unproject
+from spatial_envs.foundation.threads import VARIABLES, set_threads
 from spatial_envs.nbv import NBVEnv, NBVVectorEnv
-from spatial_envs.threads import VARIABLES, set_threads
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -81,7 +81,7 @@ SHOW = """
 import sys, torch
 from threadpoolctl import threadpool_info
 import scipy.linalg
-from spatial_envs.threads import set_threads
+from spatial_envs.foundation.threads import set_threads
 set_threads(*eval(sys.argv[1]))
 blas = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 print(torch.get_num_threads(), *sorted(blas))

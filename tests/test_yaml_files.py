@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spatial_envs import yaml_files
-from spatial_envs.yaml_files import parse, text
+from spatial_envs.foundation import yaml_files
+from spatial_envs.foundation.yaml_files import parse, text
 
 READ = {
     "1e-4": 1e-4, "5e-3": 5e-3, "-1E5": -1e5, "1.e-3": 1e-3, ".5": 0.5, ".inf": math.inf, "0o17": 15,

@@ -15,7 +15,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from spatial_envs.arguments import user_path
+from spatial_envs.foundation.arguments import user_path
 
 PAGE = "https://github.com/facebookresearch/map-anything#installation"
 V1 = "facebook/map-anything-apache-v1"

@@ -26,17 +26,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from spatial_envs.arguments import resolve_device, user_path
-from spatial_envs.backbones import (
-    INPUTS,
-    Encoding,
+from spatial_envs.backbones.backbone import INPUTS, Encoding
+from spatial_envs.backbones.networks import (
     as_tensor,
     checked_batch,
     checked_inputs,
     measured_statistics,
     split_known,
 )
-from spatial_envs.view import View
+from spatial_envs.foundation.arguments import resolve_device, user_path
+from spatial_envs.geometry.view import View
 
 PATCH = 14
 RAW = 31  # numbers that describe a patch's geometry to the fusion, see ``_geometry``
@@ -98,9 +97,9 @@ def as_inputs(
 
 
 class Compact:
-    """See ``spatial_envs.backbones.Backbone``. Weights are read at the first ``encode``.
+    """See ``spatial_envs.backbones.backbone.Backbone``. Weights are read at the first ``encode``.
 
-    weights    a safetensors file that ``agents.backbone_training`` wrote; None for those that ship
+    weights    a safetensors file that ``agents.backbone.training`` wrote; None for those that ship
     inputs     which of "intrinsics", "depth", "pose" the network is given besides the images
     max_error  the mask leaves out pixels whose depth the network expects to be off by more than this share
     """
@@ -134,7 +133,7 @@ class Compact:
         self._net: CompactNet | None = None
 
     def statistics(self, frame: str, pooling: str) -> tuple[np.ndarray, np.ndarray]:
-        """Measured on the train split; ``python -m spatial_envs.backbones.statistics`` makes them."""
+        """Measured on the train split; ``python -m agents.backbone.statistics`` makes them."""
         return measured_statistics("compact", frame, pooling)
 
     @property

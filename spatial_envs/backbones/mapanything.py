@@ -20,15 +20,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from spatial_envs.arguments import resolve_device
-from spatial_envs.backbones import (
-    INPUTS,
-    Encoding,
-    as_tensor,
-    checked_batch,
-    checked_inputs,
-    split_known,
-)
+from spatial_envs.backbones.backbone import INPUTS, Encoding
 from spatial_envs.backbones.checkpoint import (
     CONFIG,
     PAGE,
@@ -39,7 +31,9 @@ from spatial_envs.backbones.checkpoint import (
     open_checkpoint,
     width,
 )
-from spatial_envs.view import View
+from spatial_envs.backbones.networks import as_tensor, checked_batch, checked_inputs, split_known
+from spatial_envs.foundation.arguments import resolve_device
+from spatial_envs.geometry.view import View
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +41,7 @@ PATCH = 14
 
 
 class MapAnythingBackbone:
-    """See ``spatial_envs.backbones.Backbone``. Weights are loaded at the first ``encode``.
+    """See ``spatial_envs.backbones.backbone.Backbone``. Weights are loaded at the first ``encode``.
 
     checkpoint       a local folder with config.json and model.safetensors (or the index and the shards of a
                      large one), as the package saves them, or a name on the Hugging Face hub

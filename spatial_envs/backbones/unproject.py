@@ -21,17 +21,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from spatial_envs.backbones import Encoding, check_patches, measured_statistics
-from spatial_envs.camera import unproject
-from spatial_envs.compilation import njit
-from spatial_envs.view import View
+from spatial_envs.backbones.backbone import Encoding
+from spatial_envs.backbones.networks import check_patches, measured_statistics
+from spatial_envs.foundation.compilation import njit
+from spatial_envs.geometry.camera import unproject
+from spatial_envs.geometry.view import View
 
 DIM, PATCH = 32, 14
 EDGE = 0.05  # metres between neighbouring pixels that count as a depth edge
 
 
 class Unproject:
-    """See ``spatial_envs.backbones.Backbone``."""
+    """See ``spatial_envs.backbones.backbone.Backbone``."""
 
     name = "unproject"
     dim = DIM
@@ -58,7 +59,7 @@ class Unproject:
         )  # fmt: skip
 
     def statistics(self, frame: str, pooling: str) -> tuple[np.ndarray, np.ndarray]:
-        """Measured on the train split; ``python -m spatial_envs.backbones.statistics`` makes them."""
+        """Measured on the train split; ``python -m agents.backbone.statistics`` makes them."""
         return measured_statistics("unproject", frame, pooling)
 
 

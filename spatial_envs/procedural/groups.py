@@ -16,15 +16,15 @@ from math import tau
 import numpy as np
 import shapely
 
-from spatial_envs.camera import facing_origin, fibonacci_directions, intrinsics
-from spatial_envs.compilation import njit
-from spatial_envs.mesh import Mesh
+from spatial_envs.foundation.compilation import njit
+from spatial_envs.geometry.camera import facing_origin, fibonacci_directions, intrinsics
+from spatial_envs.geometry.mesh import Mesh
+from spatial_envs.geometry.rotations import rotation
+from spatial_envs.geometry.sampling import surface_samples
 from spatial_envs.procedural import furniture as f
 from spatial_envs.procedural.furniture import Piece, Style
-from spatial_envs.procedural.parts import Shape, ellipse
-from spatial_envs.procedural.rotations import rotation
-from spatial_envs.procedural.surfaces import hsv
-from spatial_envs.reference import surface_samples
+from spatial_envs.procedural.furniture.parts import Shape, ellipse
+from spatial_envs.procedural.furniture.surfaces import hsv
 from spatial_envs.rendering.builtin import rasterise
 
 FIELD_OF_VIEW = 50.0  # degrees, across the picture's shorter side

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from spatial_envs.arguments import check_choice, check_range
+from spatial_envs.foundation.arguments import check_choice, check_range
 from spatial_envs.prototypes.sphere import Sphere, harmonics, sphere
 
 # half extents that the first prototypes start from, of the widest: balls, plates, rods, blocks

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from spatial_envs.compilation import njit
+from spatial_envs.foundation.compilation import njit
 from spatial_envs.prototypes.sphere import Sphere
 
 

@@ -15,11 +15,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from spatial_envs.camera import transform_points, unproject
-from spatial_envs.fitting_target import Target
-from spatial_envs.pieces import pieces
+from spatial_envs.geometry.camera import transform_points, unproject
 from spatial_envs.prototypes.bank import BankSizes, PrototypeBank, read_module
+from spatial_envs.prototypes.pieces import pieces
 from spatial_envs.prototypes.superquadric import ellipsoid
+from spatial_envs.prototypes.target import Target
 
 SHIPPED = Path(__file__).with_name("encoder.safetensors")
 HEIGHT = 72  # pixels that the network sees from top to bottom

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spatial_envs.compilation import njit
+from spatial_envs.foundation.compilation import njit
 
 ROUNDS = 20
 

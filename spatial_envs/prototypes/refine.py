@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from spatial_envs.fitting_target import Target
 from spatial_envs.prototypes.bank import POSE, PrototypeBank
 from spatial_envs.prototypes.losses import Sight, distances, expected_minimum, free_space, occlusion
+from spatial_envs.prototypes.target import Target
 
 MOST_POINTS = 400  # of the target, drawn anew at every step
 MARGIN = 0.05  # units: by so much a point's own slot is to be nearer than all others

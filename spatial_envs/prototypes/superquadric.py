@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import least_squares
 
+from spatial_envs.geometry.rotations import turn_angles, turn_matrix
 from spatial_envs.prototypes.sphere import Sphere
-from spatial_envs.prototypes.turn import turn_angles, turn_matrix
 
 MOST_POINTS = 200  # of an object, for the least squares
 EXPONENTS = (0.2, 1.6)

@@ -8,34 +8,12 @@ A renderer is any object with ``name`` and ``render``; the two that come with th
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
-import numpy as np
-
-from spatial_envs.mesh import Mesh
-from spatial_envs.view import View
-
-# Both renderers shade alike: Lambert with a fixed sun, and a sky that is brighter above,
-# colour = albedo * (AMBIENT + SKY * (1 + n_y) / 2 + SUN * max(0, n . SUN_DIRECTION)), n turned to the camera.
-AMBIENT, SKY, SUN = 0.35, 0.30, 0.35
-SUN_DIRECTION = np.array([0.48, 0.80, 0.36])
+__all__ = ["Renderer", "make_renderer"]
 
 
-@runtime_checkable
-class Renderer(Protocol):
-    """What a renderer must offer; an object of your own needs no registration."""
-
-    name: str
-
-    def render(
-        self, mesh: Mesh, cam_to_world: np.ndarray, intrinsics: np.ndarray, image_size: tuple[int, int]
-    ) -> View:
-        """Render ``mesh`` from every pose.
-
-        cam_to_world  (..., 4, 4), OpenCV axes; intrinsics (3, 3), pixels; image_size (H, W)
-        Returns a View with the same leading axes, segment included.
-        """
-        ...
+from spatial_envs.geometry.mesh import Mesh as Mesh
+from spatial_envs.geometry.view import View as View
+from spatial_envs.rendering.renderer import Renderer
 
 
 def make_renderer(renderer: str | Renderer, device: str = "auto") -> Renderer:

@@ -16,19 +16,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from spatial_envs.arguments import check_flag
-from spatial_envs.blocks import Blocks, one_block
-from spatial_envs.compilation import njit
-from spatial_envs.mesh import Mesh
+from spatial_envs.foundation.arguments import check_flag
+from spatial_envs.foundation.compilation import njit
+from spatial_envs.geometry.blocks import Blocks, one_block
+from spatial_envs.geometry.mesh import Mesh
+from spatial_envs.geometry.view import View
 from spatial_envs.rendering.shading import shade
-from spatial_envs.view import View
 
 NEAR = 0.01  # metres; what is closer to the camera's plane is cut off
 REACH = 1e-9  # pixels by which triangles overlap
 
 
 class BuiltinRenderer:
-    """RGB, depth and object ids on a CPU; see ``spatial_envs.rendering.Renderer``.
+    """RGB, depth and object ids on a CPU; see ``spatial_envs.rendering.renderer.Renderer``.
 
     lit: shade by sun and sky; otherwise the colours are the albedo's, for scans with light in the texture.
     """

@@ -13,10 +13,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from spatial_envs.arguments import resolve_device
-from spatial_envs.mesh import Mesh
-from spatial_envs.rendering import AMBIENT, SKY, SUN, SUN_DIRECTION
-from spatial_envs.view import View
+from spatial_envs.foundation.arguments import resolve_device
+from spatial_envs.geometry.mesh import Mesh
+from spatial_envs.geometry.view import View
+from spatial_envs.rendering.renderer import AMBIENT, SKY, SUN, SUN_DIRECTION
 
 INSTALL = "https://github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md"
 NEAR = 0.01  # metres: what is closer to the camera is cut away

@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from spatial_envs.compilation import njit
-from spatial_envs.rendering import AMBIENT, SKY, SUN, SUN_DIRECTION
+from spatial_envs.foundation.compilation import njit
+from spatial_envs.rendering.renderer import AMBIENT, SKY, SUN, SUN_DIRECTION
 
 
 @njit(error_model="numpy")

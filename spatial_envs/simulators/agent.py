@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from spatial_envs.arguments import check_flag, check_range, checked_image_size, floats
-from spatial_envs.simulators import DOWN, FORWARD, LEFT, RIGHT, STOP, UP, AgentState
-from spatial_envs.view import View
+from spatial_envs.foundation.arguments import check_flag, check_range, checked_image_size, floats
+from spatial_envs.geometry.view import View
+from spatial_envs.simulators.simulator import DOWN, FORWARD, LEFT, RIGHT, STOP, UP, AgentState
 
 SHORTFALL = 1.6e-4  # of the squared length: habitat's 1e-5 square metres at 0.25 m, for any length
 

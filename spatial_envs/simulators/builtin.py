@@ -14,12 +14,13 @@ import math
 
 import numpy as np
 
-from spatial_envs.mesh import Mesh
-from spatial_envs.rendering import Renderer, make_renderer
-from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState
+from spatial_envs.geometry.mesh import Mesh
+from spatial_envs.geometry.view import View
+from spatial_envs.rendering import make_renderer
+from spatial_envs.rendering.renderer import Renderer
 from spatial_envs.simulators.agent import SHORTFALL, Agent, checked_angles, horizontal_intrinsics
 from spatial_envs.simulators.navigable import NavigableSpace
-from spatial_envs.view import View
+from spatial_envs.simulators.simulator import FORWARD, LEFT, RIGHT, STOP, AgentState
 
 # what the greedy follower weighs against progress, in steps, as habitat-sim's does
 TURN_COST, COLLISION_COST, WALL_COST = 0.0125, 0.25, 0.05
@@ -27,7 +28,7 @@ WALL = 0.2  # metres from the border of the free space that count as near
 
 
 class BuiltinSimulator(Agent):
-    """An agent in ``mesh``; the members of `spatial_envs.simulators.Simulator`, and ``space``.
+    """An agent in ``mesh``; the members of `spatial_envs.simulators.simulator.Simulator`, and ``space``.
 
     mesh           metres, Y up; its face_segments are what the camera's segment image shows
     agent_height, agent_radius  metres

@@ -22,8 +22,8 @@ import numpy as np
 import shapely
 from scipy.ndimage import distance_transform_edt
 
-from spatial_envs.compilation import njit
-from spatial_envs.mesh import Mesh
+from spatial_envs.foundation.compilation import njit
+from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.simulators.overlay import grown, overlay, polygons_of, united, without_cracks
 
 FIELD_CELL = 0.05

@@ -25,16 +25,16 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from spatial_envs.arguments import check_range, floats
-from spatial_envs.building import Building
-from spatial_envs.mesh import MeshError
-from spatial_envs.simulators import FORWARD, LEFT, RIGHT, STOP, AgentState
+from spatial_envs.foundation.arguments import check_range, floats
+from spatial_envs.foundation.errors import MeshError
+from spatial_envs.geometry.building import Building
+from spatial_envs.geometry.view import View
 from spatial_envs.simulators.agent import SHORTFALL, Agent, checked_angles
 from spatial_envs.simulators.floors import FIELD_CELL, WALKABLE, cast_columns
 from spatial_envs.simulators.habitat_process import check_file, close, here, open_stage, share_context
 from spatial_envs.simulators.navigable import SNAP, UPRIGHT
+from spatial_envs.simulators.simulator import FORWARD, LEFT, RIGHT, STOP, AgentState
 from spatial_envs.simulators.stage import is_read_directly, write_stage
-from spatial_envs.view import View
 
 BELOW, ABOVE = 0.35, 0.15  # where the floor is, seen from the navigation mesh, metres
 NEAR = 0.01  # metres: what is closer to the camera is cut away
@@ -43,7 +43,7 @@ OPENCV_TO_GL = np.diag([1.0, -1.0, -1.0])
 
 
 class HabitatSimulator(Agent):
-    """An agent in ``building``; the members of `spatial_envs.simulators.Simulator`.
+    """An agent in ``building``; the members of `spatial_envs.simulators.simulator.Simulator`.
 
     building       one that was read from a .glb or .gltf is loaded from its file where all of that has a
                    material, any other is handed over as a temporary one. Segments are shown where it has

@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from spatial_envs.mesh import MeshError
+from spatial_envs.foundation.errors import MeshError
 from spatial_envs.simulators.stage import write_configuration
 
 INSTALL = "https://github.com/facebookresearch/habitat-sim/blob/main/BUILD_FROM_SOURCE.md"

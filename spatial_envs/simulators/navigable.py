@@ -11,9 +11,10 @@ import shapely
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 
-from spatial_envs.arguments import check_range, floats
-from spatial_envs.compilation import njit
-from spatial_envs.mesh import Mesh, MeshError
+from spatial_envs.foundation.arguments import check_range, floats
+from spatial_envs.foundation.compilation import njit
+from spatial_envs.foundation.errors import MeshError
+from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.simulators.floors import CORE, FIELD_CELL, OUTSIDE, Floor, find_floors
 from spatial_envs.simulators.outline import nearest_border, outline, part_at, sees, walk
 from spatial_envs.simulators.overlay import grown, polygons_of

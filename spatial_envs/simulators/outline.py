@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 
-from spatial_envs.compilation import njit
+from spatial_envs.foundation.compilation import njit
 
 CELL = 0.25  # of the grid that finds edges
 TOUCH = 1e-7  # a point this far behind an edge still stands on it

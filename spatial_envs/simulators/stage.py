@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from spatial_envs.building import Building
-from spatial_envs.mesh import Mesh, MeshError
-from spatial_envs.rendering import AMBIENT, SKY, SUN, SUN_DIRECTION
+from spatial_envs.foundation.errors import MeshError
+from spatial_envs.geometry.building import Building
+from spatial_envs.geometry.mesh import Mesh
+from spatial_envs.rendering.renderer import AMBIENT, SKY, SUN, SUN_DIRECTION
 
 FLOAT, UINT, USHORT = 5126, 5125, 5123  # glTF's component types
 VERTICES, INDICES = 34962, 34963  # and its kinds of buffer

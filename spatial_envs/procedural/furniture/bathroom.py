@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from spatial_envs.geometry.rotations import SIDEWAYS, rotation
+from spatial_envs.procedural.furniture.parts import Shape, ellipse
 from spatial_envs.procedural.furniture.pieces import CERAMIC, STEEL, WHITE, Piece, Style, done, handle
-from spatial_envs.procedural.parts import Shape, ellipse
-from spatial_envs.procedural.rotations import SIDEWAYS, rotation
 
 
 def tap(s: Shape, x, y, z, reach=0.14, high=0.22) -> None:

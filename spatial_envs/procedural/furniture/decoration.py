@@ -6,10 +6,10 @@ from math import tau
 
 import numpy as np
 
+from spatial_envs.geometry.rotations import rotation
+from spatial_envs.procedural.furniture.parts import Shape, ellipse
 from spatial_envs.procedural.furniture.pieces import BLACK, WHITE, Piece, Style, done
-from spatial_envs.procedural.parts import Shape, ellipse
-from spatial_envs.procedural.rotations import rotation
-from spatial_envs.procedural.surfaces import carpet, hsv, painting
+from spatial_envs.procedural.furniture.surfaces import carpet, hsv, painting
 
 LEAVES = (0.27, 0.33, 0.38)  # hues
 

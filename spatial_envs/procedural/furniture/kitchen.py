@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from spatial_envs.geometry.rotations import SIDEWAYS
 from spatial_envs.procedural.furniture.bathroom import tap
+from spatial_envs.procedural.furniture.parts import Shape, ellipse
 from spatial_envs.procedural.furniture.pieces import BLACK, STEEL, WHITE, Piece, Style, done, handle
-from spatial_envs.procedural.parts import Shape, ellipse
-from spatial_envs.procedural.rotations import SIDEWAYS
-from spatial_envs.procedural.surfaces import hsv
+from spatial_envs.procedural.furniture.surfaces import hsv
 
 
 def counter(rng: np.random.Generator, style: Style, width: float) -> Piece:

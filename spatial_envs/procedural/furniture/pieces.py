@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from spatial_envs.procedural.parts import Part, Shape
-from spatial_envs.procedural.surfaces import hsv
+from spatial_envs.procedural.furniture.parts import Part, Shape
+from spatial_envs.procedural.furniture.surfaces import hsv
 
 WHITE, BLACK, STEEL, CERAMIC = (0.93, 0.93, 0.92), (0.07, 0.07, 0.08), (0.72, 0.74, 0.76), (0.96, 0.96, 0.95)
 CATEGORIES = (

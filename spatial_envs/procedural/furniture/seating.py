@@ -6,10 +6,10 @@ from math import tau
 
 import numpy as np
 
+from spatial_envs.geometry.rotations import SIDEWAYS, rotation
+from spatial_envs.procedural.furniture.parts import Shape, ellipse
 from spatial_envs.procedural.furniture.pieces import BLACK, STEEL, WHITE, Piece, Style, done, feet
-from spatial_envs.procedural.parts import Shape, ellipse
-from spatial_envs.procedural.rotations import SIDEWAYS, rotation
-from spatial_envs.procedural.surfaces import hsv
+from spatial_envs.procedural.furniture.surfaces import hsv
 
 
 def sofa(rng: np.random.Generator, style: Style, seats: int = 0) -> Piece:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from spatial_envs.geometry.rotations import SIDEWAYS, rotation
+from spatial_envs.procedural.furniture.parts import Shape
 from spatial_envs.procedural.furniture.pieces import STEEL, Piece, Style, done, feet, handle
-from spatial_envs.procedural.parts import Shape
-from spatial_envs.procedural.rotations import SIDEWAYS, rotation
-from spatial_envs.procedural.surfaces import hsv
+from spatial_envs.procedural.furniture.surfaces import hsv
 
 
 def nightstand(rng: np.random.Generator, style: Style) -> Piece:

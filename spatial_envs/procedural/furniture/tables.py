@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from spatial_envs.procedural.furniture.parts import Shape, ellipse
 from spatial_envs.procedural.furniture.pieces import STEEL, Piece, Style, done, feet, handle
-from spatial_envs.procedural.parts import Shape, ellipse
 
 
 def table(rng: np.random.Generator, style: Style, width: float, depth: float) -> Piece:

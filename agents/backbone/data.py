@@ -1,0 +1,355 @@
+"""What the compact backbone is trained and judged on: sets of views of objects and of rooms, rendered on the
+fly, with sensor noise, and with inputs left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from spatial_envs.backbones.backbone import INPUTS
+from spatial_envs.backbones.compact import Inputs, as_inputs
+from spatial_envs.foundation.compilation import njit
+from spatial_envs.geometry.camera import (
+    Region,
+    facing_origin,
+    fibonacci_directions,
+    intrinsics,
+    inverse_pose,
+    turn_about_y,
+)
+from spatial_envs.geometry.mesh import Mesh
+from spatial_envs.geometry.sampling import surface_samples
+from spatial_envs.geometry.view import View, stack_views
+from spatial_envs.nbv.task import CANDIDATES
+from spatial_envs.procedural.objects.paint import waves
+from spatial_envs.rendering.builtin import BuiltinRenderer, rasterise
+from spatial_envs.scenes.objects import ObjectSet
+
+REGION = Region((1.2, 2.0))
+SURFACE, LOOKOUTS = 384, 256  # points and directions of which it is known beforehand what sees what
+GAIN_FLOOR = 0.012  # metres: what a complete cloud of 384 points would score, about
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A sensor's faults. depth: relative, standard deviation by pixel; holes: share of pixels without depth;
+    angle (degrees) and shift (share of the camera's distance from the set's first camera's target): standard
+    deviations of the poses of all views but the first, whose pose defines the frame."""
+
+    depth: float = 0.0
+    holes: float = 0.0
+    angle: float = 0.0
+    shift: float = 0.0
+
+
+NOISY = Noise(depth=0.01, holes=0.10, angle=1.0, shift=0.01)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A set of views: what was measured, the truth, and which inputs are given, (N,) bool each.
+
+    gains (64,) float32: log-Chamfer gain of each candidate of the gravity frame, or NaN where the set has
+    no such frame.
+    """
+
+    measured: View
+    truth: View
+    has_intrinsics: np.ndarray
+    has_depth: np.ndarray
+    has_pose: np.ndarray
+    gains: np.ndarray
+
+
+class Thing:
+    """An object, with what is needed to say how much each direction would add: 384 points of its surface,
+    their distances from each other, and from what each of 256 directions sees."""
+
+    def __init__(self, mesh: Mesh, rng: np.random.Generator) -> None:
+        self.mesh = mesh
+        points, faces = surface_samples(mesh, 3 * SURFACE, rng)
+        self.normals = mesh.face_normals[faces]
+        lens = intrinsics(50, (64, 64))
+        poses = REGION.fibonacci_poses(LOOKOUTS)
+        sees = np.stack([visible(points, self.normals, mesh, pose, lens, 64) for pose in poses])
+        kept = np.flatnonzero(sees.any(axis=0))[:SURFACE]
+        self.points, self.normals = points[kept], self.normals[kept]
+        self.apart = np.linalg.norm(self.points[:, None] - self.points[None], axis=2).astype(np.float32)
+        self.from_lookouts = np.stack([nearest_seen(self.apart, seen) for seen in sees[:, kept]])
+        self.lookouts = fibonacci_directions(LOOKOUTS, REGION.max_elevation)
+
+    def gains(self, seen: np.ndarray, azimuth: float) -> np.ndarray:
+        """(64,) float32: log gain of the candidates of the frame whose azimuth 0 is ``azimuth``, radians."""
+        candidates = fibonacci_directions(CANDIDATES, REGION.max_elevation) @ turn_about_y(azimuth)[:3, :3].T
+        rows = np.argmax(candidates @ self.lookouts.T, axis=1)
+        now = nearest_seen(self.apart, seen)
+        after = np.minimum(self.from_lookouts[rows], now).mean(axis=1)
+        return (np.log(now.mean() + GAIN_FLOOR) - np.log(after + GAIN_FLOOR)).astype(np.float32)
+
+
+def visible(points, normals, mesh: Mesh, pose: np.ndarray, lens: np.ndarray, size: int) -> np.ndarray:
+    """(n,) bool: which points (n, 3) the camera sees, by a picture of size x size pixels."""
+    inverse_depth, _ = rasterise(mesh, pose, lens, (size, size))
+    return _visible(
+        points, normals, inverse_depth, np.asarray(pose, np.float64), np.asarray(lens, np.float64)
+    )
+
+
+@njit
+def _visible(points, normals, inverse_depth, pose, lens):
+    height, width = inverse_depth.shape
+    seen = np.zeros(points.shape[0], np.bool_)
+    for row in range(points.shape[0]):
+        dx, dy, dz = points[row, 0] - pose[0, 3], points[row, 1] - pose[1, 3], points[row, 2] - pose[2, 3]
+        x = pose[0, 0] * dx + pose[1, 0] * dy + pose[2, 0] * dz
+        y = pose[0, 1] * dx + pose[1, 1] * dy + pose[2, 1] * dz
+        z = pose[0, 2] * dx + pose[1, 2] * dy + pose[2, 2] * dz
+        if z <= 0.0:
+            continue
+        u, v = lens[0, 0] * x / z + lens[0, 2], lens[1, 1] * y / z + lens[1, 2]
+        if u < 0.0 or v < 0.0 or u >= width or v >= height:
+            continue
+        facing = abs(normals[row, 0] * dx + normals[row, 1] * dy + normals[row, 2] * dz)
+        if facing < 0.05 * np.sqrt(dx * dx + dy * dy + dz * dz):
+            continue
+        shown = inverse_depth[int(v), int(u)]
+        seen[row] = shown > 0.0 and z < 1.0 / shown + 0.02
+    return seen
+
+
+@njit
+def nearest_seen(apart, seen):
+    """(n,) float32: distance of each point to the nearest that is seen; 1 m where none is."""
+    out = np.ones(apart.shape[0], np.float32)
+    for row in range(apart.shape[0]):
+        for other in range(apart.shape[0]):
+            if seen[other] and apart[row, other] < out[row]:
+                out[row] = apart[row, other]
+    return out
+
+
+def room(rng: np.random.Generator, objects: Sequence[Mesh]) -> tuple[Mesh, np.ndarray]:
+    """A box room with the objects on its floor, Y up, and its extent (3,), metres; the floor at y = 0."""
+    extent = np.array([rng.uniform(3, 6), rng.uniform(2.3, 3.2), rng.uniform(3, 6)])
+    parts = [_walls(rng, extent)]
+    for mesh in objects:
+        size = rng.uniform(0.4, 1.4)
+        vertices = mesh.vertices * size @ turn_about_y(rng.uniform(0, 2 * math.pi))[:3, :3].T
+        low, high = vertices.min(axis=0), vertices.max(axis=0)
+        place = rng.uniform(0, 1, 3) * np.maximum(extent - (high - low), 0) - low
+        place[1] = 0.001 - low[1]
+        parts.append(replace(mesh, vertices=(vertices + place).astype(np.float32)))
+    return merged(parts), extent
+
+
+def _walls(rng: np.random.Generator, extent: np.ndarray) -> Mesh:
+    vertices: list[np.ndarray] = []
+    faces: list[np.ndarray] = []
+    colors: list[np.ndarray] = []
+    steps = np.linspace(0, 1, 17)
+    a, b = (grid.ravel() for grid in np.meshgrid(steps, steps, indexing="ij"))
+    cells = np.arange(17 * 17).reshape(17, 17)
+    quads = np.stack([cells[:-1, :-1], cells[1:, :-1], cells[1:, 1:], cells[:-1, 1:]], axis=-1).reshape(-1, 4)
+    for axis in range(3):
+        for side in (0.0, 1.0):
+            plane = np.zeros((len(a), 3))
+            plane[:, axis], plane[:, (axis + 1) % 3], plane[:, (axis + 2) % 3] = side, a, b
+            share = 0.5 + 0.5 * np.clip(waves(rng, plane * extent, rng.uniform(0.5, 4)), -1, 1)
+            two = rng.uniform(60, 250, (2, 3))
+            faces.append(np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]) + len(a) * len(faces))
+            vertices.append(plane * extent)
+            colors.append(two[0] + share[:, None] * (two[1] - two[0]))
+    return Mesh(
+        np.concatenate(vertices).astype(np.float32),
+        np.concatenate(faces).astype(np.int32),
+        np.concatenate(colors).astype(np.uint8),
+    )
+
+
+def merged(meshes: Sequence[Mesh]) -> Mesh:
+    """One mesh of all; object ids from 1 in their order."""
+    starts = np.cumsum([0, *[len(mesh.vertices) for mesh in meshes]])
+    shelves = np.cumsum([0, *[len(mesh.textures) for mesh in meshes]])
+    plain = [np.full(len(mesh.faces), -1, np.int32) for mesh in meshes]
+    lookups = [p if m.face_texture is None else m.face_texture for m, p in zip(meshes, plain, strict=True)]
+    faces = [mesh.faces + start for mesh, start in zip(meshes, starts, strict=False)]
+    uv = [np.zeros((len(m.vertices), 2), np.float32) if m.uv is None else m.uv for m in meshes]
+    face_texture = [np.where(t >= 0, t + s, -1) for t, s in zip(lookups, shelves, strict=False)]
+    return Mesh(
+        np.concatenate([mesh.vertices for mesh in meshes]),
+        np.concatenate(faces).astype(np.int32),
+        np.concatenate([mesh.colors for mesh in meshes]),
+        np.concatenate(uv),
+        tuple(texture for mesh in meshes for texture in mesh.textures),
+        np.concatenate(face_texture).astype(np.int32),
+        np.concatenate([np.full(len(mesh.faces), k + 1, np.int32) for k, mesh in enumerate(meshes)]),
+    )
+
+
+class Studio:
+    """An endless supply of samples from the objects of a split, a pool of which is kept and slowly
+    renewed."""
+
+    def __init__(self, objects: ObjectSet, rng: np.random.Generator, image_size: int, pool: int) -> None:
+        self.objects, self.rng, self.size, self.pool = objects, rng, image_size, pool
+        self.renderer = BuiltinRenderer()
+        self.things: list[Thing] = []
+        self.rooms: list[tuple[Mesh, np.ndarray]] = []
+
+    def thing(self) -> Thing:
+        """An object of the pool; every so often a new one."""
+
+        def make() -> Thing:
+            return Thing(self.objects.load(int(self.rng.integers(len(self.objects)))), self.rng)
+
+        return self._kept(self.things, make, self.pool, 0.015)
+
+    def room(self) -> tuple[Mesh, np.ndarray]:
+        """A room of the pool; every so often a new one."""
+
+        def make() -> tuple[Mesh, np.ndarray]:
+            return room(self.rng, [self.thing().mesh for _ in range(int(self.rng.integers(2, 8)))])
+
+        return self._kept(self.rooms, make, max(1, self.pool // 8), 0.1)
+
+    def _kept(self, kept: list, make: Callable[[], Any], pool: int, renewal: float) -> Any:
+        if len(kept) < pool and (not kept or self.rng.random() < 0.25):
+            kept.append(make())
+            return kept[-1]
+        place = int(self.rng.integers(len(kept)))
+        if len(kept) == pool and self.rng.random() < renewal:
+            kept[place] = make()
+        return kept[place]
+
+    def sample(self, count: int) -> Sample:
+        """A set of ``count`` views, with random inputs and noise."""
+        truth, gains = self._of_room(count) if self.rng.random() < 0.06 else self._of_object(count)
+        noisy = self.rng.random() < 0.5
+        u = self.rng.uniform(0, 2, 4)
+        noise = Noise(0.01 * u[0], 0.1 * u[1], 1.0 * u[2], 0.01 * u[3]) if noisy else Noise()
+        return given(truth, gains, *self._choice(count), noise, self.rng)
+
+    def _choice(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which of intrinsics, depth and pose each view has."""
+        kind = self.rng.choice(["images", "posed", "all", "some"], p=[0.06, 0.44, 0.4, 0.1])
+        if kind == "some":
+            lens, depth, pose = self.rng.random((3, count)) < self.rng.random((3, 1))
+            pose[0] |= pose.any()
+            return lens, depth, pose
+        every, none = np.ones(count, np.bool_), np.zeros(count, np.bool_)
+        return {
+            "images": (none, none, none), "posed": (every, none, every), "all": (every, every, every),
+        }[kind]  # fmt: skip
+
+    def _of_object(self, count: int) -> tuple[View, np.ndarray]:
+        rng, thing = self.rng, self.thing()
+        as_in_nbv = rng.random() < 0.6
+        lens = intrinsics(50 if as_in_nbv else rng.uniform(35, 65), (self.size, self.size))
+        poses = np.stack([self._camera(as_in_nbv) for _ in range(count)])
+        views = self.renderer.render(thing.mesh, poses, lens, (self.size, self.size))
+        small = lens * np.array([[64 / self.size], [64 / self.size], [1.0]])
+        seen = np.zeros(len(thing.points), np.bool_)
+        for pose in poses:
+            seen |= visible(thing.points, thing.normals, thing.mesh, pose, small, 64)
+        azimuth = math.atan2(poses[0, 0, 3], poses[0, 2, 3])
+        gains = thing.gains(seen, azimuth)
+        views = views.moved(turn_about_y(-azimuth))
+        if rng.random() < 0.15:  # another frame: the first camera's, or any
+            to = inverse_pose(views.cam_to_world[0].astype(np.float64))
+            if rng.random() < 0.5:
+                to = turn_about_y(rng.uniform(0, 2 * math.pi))
+                to[:3, 3] = rng.normal(0, 0.5, 3)
+            views, gains = views.moved(to), np.full(CANDIDATES, np.nan, np.float32)
+        return (
+            views if as_in_nbv and rng.random() < 0.5 else resized(views, np.exp(rng.uniform(-0.7, 0.7)))
+        ), gains
+
+    def _camera(self, as_in_nbv: bool) -> np.ndarray:
+        """(4, 4): of the region and centred, or nearer or farther and looking aside."""
+        if as_in_nbv:
+            return random_camera(self.rng)
+        pose = random_camera(self.rng, (1.0, 2.4))
+        return pose @ rotation_about(self.rng.normal(size=3), self.rng.normal(0, 6))
+
+    def _of_room(self, count: int) -> tuple[View, np.ndarray]:
+        rng = self.rng
+        mesh, extent = self.room()
+        lens = intrinsics(rng.uniform(50, 90), (self.size, self.size))
+        target = rng.uniform(0.3, 0.7, 3) * extent
+        poses = []
+        for _ in range(count):
+            centre = rng.uniform(0.08, 0.92, 3) * extent
+            aim = target + rng.normal(0, 0.4, 3) - centre
+            pose = facing_origin(-aim if np.linalg.norm(aim) > 0.1 else np.array([0, 0, 1.0]))
+            pose[:3, 3] = centre
+            poses.append(pose)
+        views = self.renderer.render(mesh, np.stack(poses), lens, (self.size, self.size))
+        if rng.random() < 0.5:
+            views = views.moved(inverse_pose(views.cam_to_world[0].astype(np.float64)))
+        else:
+            frame = turn_about_y(rng.uniform(0, 2 * math.pi))
+            frame[:3, 3] = -(frame[:3, :3] @ target)
+            views = views.moved(frame)
+        return views, np.full(CANDIDATES, np.nan, np.float32)
+
+
+def random_camera(rng: np.random.Generator, radius: tuple[float, float] = REGION.radius) -> np.ndarray:
+    """(4, 4) cam_to_world: looks at the origin from a direction uniform within the elevations allowed, at a
+    radius uniform in ``radius``, metres."""
+    while True:
+        heading = rng.normal(size=3)
+        heading /= np.linalg.norm(heading)
+        if abs(heading[1]) < math.sin(math.radians(REGION.max_elevation)):
+            return facing_origin(heading * rng.uniform(*radius))
+
+
+def resized(views: View, factor: float) -> View:
+    """The views of the same scene, ``factor`` times as large."""
+    poses = views.cam_to_world.copy()
+    poses[..., :3, 3] *= factor
+    return replace(views, depth=(views.depth * factor).astype(np.float32), cam_to_world=poses)
+
+
+def rotation_about(axis: np.ndarray, degrees: float) -> np.ndarray:
+    """(4, 4): Rodrigues' rotation about ``axis`` (3,)."""
+    x, y, z = axis / np.linalg.norm(axis)
+    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    angle = math.radians(degrees)
+    out = np.eye(4)
+    out[:3, :3] += math.sin(angle) * k + (1 - math.cos(angle)) * k @ k
+    return out
+
+
+def given(
+    truth: View, gains: np.ndarray, lens: np.ndarray, depth: np.ndarray, pose: np.ndarray,
+    noise: Noise, rng: np.random.Generator,
+) -> Sample:  # fmt: skip
+    """The sample of views (N,) with these inputs and this noise."""
+    metres = truth.depth * (1 + noise.depth * rng.standard_normal(truth.depth.shape, np.float32))
+    metres = np.where(rng.random(truth.depth.shape, np.float32) < noise.holes, 0, metres)
+    poses = truth.cam_to_world.astype(np.float64)
+    for k in range(1, len(poses)):
+        hit = truth.depth[k] > 0
+        distance = float(truth.depth[k][hit].mean()) if hit.any() else 1.0
+        aside = rng.normal(size=3)
+        shift = aside / np.linalg.norm(aside) * rng.normal() * noise.shift * distance
+        poses[k] = poses[k] @ rotation_about(rng.normal(size=3), rng.normal(0, 1) * noise.angle)
+        poses[k, :3, 3] += shift
+    measured = replace(truth, depth=metres.astype(np.float32), cam_to_world=poses.astype(np.float32))
+    return Sample(measured, truth, lens, depth, pose, gains)
+
+
+def collate(samples: Sequence[Sample]) -> tuple[Inputs, Inputs, torch.Tensor]:
+    """Measured and true twins (B, N) and gains (B, 64) of samples with as many views each."""
+    flags = {name: np.stack([getattr(s, f"has_{name}") for s in samples]) for name in INPUTS}
+    every = np.ones_like(flags["pose"])
+    measured, truth = (
+        as_inputs(stack_views([getattr(s, which) for s in samples]), every, flags, torch.zeros(()))
+        for which in ("measured", "truth")
+    )
+    return measured, truth, torch.from_numpy(np.stack([sample.gains for sample in samples]))

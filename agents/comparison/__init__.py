@@ -1,0 +1,1 @@
+"""What ``evaluate_agent.py`` does."""

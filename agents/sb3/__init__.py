@@ -1,0 +1,1 @@
+"""What Stable-Baselines3 needs to play these environments."""

@@ -1,0 +1,1 @@
+"""Policies, baselines, the encoder and evaluation of scene fitting."""

@@ -1,0 +1,213 @@
+"""What fits a depth map in one go: each fitter is a function of a target, the number of slots and a seed.
+
+random-spheres         spheres at random points of the target's bounding box, radius 0.1 to 0.5 m
+kmeans-spheres         k-means of the points; a sphere at each mean, of their root mean square distance
+kmeans-ellipsoids      k-means; the principal axes of each cluster, as an ellipsoid of its extent
+kmeans-superquadrics   k-means; superquadrics by least squares. The one to beat
+pieces-superquadrics   the same on what hangs together in the depth map: where the encoder's queries start
+oracle                 the same on ground-truth masks
+hill-climb             random changes of spheres, kept where they lower the mean distance
+hill-climb-free-space  the same with free space in the loss
+encoder                the shipped encoder, which has learned from other scenes
+encoder-refined        the same, then 60 steps of Adam on the depth map (``prototypes.refine``)
+cheat-shell            one surface wrapped on the depth map, which costs a one-directional loss nothing
+cheat-crumpled         every vertex anywhere, so that some surface is near everything
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+
+from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
+from spatial_envs.prototypes.kmeans import clusters
+from spatial_envs.prototypes.pieces import pieces
+from spatial_envs.prototypes.refine import refined
+from spatial_envs.prototypes.scores import Fit, violations
+from spatial_envs.prototypes.sphere import Sphere, sphere
+from spatial_envs.prototypes.superquadric import ellipsoid, fit_superquadric, superquadric_surface
+from spatial_envs.prototypes.target import Target
+
+RADII = (0.1, 0.5)  # metres, of random spheres
+EVALUATIONS = 2000  # of a hill-climb
+CLIMBED_POINTS = 400  # of the target's, that a hill-climb looks at
+SHELL_SUBDIVISIONS = 6
+REFINEMENT = 60  # steps of Adam
+
+Fitter = Callable[[Target, int, int], Fit]
+
+
+def random_spheres(target: Target, slots: int, seed: int = 0) -> Fit:
+    """See above."""
+    rng = np.random.default_rng([seed, 1])
+    low, high = target.points.min(axis=0), target.points.max(axis=0)
+    return _spheres(rng.uniform(low, high, (slots, 3)), rng.uniform(*RADII, slots))
+
+
+def _spheres(centres: np.ndarray, radii: np.ndarray) -> Fit:
+    ball = sphere()
+    vertices = ball.vertices * radii[:, None, None] + centres[:, None]
+    return Fit(vertices.astype(np.float32), ball, np.ones(len(centres), np.bool_))
+
+
+def kmeans_spheres(target: Target, slots: int, seed: int = 0) -> Fit:
+    """See above."""
+    groups = _groups(target.points, clusters(target.points, slots, seed))
+    centres = np.array([points.mean(axis=0) for points in groups])
+    spread = [
+        np.sqrt(((points - centre) ** 2).sum(1).mean())
+        for points, centre in zip(groups, centres, strict=True)
+    ]
+    return _spheres(centres, np.maximum(spread, 0.01))
+
+
+def _groups(points: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
+    return [points[labels == label] for label in np.unique(labels)]
+
+
+def kmeans_ellipsoids(target: Target, slots: int, seed: int = 0) -> Fit:
+    """See above."""
+    groups = _groups(target.points, clusters(target.points, slots, seed))
+    return superquadrics(np.array([ellipsoid(points, tilted=True) for points in groups]))
+
+
+def kmeans_superquadrics(target: Target, slots: int, seed: int = 0) -> Fit:
+    """See above."""
+    groups = _groups(target.points, clusters(target.points, slots, seed))
+    return superquadrics(np.array([fit_superquadric(points) for points in groups]))
+
+
+def pieces_superquadrics(target: Target, slots: int, seed: int = 0) -> Fit:
+    """See above."""
+    groups = _groups(target.points, pieces(target, slots))
+    return superquadrics(np.array([fit_superquadric(points) for points in groups]))
+
+
+def oracle(target: Target, slots: int = 0, seed: int = 0) -> Fit:
+    """See above; it knows the masks, and the number of objects."""
+    assert target.objects is not None
+    known = target.objects > 0
+    groups = _groups(target.points[known], target.objects[known])
+    return superquadrics(np.array([fit_superquadric(points) for points in groups]))
+
+
+def superquadrics(parameters: np.ndarray) -> Fit:
+    """The fit of superquadrics with parameters (K, 11)."""
+    ball = sphere()
+    vertices = np.stack([superquadric_surface(each, ball) for each in parameters])
+    return Fit(vertices, ball, np.ones(len(vertices), np.bool_))
+
+
+def hill_climb(target: Target, slots: int, seed: int = 0, free_space: bool = False) -> Fit:
+    """Random local changes of one sphere at a time from random spheres, kept where they lower the mean
+    distance of the points; with ``free_space`` that plus the mean depth by which surfaces violate it."""
+    rng = np.random.default_rng([seed, 2])
+    start = random_spheres(target, slots, seed)
+    centres = start.vertices.mean(axis=1).astype(np.float64)
+    radii = np.linalg.norm(start.vertices[:, 0] - centres, axis=1)
+    points = target.points[np.linspace(0, len(target.points) - 1, CLIMBED_POINTS).astype(int)]
+    ball = sphere(2)
+    distances = np.array(
+        [np.abs(np.linalg.norm(points - c, axis=1) - r) for c, r in zip(centres, radii, strict=True)]
+    )
+
+    def penalty(centre: np.ndarray, radius: float) -> float:
+        if not free_space:
+            return 0.0
+        surface = (ball.vertices * radius + centre)[None].astype(np.float32)
+        return target.unit * float(violations(target, surface).mean()) / slots
+
+    penalties = np.array([penalty(c, r) for c, r in zip(centres, radii, strict=True)])
+    value = distances.min(axis=0).mean() + penalties.sum()
+    for _ in range(EVALUATIONS):
+        k = int(rng.integers(slots))
+        size = 10 ** rng.uniform(-2, 0)
+        centre = centres[k] + size * rng.normal(size=3) * target.unit / 2
+        radius = float(np.clip(radii[k] * np.exp(size * rng.normal()), 0.02, target.unit))
+        changed = distances.copy()
+        changed[k] = np.abs(np.linalg.norm(points - centre, axis=1) - radius)
+        cost = penalty(centre, radius)
+        new = changed.min(axis=0).mean() + penalties.sum() - penalties[k] + cost
+        if new < value:
+            centres[k], radii[k], penalties[k], distances, value = centre, radius, cost, changed, new
+    return _spheres(centres, radii)
+
+
+def shell(target: Target, slots: int, seed: int = 0) -> Fit:
+    """The cheat that reaches zero, with one slot. The others are there, but small and far away."""
+    ball = sphere(SHELL_SUBDIVISIONS)
+    centre = target.cam_to_frame[:3, 3]
+    far = centre + 50 * target.unit * (centre / np.linalg.norm(centre))
+    others = np.broadcast_to(far + 1e-3 * ball.vertices, (slots - 1, *ball.vertices.shape))
+    vertices = np.concatenate([wrapped(target, ball)[None], others]).astype(np.float32)
+    return Fit(vertices, ball, np.ones(slots, np.bool_))
+
+
+def wrapped(target: Target, ball: Sphere) -> np.ndarray:
+    """(V, 3) metres: the sphere wrapped on the depth map. One half of it takes the place of the target's
+    pixels, the other half hides a thousandth of the way behind them."""
+    height, width = target.depth.shape
+    # the half sphere as a disc of equal areas, the disc as a square, and that as the picture
+    x, y, z = ball.vertices.T.astype(np.float64)
+    radius = np.sqrt(1 - np.abs(z)) / np.maximum(np.maximum(np.abs(x), np.abs(y)), 1e-9)
+    place = np.column_stack([(y * radius + 1) / 2 * height, (x * radius + 1) / 2 * width])
+    taken = np.column_stack(np.divmod(target.pixels, width)) + 0.5
+    points = target.points[cKDTree(taken).query(place)[1]].astype(np.float64)
+    return points + np.where(z < 0, 1e-3, 0.0)[:, None] * (points - target.cam_to_frame[:3, 3])
+
+
+def crumpled(target: Target, slots: int, seed: int = 0) -> Fit:
+    """The cheat that is everywhere: vertices drawn from the box round camera and target."""
+    ball = sphere()
+    rng = np.random.default_rng([seed, 3])
+    centre = target.cam_to_frame[:3, 3]
+    low = np.minimum(target.points.min(axis=0), centre)
+    high = np.maximum(target.points.max(axis=0), centre)
+    vertices = rng.uniform(low, high, (slots, *ball.vertices.shape)).astype(np.float32)
+    return Fit(vertices, ball, np.ones(slots, np.bool_))
+
+
+class Encoded:
+    """The fitter that an encoder's weights are, with so many steps of refinement."""
+
+    def __init__(self, weights: Path = SHIPPED, steps: int = 0) -> None:
+        self.weights, self.steps = Path(weights), steps
+
+    def then_refined(self) -> Encoded:
+        """The same weights, with refinement."""
+        return Encoded(self.weights, REFINEMENT)
+
+    @cached_property
+    def model(self) -> SlotEncoder:
+        """Read when it is first needed."""
+        return SlotEncoder.load(self.weights)
+
+    def __call__(self, target: Target, slots: int, seed: int = 0) -> Fit:
+        """See above."""
+        bank = self.model.bank
+        given = encoded(self.model, [target], slots)[0]
+        if self.steps:
+            given = refined(bank, target, given, self.steps)
+        with torch.no_grad():
+            return Fit(bank(given).numpy(), bank.topology, (bank.presence(given) > 0.5).numpy())
+
+
+FITTERS: dict[str, Fitter] = {
+    "random-spheres": random_spheres,
+    "kmeans-spheres": kmeans_spheres,
+    "kmeans-ellipsoids": kmeans_ellipsoids,
+    "kmeans-superquadrics": kmeans_superquadrics,
+    "pieces-superquadrics": pieces_superquadrics,
+    "oracle": oracle,
+    "hill-climb": hill_climb,
+    "hill-climb-free-space": partial(hill_climb, free_space=True),
+    "encoder": Encoded(),
+    "encoder-refined": Encoded(steps=REFINEMENT),
+    "cheat-shell": shell,
+    "cheat-crumpled": crumpled,
+}

@@ -1,0 +1,1 @@
+"""Studies whose results the pages in results/ report."""

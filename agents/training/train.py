@@ -1,0 +1,146 @@
+"""From flags to a run folder: Stable-Baselines3 on our batched environments."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from rich.markdown import Markdown
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import ProgressBarCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+
+from agents.curves import plot_curves
+from agents.families import family
+from agents.run_folder import (
+    begun,
+    best,
+    evaluations,
+    holds_a_run,
+    on_devices_here,
+    resumed,
+    save,
+    write_config,
+)  # fmt: skip
+from agents.runs import (
+    console,
+    single_env,
+    training_envs,
+    untrained,
+)
+from agents.scene_fit.encoder import train_encoder
+from agents.training.config import Flags, _lessons, _open_run, _wandb
+from agents.training.validation import Interrupted, Keeper, answering
+from agents.training.warm_start import WarmStart
+from spatial_envs.foundation.threads import set_threads
+
+
+def train(flags: Flags) -> Path:
+    """Train to the end, or to Ctrl-C or SIGTERM, and return the run folder. A start that fails, or is ended
+    before anything was learned, leaves no folder behind."""
+    with answering(signal.default_int_handler):
+        folder, run = _open_run(flags)
+        set_threads(flags.threads, large=run["resolved_backbone"] == "mapanything")
+        train_it = _train_encoder if run["algo"] == "encoder" else _train_agent
+        return train_it(folder, run, fresh=flags.resume is None)
+
+
+def _train_agent(folder: Path, run: dict[str, Any], fresh: bool) -> Path:
+    kind, here = family(run["env"]), on_devices_here(run)
+    envs = training_envs(here)
+    logs = None if run["track"] == "none" else str(folder)
+    model = untrained(here, envs, logs) if fresh else resumed(here, envs, folder, logs)
+    lessons = _lessons(run) if run.get("warm_start") and fresh else None
+    left = run["timesteps"] - model.num_timesteps
+    if lessons is not None and left <= lessons.all_steps:
+        raise ValueError(
+            f"timesteps: got {run['timesteps']}; expected more than the warm start's {lessons.all_steps}"
+        )
+    if left <= 0:
+        raise ValueError(f"timesteps: got {run['timesteps']}; the run has {model.num_timesteps} already")
+    validation = single_env(here, split="validation", **kind.some)
+    keeper = Keeper(kind, validation, folder, run["eval_every"], run["validation_starts"])
+    with begun(folder) if fresh else nullcontext():
+        write_config(folder, run)
+        console.print(
+            f"{run['algo']} on {run['env']}, scenes {run['scenes']}, backbone {run['resolved_backbone']}: "
+            f"{left:,} steps into {folder}"
+        )
+        if run["track"] == "wandb":
+            _wandb().init(
+                project="spatial_envs",
+                id=folder.name,
+                resume="allow",
+                config=run,
+                dir=folder,
+                sync_tensorboard=True,
+            )
+        if lessons is not None:
+            assert isinstance(model, OnPolicyAlgorithm)
+            WarmStart(model, lessons, run["seed"]).run(folder)
+            save(model, folder)
+            left -= model.num_timesteps
+        bar, begins = ProgressBarCallback(), fresh and lessons is None
+        with answering(keeper.interrupt):
+            try:
+                model.learn(left, [bar, keeper], tb_log_name="log", reset_num_timesteps=begins)
+            except Interrupted:  # between two steps of the optimiser
+                bar.on_training_end()
+            save(model, folder)
+    more = f"go on with: python train_agent.py --resume {folder}"
+    compared = f"its table: python evaluate_agent.py --run {folder}"
+    if keeper.interrupted:
+        over = model.num_timesteps >= run["timesteps"]
+        console.print(f"interrupted and saved; {compared if over else more}")
+        return folder
+    try:
+        _show(folder, here, model)
+    except KeyboardInterrupt:
+        console.print(f"interrupted; the run is trained and saved; {compared}")
+    return folder
+
+
+def _show(folder: Path, run: dict[str, Any], model: BaseAlgorithm) -> None:
+    """Curves, films and the table of the best model."""
+    kind = family(run["env"])
+    plot_curves(evaluations(folder), folder / "curves.png", kind.curve, kind.label, kind.levels)
+    path, row = best(folder, kind.curve)
+    said = f"The agent of the last step, {model.num_timesteps:,}; no evaluation has a score"
+    if row is not None:
+        model.set_parameters(str(path), device=model.device)
+        said = (
+            f"The agent of step {int(row['timesteps']):,} of {model.num_timesteps:,}, the best on the "
+            f"validation split ({kind.curve} {float(row[kind.curve]):.3f})"
+        )
+    console.print(said)
+    kind.pictures(single_env(run, split="validation", render_mode="rgb_array", **kind.some), model, folder)
+    if run["final_starts"]:
+        text = f"{said}.\n\n{kind.tables(run, model)}"
+        (folder / "table.md").write_text(text, encoding="utf-8")
+        console.print(Markdown(text))
+    console.print(f"all of it is in {folder}")
+
+
+def _train_encoder(folder: Path, run: dict[str, Any], fresh: bool) -> Path:
+    with begun(folder) if fresh else nullcontext():
+        write_config(folder, run)
+        minutes = run["hyperparameters"]["minutes"]
+        console.print(f"encoder on {run['env']}: {minutes} minutes of one core into {folder}")
+        try:
+            fitter, kind = train_encoder(folder, run), family(run["env"])
+        except KeyboardInterrupt:
+            if not holds_a_run(folder):
+                raise
+            more = f"python train_agent.py --resume {folder}"
+            console.print(f"interrupted; go on from the last checkpoint with: {more}")
+            return folder
+    if run["final_starts"]:
+        text = kind.tables(run, fitter)
+        (folder / "table.md").write_text(text, encoding="utf-8")
+        console.print(Markdown(text))
+    shown = {"split": "validation", "prototypes": str(fitter.weights), **kind.some}
+    kind.pictures(single_env(run, render_mode="rgb_array", **shown), fitter, folder)
+    console.print(f"all of it is in {folder}")
+    return folder

@@ -1,0 +1,111 @@
+"""What happens beside the training: evaluations on the validation split, checkpoints, and interruptions."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+
+from agents.families import Family
+from agents.run_folder import evaluations, save, write_evaluations
+from spatial_envs.foundation.files import replacing
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody asked for the end: what is being played has no result."""
+
+
+@contextmanager
+def answering(handler: Callable[..., Any]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM call the handler."""
+    before = {each: signal.signal(each, handler) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler_before in before.items():
+            signal.signal(each, handler_before)
+
+
+class Keeper(BaseCallback):
+    """At the multiples of ``every`` environment steps of the whole run, those before a resume counted in, and
+    at the end: play the validation split, keep the model in checkpoints/, add a line to evaluations.csv, and
+    save the run."""
+
+    def __init__(self, kind: Family, env, folder: Path, every: int, starts: int) -> None:
+        super().__init__()
+        self.kind, self.env, self.folder, self.every, self.starts = kind, env, folder, every, starts
+        self.interrupted = self.playing = False
+        self.rows: list[dict[str, Any]] = []
+
+    def interrupt(self, *_) -> None:
+        """End an evaluation at once, and the training after this step of the environments or the optimiser,
+        where what is saved is whole; asked again, end at once."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        if self.playing:
+            raise Interrupted
+
+    def _on_training_start(self) -> None:
+        (self.folder / "checkpoints").mkdir(exist_ok=True)
+        self.seen = self.num_timesteps
+        if isinstance(self.model, OnPolicyAlgorithm):  # it takes many steps of the optimiser at a time
+            self.model.policy.optimizer.register_step_post_hook(self._between)
+        with suppress(Interrupted):  # the first step then ends the training
+            rivals = self.kind.baselines(self.env, [*self.kind.noted, self.kind.against])
+            self.rival = self._played(rivals[self.kind.against])
+            columns = ["policy", "timesteps", *self.kind.figures(self.rival, self.rival), "backbone"]
+            # of a resumed run, what came after its last save is played again
+            kept = [row for row in evaluations(self.folder) if int(row["timesteps"]) <= self.num_timesteps]
+            self.rows = [{key: row[key] for key in columns} for row in kept if {*columns} <= {*row}]
+            known = {row["policy"] for row in self.rows}
+            for name in self.kind.noted:
+                if name not in known:
+                    self._note(name, rivals[name])
+            if not known:
+                self._note("agent", self.model)
+
+    def _on_step(self) -> bool:
+        due = self.num_timesteps // self.every > self.seen // self.every
+        self.seen = self.num_timesteps
+        if due and not self.interrupted:
+            with suppress(Interrupted):
+                self._note("agent", self.model)
+                save(self.model, self.folder)
+        return not self.interrupted
+
+    def _on_training_end(self) -> None:
+        last = [int(row["timesteps"]) for row in self.rows if row["policy"] == "agent"]
+        if not self.interrupted and self.num_timesteps not in last:
+            with suppress(Interrupted):
+                self._note("agent", self.model)
+
+    def _between(self, *_) -> None:
+        if self.interrupted:
+            raise Interrupted
+
+    def _played(self, policy):
+        self.playing = True
+        try:
+            self._between()  # asked for just before
+            return self.kind.evaluate(self.env, policy, self.starts)
+        finally:
+            self.playing = False
+
+    def _note(self, name: str, policy) -> None:
+        scores = self.rival if name == self.kind.against else self._played(policy)
+        figures = self.kind.figures(scores, self.rival)
+        if name == "agent" and self.num_timesteps:  # there before the line that may choose it
+            with replacing(self.folder / "checkpoints" / f"{self.num_timesteps}.zip") as path:
+                self.model.save(path)
+        row = {"policy": name, "timesteps": self.num_timesteps, **figures}
+        self.rows.append({**row, "backbone": self.env.task.backbone_name})
+        write_evaluations(self.folder, self.rows)
+        if name == "agent":
+            for key, value in figures.items():
+                self.logger.record(f"validation/{key}", value)

@@ -1,0 +1,1 @@
+"""What every file may stand on: checked arguments, errors, files, caches, compilation, threads, YAML."""

@@ -1,0 +1,1 @@
+"""Cameras, meshes, trees and grids: geometry that knows nothing of tasks."""

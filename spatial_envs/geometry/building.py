@@ -1,0 +1,113 @@
+"""A building: its mesh, and what its faces are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from spatial_envs.geometry.mesh import Mesh
+
+STRUCTURE = ("wall", "floor", "ceiling", "door", "window")  # categories of the building itself
+
+
+@dataclass(frozen=True, eq=False)
+class SceneObject:
+    """An object of a building; ``low`` and ``high`` (3,) float64 bound it, metres, Y up."""
+
+    name: str
+    category: str
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def centre(self) -> np.ndarray:
+        """(3,) float64, the middle of its box."""
+        return (self.low + self.high) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Room:
+    """A room of a procedural building; ``low`` and ``high`` (3,) float64 bound its inside."""
+
+    name: str
+    category: str
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Building:
+    """A building to walk in.
+
+    mesh          metres, Y up; ``mesh.segment`` is the object id of every face, from 1; 0 = not known
+    objects       by id; empty where nothing says what the faces are
+    rooms         of procedural buildings, else empty
+    no_semantics  why there are no objects
+    lit           whether its colours are albedo, to be shaded; False where light is in them, as in scans
+    path, up      the file that it was read from, kept absolute, and that file's up axis, "y" or "z"; "" for
+                  one without
+    """
+
+    name: str
+    mesh: Mesh
+    objects: Mapping[int, SceneObject] = field(default_factory=dict)
+    rooms: tuple[Room, ...] = ()
+    no_semantics: str = ""
+    lit: bool = False
+    path: str = ""
+    up: str = "y"
+
+    def __post_init__(self) -> None:
+        if self.path:  # habitat-sim reads it again, later and from another folder
+            object.__setattr__(self, "path", os.path.abspath(self.path))
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Categories of its objects, sorted, without those of STRUCTURE."""
+        return tuple(sorted({o.category for o in self.objects.values()} - set(STRUCTURE)))
+
+    def of_category(self, category: str) -> tuple[int, ...]:
+        """Ids of the objects of a category; ValueError where there are none, which says why."""
+        found = tuple(number for number, o in self.objects.items() if o.category == category)
+        if found:
+            return found
+        if not self.objects:
+            raise ValueError(
+                f"category: got {category!r}, but {self.name} has no semantics: {self.no_semantics}"
+            )
+        has = ", ".join(self.categories) or "none"
+        raise ValueError(f"category: got {category!r}, not in {self.name}; its categories: {has}")
+
+
+def cut_away(building: Building, floor: float = 0.0) -> Mesh:
+    """The mesh to be seen from above: without ceilings and what hangs from them, above a floor at this y.
+
+    Ceilings are told by their category, or else by facing down 1.8 m or more above the floor.
+    """
+    mesh = building.mesh
+    high = mesh.vertices[mesh.faces][..., 1].mean(axis=1) > floor + 1.8
+    hanging = [
+        number
+        for number, o in building.objects.items()
+        if o.category == "ceiling" or (o.low[1] > floor + 1.8 and o.category not in STRUCTURE)
+    ]
+    keep = ~((high & (mesh.face_normals[:, 1] < -0.5)) | np.isin(mesh.face_segments, hanging))
+    texture = None if mesh.face_texture is None else mesh.face_texture[keep]
+    return replace(mesh, faces=mesh.faces[keep], face_texture=texture, segment=mesh.face_segments[keep])
+
+
+def boxes(mesh: Mesh, named: Mapping[int, tuple[str, str]]) -> dict[int, SceneObject]:
+    """Objects by id with the boxes of their faces; named: (name, category) by id. Ids without a face are
+    left out."""
+    segments = mesh.face_segments
+    order = np.argsort(segments, kind="stable")
+    numbers, starts = np.unique(segments[order], return_index=True)
+    objects = {}
+    for number, faces in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
+        if number in named:
+            corners = mesh.vertices[mesh.faces[faces]].reshape(-1, 3).astype(np.float64)
+            objects[number] = SceneObject(*named[number], corners.min(axis=0), corners.max(axis=0))
+    return objects

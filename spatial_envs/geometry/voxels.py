@@ -1,0 +1,146 @@
+"""A probabilistic voxel grid: what views have told about occupied, free and unknown space, and what would be
+seen of that from elsewhere."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from spatial_envs.foundation.compilation import njit
+from spatial_envs.geometry.view import View
+
+# OctoMap's sensor model (Hornung et al. 2013): log odds of a hit, a miss, and their bounds
+HIT, MISS, LEAST, MOST = (math.log(p / (1 - p)) for p in (0.7, 0.4, 0.1192, 0.971))
+GLIMPSES = ("surface", "distance", "certainty", "unknown", "behind")
+
+
+class VoxelGrid:
+    """What views have told about a cube round the origin, as log odds of occupation; 0 is unknown.
+
+    size        side of the cube, metres
+    resolution  voxels along it
+    log_odds    (n, n, n) float32
+    count       how many views it has taken in
+    """
+
+    def __init__(self, size: float, resolution: int = 40) -> None:
+        self.size = size
+        self.log_odds = np.zeros((resolution,) * 3, np.float32)
+        self.count = 0
+
+    def add(self, view: View) -> None:
+        """A view (H, W): the voxels that hold measured points are hit, those that rays pass are missed; one
+        that it does both to is hit."""
+        origin, rays = camera_rays(view.intrinsics, view.cam_to_world, view.depth.shape)
+        reach = np.where(view.depth > 0, view.depth, np.inf).astype(np.float64).ravel()
+        state = np.zeros(self.log_odds.shape, np.int8)
+        _scan(origin, rays, reach, self.size, state)
+        change = np.select([state == 2, state == 1], [HIT, MISS], 0.0)
+        self.log_odds = np.clip(self.log_odds + change, LEAST, MOST).astype(np.float32)
+        self.count += 1
+
+    def glimpses(self, lens: np.ndarray, cam_to_world: np.ndarray, size: int) -> np.ndarray:
+        """(K, 5, size, size) uint8: what cameras (K, 4, 4) of intrinsics ``lens`` (3, 3) would see of the
+        grid. A ray ends with the first voxel that is more likely occupied than not; by ``GLIMPSES``:
+
+        - surface: 255 where it ends with one
+        - distance: of that voxel along the ray, from the cube's inscribed sphere, 255 = its diameter or none
+        - certainty: its log odds, 255 = the bound
+        - unknown: how many unknown voxels lie before it, 255 = the cube's side or more
+        - behind: how many of them lie just before it: a surface met from its unseen side
+        """
+        out = np.empty((len(cam_to_world), size * size, len(GLIMPSES)), np.uint8)
+        for k, pose in enumerate(cam_to_world):
+            origin, rays = camera_rays(lens, pose, (size, size))
+            _glimpse(origin, rays, self.size, self.log_odds, out[k])
+        return np.ascontiguousarray(out.transpose(0, 2, 1)).reshape(-1, len(GLIMPSES), size, size)
+
+
+def camera_rays(
+    lens: np.ndarray, cam_to_world: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The camera's centre (3,), and for each pixel its ray (H W, 3), of unit depth along the camera's Z."""
+    rows, columns = (np.arange(n) + 0.5 for n in shape)
+    x = np.broadcast_to((columns - lens[0, 2]) / lens[0, 0], shape)
+    y = np.broadcast_to(((rows - lens[1, 2]) / lens[1, 1])[:, None], shape)
+    local = np.stack([x, y, np.ones(shape)], axis=-1).reshape(-1, 3)
+    pose = cam_to_world.astype(np.float64)
+    return pose[:3, 3].copy(), local @ pose[:3, :3].T
+
+
+@njit
+def walk(origin, ray, side, n, reach, voxels):
+    """The voxels (<= 3 n, 3) that a ray passes up to the distance ``reach``, in order, and how many
+    (Amanatides and Woo 1987); whether the last one holds the point at that distance."""
+    enter, leave = 0.0, np.inf
+    for axis in range(3):
+        if abs(ray[axis]) < 1e-12:
+            if abs(origin[axis]) >= side / 2:
+                return 0, False
+            continue
+        a, b = (-side / 2 - origin[axis]) / ray[axis], (side / 2 - origin[axis]) / ray[axis]
+        enter, leave = max(enter, min(a, b)), min(leave, max(a, b))
+    if enter >= leave or reach < enter:
+        return 0, False
+    voxel = side / n
+    cell, step, following, across = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3), np.empty(3)
+    for axis in range(3):
+        start = origin[axis] + (enter + 1e-9) * ray[axis] + side / 2
+        cell[axis] = min(max(math.floor(start / voxel), 0), n - 1)
+        step[axis] = 1 if ray[axis] > 0 else -1
+        across[axis], following[axis] = np.inf, np.inf
+        if abs(ray[axis]) >= 1e-12:
+            across[axis] = voxel / abs(ray[axis])
+            edge = (cell[axis] + (ray[axis] > 0)) * voxel - side / 2
+            following[axis] = (edge - origin[axis]) / ray[axis]
+    count = 0
+    while True:
+        voxels[count] = cell
+        count += 1
+        axis = int(np.argmin(following))
+        if following[axis] > reach:
+            return count, True
+        cell[axis] += step[axis]
+        if cell[axis] < 0 or cell[axis] >= n or count == len(voxels):
+            return count, False
+        following[axis] += across[axis]
+
+
+@njit
+def _scan(origin, rays, reach, side, state):
+    n = state.shape[0]
+    voxels = np.empty((3 * n + 3, 3), np.int64)
+    for k in range(len(rays)):
+        count, held = walk(origin, rays[k], side, n, reach[k], voxels)
+        for i in range(count):
+            x, y, z = voxels[i]
+            if held and i == count - 1:
+                state[x, y, z] = 2
+            elif state[x, y, z] == 0:
+                state[x, y, z] = 1
+
+
+@njit
+def _glimpse(origin, rays, side, log_odds, out):
+    n = log_odds.shape[0]
+    voxels = np.empty((3 * n + 3, 3), np.int64)
+    nearest = math.sqrt((origin**2).sum()) - side / 2
+    for k in range(len(rays)):
+        count, _ = walk(origin, rays[k], side, n, np.inf, voxels)
+        unknown, run, far, odds = 0, 0, 1.0, 0.0
+        for i in range(count):
+            x, y, z = voxels[i]
+            odds = log_odds[x, y, z]
+            if odds > 0:
+                middle = (voxels[i] + 0.5) * side / n - side / 2
+                far = (math.sqrt(((middle - origin) ** 2).sum()) - nearest) / side
+                break
+            run = run + 1 if odds == 0 else 0
+            unknown += odds == 0
+        met = odds > 0
+        out[k, 0] = 255 * met
+        out[k, 1] = 255 * min(max(far, 0.0), 1.0)
+        out[k, 2] = 255 * odds / MOST if met else 0
+        out[k, 3] = 255 * min(unknown / n, 1.0)
+        out[k, 4] = 255 * min(run / n, 1.0) if met else 0

@@ -1,0 +1,635 @@
+"""Navigation: walk through a building to a goal, or to see all of it. ``PointNavEnv`` is the users' page.
+
+In the order in which data runs: action -> walk (simulator) -> View -> the map and the backbone
+(``Navigation._look``) -> reward (``Navigation.step``), and the observation of it all
+(``Navigation.observe``).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium import spaces
+
+from spatial_envs.backbones import make_backbone
+from spatial_envs.backbones.backbone import Backbone
+from spatial_envs.core.task import (
+    Observation,
+    Rows,
+    check_state,
+    checked_actions,
+    chosen_space,
+    padded,
+)
+from spatial_envs.foundation.arguments import (
+    check_choice,
+    check_device,
+    check_flag,
+    check_range,
+    checked_folder,
+    checked_image_size,
+    checked_poses,
+)
+from spatial_envs.geometry.building import STRUCTURE
+from spatial_envs.geometry.camera import inverse_pose, transform_points, unproject
+from spatial_envs.geometry.view import View, stack_views
+from spatial_envs.navigation.episode import FAR, Episode, agent_frame, in_frame, in_plan, polar
+from spatial_envs.navigation.goals import Mission, NoEpisode, checked_mission, draw_mission
+from spatial_envs.navigation.occupancy import CHANNELS, CROP, OccupancyMap
+from spatial_envs.navigation.picture import draw_navigation, footprint
+from spatial_envs.navigation.places import Place, Places
+from spatial_envs.navigation.randomisation import as_randomisation
+from spatial_envs.procedural.furniture import CATEGORIES
+from spatial_envs.reconstruction.chamfer import POTENTIALS, Metrics
+from spatial_envs.rendering import make_renderer
+from spatial_envs.rendering.renderer import Renderer
+from spatial_envs.scenes.buildings import open_buildings
+from spatial_envs.simulators import check_simulator
+from spatial_envs.simulators.agent import check_body, checked_angles, wrapped
+from spatial_envs.simulators.simulator import FORWARD, LEFT, RIGHT, STOP, AgentState, Simulator
+
+SOUGHT = ("chair", "bed", "plant", "toilet", "tv_monitor", "sofa")  # what ObjectNav asks for, as habitat's
+ENOUGH = 0.9  # of what can be seen: Explore's success
+VELOCITIES = {STOP: (-1, 0), FORWARD: (1, 0), LEFT: (-1, 1), RIGHT: (-1, -1)}
+STILL, STRAIGHT_ON = 0.025, 1.0  # metres and degrees: a velocity below both is a stop (habitat-lab)
+ON_REQUEST = ("semantic", "map")  # observed only where asked for; ObjectNav has semantic by default
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What habitat-lab says of a task: lengths in metres, turns in degrees."""
+
+    goal: str  # "point", "image", "object" or "none"
+    success_distance: float
+    max_steps: int
+    turn_step: float
+    actions: int
+    weights: Mapping[str, float]
+
+
+GOAL_WEIGHTS = {"chamfer": 0.1, "geodesic": 1.0, "success": 2.5, "slack": 0.01, "collision": 0.02}
+EXPLORE_WEIGHTS = {"chamfer": 1.0, "slack": 0.0, "collision": 0.0}
+
+
+class Navigation(Rows[Episode]):
+    """The task behind the four ids (arguments are documented in ``PointNavEnv``), for any number of rows."""
+
+    rules: ClassVar[Rules]
+
+    def __init__(
+        self,
+        num_rows: int = 1,
+        *,
+        scenes: str = "procedural",
+        split: str = "train",
+        up: str = "auto",
+        num_buildings: int | None = None,
+        simulator: str | Callable[..., Simulator] = "builtin",
+        renderer: str | Renderer = "builtin",
+        agent_height: float = 1.5,
+        agent_radius: float = 0.1,
+        camera_height: float = 1.5,
+        hfov: float = 90.0,
+        image_size: int | tuple[int, int] | None = None,
+        max_depth: float = 10.0,
+        forward_step: float = 0.25,
+        turn_step: float | None = None,
+        sliding: bool = True,
+        action: str = "discrete",
+        max_steps: int | None = None,
+        success_distance: float | None = None,
+        categories: Sequence[str] = SOUGHT,
+        window: int = 4,
+        reward: str | Callable[[Metrics, Metrics], float] = "log",
+        weights: Mapping[str, float] | None = None,
+        randomise: Mapping[str, Any] | None = None,
+        backbone: str | Backbone | None = "auto",
+        backbone_kwargs: dict[str, Any] | None = None,
+        reconstruction: str | None = None,
+        pooling: str = "mean",
+        observations: Sequence[str] | None = None,
+        device: str = "auto",
+        cache_size: int = 64,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        rules = self.rules
+        check_choice("action", action, ("discrete", "velocity"))
+        check_choice("pooling", pooling, ("mean", "none"))
+        if not callable(reward):
+            check_choice("reward", reward, tuple(POTENTIALS))
+        turn_step = rules.turn_step if turn_step is None else turn_step
+        max_steps = rules.max_steps if max_steps is None else max_steps
+        success_distance = rules.success_distance if success_distance is None else success_distance
+        check_range("turn_step", turn_step, 0.01, 180)
+        check_range("max_steps", max_steps, 1, 1_000_000, int)
+        check_range("success_distance", success_distance, 0, 100)
+        check_range("max_depth", max_depth, 0.1, 1000)
+        check_range("window", window, 1, 64, int)
+        check_range("cache_size", cache_size, 1, math.inf, int)
+        if not isinstance(scenes, (str, os.PathLike)):
+            raise ValueError(f"scenes: got {scenes!r}; expected 'procedural' or a path")
+        check_device(device)
+        folder = checked_folder("cache_dir", cache_dir)
+        self.weights = self._checked_weights(weights)
+        self.randomisation = as_randomisation(randomise)
+        words = not isinstance(categories, str) and np.iterable(categories)
+        if not words or not len(categories) or not all(isinstance(c, str) and c for c in categories):
+            raise ValueError(f"categories: got {categories!r}; expected a list of names, at least one")
+
+        self.backbone = make_backbone(backbone, backbone_kwargs, device)
+        self.backbone_name = "none" if self.backbone is None else self.backbone.name
+        if reconstruction is None:
+            reconstruction = "depth" if self.backbone is None else "backbone"
+        check_choice("reconstruction", reconstruction, ("backbone", "depth", "none"))
+        if reconstruction == "backbone" and self.backbone is None:
+            raise ValueError("reconstruction: got 'backbone' with backbone=None; expected 'depth' or 'none'")
+        if reconstruction == "none" and self.weights["chamfer"]:
+            raise ValueError(
+                "reconstruction: got 'none', but the reward counts the map's Chamfer gain; expected "
+                "weights={'chamfer': 0} with it"
+            )
+        if image_size is None:
+            image_size = getattr(self.backbone, "image_size", 112)
+        self.image_size = checked_image_size(image_size, 1 if self.backbone is None else self.backbone.patch)
+        self.buildings = open_buildings(scenes, split=split, up=up)
+        if num_buildings is not None:
+            check_range("num_buildings", num_buildings, 1, math.inf, int)
+            self.buildings = self.buildings.first(int(num_buildings))
+        check_body(camera_height, hfov, forward_step, turn_step, 30.0, sliding)
+        check_range("agent_height", agent_height, 0.05, 10.0)
+        check_range("agent_radius", agent_radius, 0.01, 2.0)
+        if action == "velocity" and (forward_step < STILL or turn_step < STRAIGHT_ON):
+            raise ValueError(
+                f"action: got 'velocity' with forward_step={forward_step} and turn_step={turn_step}, whose "
+                f"motions would be stops; expected at least {STILL} m and {STRAIGHT_ON:g} degree"
+            )
+        check_simulator(simulator)
+        make_renderer(renderer)
+        if simulator == "habitat" and self.randomisation.varies_the_camera:
+            raise ValueError("randomise: textures, camera_height and hfov need simulator='builtin'")
+        body: dict[str, Any] = {
+            "agent_height": agent_height, "agent_radius": agent_radius, "camera_height": camera_height,
+            "hfov": hfov, "image_size": self.image_size, "forward_step": forward_step,
+            "turn_step": turn_step, "sliding": sliding, "renderer": renderer,
+        }  # fmt: skip
+        self.agent_height, self.agent_radius = agent_height, agent_radius
+        self.max_depth, self.forward_step, self.turn_step = max_depth, forward_step, turn_step
+        self.action, self.max_steps, self.success_distance = action, int(max_steps), success_distance
+        self.window, self.reward, self.pooling = int(window), reward, pooling
+        self.reconstruction, self.goal_kind = reconstruction, rules.goal
+        self.categories = tuple(categories)
+        known = dict.fromkeys((*STRUCTURE, *CATEGORIES, *self.categories))
+        if len(known) > 255:
+            raise ValueError(f"categories: got {len(categories)}; expected at most 255 with those known")
+        self.semantic_ids = {name: number for number, name in enumerate(known, 1)}  # 0 = anything else
+        looks_up = action == "discrete" and rules.actions > 4
+        tilts = (0.0, math.radians(30), -math.radians(30)) if looks_up else (0.0,)
+        self.places = Places(
+            self.buildings, simulator, body,
+            categories=self.categories if self.goal_kind == "object" else None,
+            tilts=None if reconstruction == "none" else tilts,
+            size=cache_size, cache_dir=folder,
+        )  # fmt: skip
+        self.rows = [None] * num_rows
+        if len(self.buildings) == 1 and scenes != "procedural":  # of more, the unusable are passed over
+            self.places.check(0)
+
+        all_spaces = self._observation_spaces()
+        self.observable = tuple(all_spaces)
+        own = ("semantic",) if self.goal_kind == "object" else ()
+        default = [key for key in all_spaces if key not in ON_REQUEST or key in own]
+        self.observation_space = chosen_space(all_spaces, observations, default)
+        if "features" in self.observation_space.spaces:
+            assert self.backbone is not None
+            self.feature_mean, self.feature_std = self.backbone.statistics("agent", pooling)
+        self.action_space: spaces.Space = (
+            spaces.Discrete(rules.actions)
+            if action == "discrete"
+            else spaces.Box(-1.0, 1.0, (2,), np.float32)
+        )
+
+    def _checked_weights(self, weights: Mapping[str, float] | None) -> dict[str, float]:
+        """The weights of the reward's parts, the defaults where none are given."""
+        if weights is not None and not isinstance(weights, Mapping):
+            raise ValueError(
+                f"weights: got {weights!r}; expected a mapping of {', '.join(self.rules.weights)}"
+            )
+        for key, value in (weights or {}).items():
+            check_choice("weights", key, tuple(self.rules.weights))
+            check_range(f"weights[{key!r}]", value, 0, 1e6)
+        return {**self.rules.weights, **(weights or {})}
+
+    def _observation_spaces(self) -> dict[str, spaces.Space]:
+        height, width = self.image_size
+        available: dict[str, spaces.Space] = {
+            "rgb": spaces.Box(0, 255, (height, width, 3), np.uint8),
+            "depth": spaces.Box(0.0, self.max_depth, (height, width, 1), np.float32),
+            "semantic": spaces.Box(0, 255, (height, width, 1), np.uint8),
+            "gps": spaces.Box(-FAR, FAR, (2,), np.float32),
+            "compass": spaces.Box(-math.pi, math.pi, (1,), np.float32),
+            "odometry": spaces.Box(
+                np.array([0, -math.pi, 0], np.float32), np.array([FAR, math.pi, 1], np.float32)
+            ),
+            "remaining": spaces.Box(0.0, 1.0, (1,), np.float32),
+            "map": spaces.Box(0, 255, (CROP, CROP, len(CHANNELS)), np.uint8),
+        }
+        if self.goal_kind == "point":
+            bound = np.array([FAR, math.pi], np.float32)
+            available["pointgoal"] = spaces.Box(np.array([0, -math.pi], np.float32), bound)
+        elif self.goal_kind == "object":
+            available["objectgoal"] = spaces.Discrete(len(self.semantic_ids) + 1)
+        elif self.goal_kind == "image":
+            available["imagegoal"] = spaces.Box(0, 255, (height, width, 3), np.uint8)
+        if self.backbone is not None:
+            patches = (height // self.backbone.patch) * (width // self.backbone.patch)
+            token = (self.backbone.dim,) if self.pooling == "mean" else (patches, self.backbone.dim)
+            available["features"] = spaces.Box(-10.0, 10.0, (self.window, *token), np.float32)
+            available["view_mask"] = spaces.MultiBinary(self.window)
+        return available
+
+    # ---- the two calls that advance rows
+
+    def reset(
+        self, rows: Sequence[int], generators: Sequence[np.random.Generator], options: dict[str, Any]
+    ) -> None:
+        """See ``Task.reset``; options: "building", "start", "yaw", "goal", "goal_yaw", "category"."""
+        valid = ["building", "start", "yaw"]
+        valid += {"point": ["goal"], "image": ["goal", "goal_yaw"], "object": ["category"]}.get(
+            self.goal_kind, []
+        )
+        for key in options:
+            check_choice("options", key, valid)
+        given = {key: value for key, value in options.items() if value is not None}
+        index = self.buildings.index(given["building"]) if "building" in given else None
+        begun = []
+        for generator in generators:
+            if not given:
+                drawn, (place, mission) = self.buildings.draw(generator, partial(self._set_out, generator))
+            else:
+                drawn, place = (
+                    self.buildings.draw(generator, self.places.place)
+                    if index is None
+                    else (index, self.places.place(index))
+                )
+                mission = draw_mission(place, generator, self.goal_kind, self.categories, given)
+            begun.append(self._episode(drawn, place, mission))
+        self._look(begun)
+        for row, episode in zip(rows, begun, strict=True):
+            episode.first = episode.metrics
+            self.rows[row] = episode
+
+    def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See ``Task.step``; actions (B,) integers, or (B, 2) velocities in [-1, 1], clipped."""
+        episodes = [self.episode(row) for row in rows]
+        checked = checked_actions(self.action_space, actions)
+        before = [(episode.distance, episode.metrics) for episode in episodes]
+        for episode, action in zip(episodes, checked, strict=True):
+            self._walk(episode, action)
+        self._look([episode for episode in episodes if not episode.stopped])
+        rewards = np.zeros(len(episodes))
+        for k, episode in enumerate(episodes):
+            distance, metrics = before[k]
+            episode.gain = self._gain(metrics, episode)
+            parts = {
+                "chamfer": episode.gain,
+                "geodesic": distance - episode.distance,
+                "success": float(self._success(episode)),
+                "slack": -1.0,
+                "collision": -float(episode.state.collided),
+            }
+            rewards[k] = sum(weight * parts[name] for name, weight in self.weights.items())
+        stopped = np.array([episode.stopped for episode in episodes])
+        late = np.array([episode.steps >= self.max_steps for episode in episodes])
+        return rewards, stopped, late & ~stopped
+
+    def _walk(self, episode: Episode, action: Any) -> None:
+        """Let the agent carry out an action; what it sees then is not yet known."""
+        simulator, before = episode.simulator, episode.state
+        if simulator.state is not before:  # rows in one building share its simulator
+            simulator.reset(before.position, before.yaw, before.pitch)
+        if self.action == "velocity":
+            forward = (float(action[0]) + 1) / 2 * self.forward_step
+            turn = math.radians(float(action[1]) * self.turn_step)
+            episode.stopped = forward < STILL and abs(turn) < math.radians(STRAIGHT_ON)
+        else:
+            forward = self.forward_step * (action == FORWARD)
+            turn = math.radians(self.turn_step) * (int(action == LEFT) - int(action == RIGHT))
+            episode.stopped = bool(action == STOP)
+        if self.randomisation.actuation_noise and (forward or turn) and not episode.stopped:
+            simulator.move(*self.randomisation.noisy_walk(forward, turn, episode.mission.seed, episode.steps))
+        elif self.action == "velocity" and not episode.stopped:
+            simulator.move(forward, turn)
+        else:
+            simulator.step(STOP if episode.stopped else int(action))
+        state = simulator.state
+        if not forward and state.collided:  # what slips while it turns has not walked into anything
+            state = replace(state, collided=False)
+        episode.trajectory.append(state)
+        episode.collisions += state.collided
+        if moved := in_plan(before, state):
+            episode.path_length += moved
+            if episode.goal is not None:
+                episode.distance = float(simulator.distance(state.position, episode.goal))
+
+    def _gain(self, before: Metrics, episode: Episode) -> float:
+        """Of the map, by the measure of ``reward``; 0 where there is no map."""
+        after = episode.metrics
+        if not after or after is before:
+            return 0.0
+        if callable(self.reward):
+            return float(self.reward(before, after))
+        potential = POTENTIALS[self.reward]
+        return potential(after, episode.first) - potential(before, episode.first)
+
+    def _success(self, episode: Episode) -> bool:
+        return episode.stopped and episode.goal is not None and episode.distance < self.success_distance
+
+    # ---- View -> map, features
+
+    def _look(self, episodes: Sequence[Episode]) -> None:
+        """Let each episode take in what its camera sees now. One backbone call for all."""
+        for episode in episodes:
+            view = self._view(episode)
+            episode.views = [view, *episode.views[: self.window - 1]]
+            episode.per_view = [None, *episode.per_view[: self.window - 1]]
+            if episode.occupancy is not None:
+                sought = self.semantic_ids.get(episode.category)
+                target = None if sought is None else self._semantic(episode) == sought
+                episode.occupancy.add(view, episode.state, target)
+        if self.backbone is not None and (
+            "features" in self.observation_space.spaces or self.reconstruction == "backbone"
+        ):
+            self._encode(episodes)
+        if self.reconstruction == "depth":
+            for episode in episodes:
+                view = episode.views[0]
+                points = unproject(view.depth, view.intrinsics, view.cam_to_world)
+                self._map(episode, points[view.depth > 0])
+
+    def _view(self, episode: Episode) -> View:
+        """What the agent's camera sees; what is farther than its depth reaches has none."""
+        view = episode.simulator.render_view(episode.simulator.camera_pose(episode.state))
+        view = self.randomisation.noisy_view(view, episode.mission.seed, episode.steps)
+        if view.depth.max() > self.max_depth:
+            view.depth[view.depth > self.max_depth] = 0.0
+        return view
+
+    def _encode(self, episodes: Sequence[Episode]) -> None:
+        """Features of each window, in the agent's frame: Y up, the agent at the origin, looking along -Z."""
+        if not episodes:
+            return
+        assert self.backbone is not None
+        longest = max(len(episode.views) for episode in episodes)
+        frames = [agent_frame(episode.state) for episode in episodes]
+        batch = stack_views(
+            [stack_views([*e.views, *[e.views[-1]] * (longest - len(e.views))]) for e in episodes]
+        ).moved(np.stack([inverse_pose(frame) for frame in frames])[:, None])
+        view_mask = np.array([[k < len(e.views) for k in range(longest)] for e in episodes])
+        known = [[*e.per_view, *[None] * longest][:longest] for e in episodes]
+        if any(kept is not None for row in known for kept in row):
+            encoding = self.backbone.encode(batch, view_mask, known)
+        else:
+            encoding = self.backbone.encode(batch, view_mask)
+        tokens = encoding.tokens.mean(dim=2) if self.pooling == "mean" else encoding.tokens
+        for k, episode in enumerate(episodes):
+            count = len(episode.views)
+            episode.features = tokens[k, :count].float().cpu().numpy()
+            if encoding.per_view is not None:
+                episode.per_view = encoding.per_view[k][:count]
+            if self.reconstruction == "backbone":
+                points = encoding.points[k, 0][encoding.mask[k, 0]].float().cpu().numpy()
+                self._map(episode, transform_points(frames[k], points))
+
+    def _map(self, episode: Episode, points: np.ndarray) -> None:
+        assert episode.cloud is not None
+        episode.cloud.add(points)
+        episode.metrics = episode.cloud.metrics()
+
+    # ---- what the agent is told
+
+    def observe(self, row: int) -> Observation:
+        """See ``Task.observe``; the keys are documented in ``PointNavEnv``."""
+        episode = self.episode(row)
+        view, state, count = episode.views[0], episode.state, len(episode.views)
+        made: dict[str, Callable[[], Any]] = {
+            "rgb": lambda: view.rgb.copy(),
+            "depth": lambda: view.depth[..., None].copy(),
+            "semantic": lambda: self._semantic(episode)[..., None],
+            "gps": lambda: in_frame(episode.start, state.position).astype(np.float32).clip(-FAR, FAR),
+            "compass": lambda: np.array([wrapped(state.yaw - episode.start.yaw)], np.float32),
+            "odometry": episode.odometry,
+            "remaining": lambda: np.array([1 - episode.steps / self.max_steps], np.float32).clip(0, 1),
+            "map": lambda: self._crop(episode),
+            "pointgoal": lambda: polar(in_frame(state, episode.goal)),  # type: ignore[arg-type]
+            "objectgoal": lambda: np.int64(self.semantic_ids[episode.category]),
+            "imagegoal": lambda: episode.picture.copy(),  # type: ignore[union-attr]
+            "features": lambda: padded(
+                np.clip((episode.features - self.feature_mean) / self.feature_std, -10, 10), self.window
+            ),
+            "view_mask": lambda: (np.arange(self.window) < count).astype(np.int8),
+        }
+        return {key: made[key]() for key in self.observation_space.spaces}
+
+    def _semantic(self, episode: Episode) -> np.ndarray:
+        """(H, W) uint8: ids of categories, 0 where nothing known is seen."""
+        segment = episode.views[0].segment
+        objects = episode.place.building.objects
+        if segment is None or not objects:
+            return np.zeros(self.image_size, np.uint8)
+        ids = np.zeros(max(max(objects), int(segment.max())) + 1, np.uint8)
+        for number, thing in objects.items():
+            ids[number] = self.semantic_ids.get(thing.category, 0)
+        return ids[segment]
+
+    def _crop(self, episode: Episode) -> np.ndarray:
+        assert episode.occupancy is not None
+        goal = episode.goal if self.goal_kind == "point" else None
+        return episode.occupancy.crop(episode.state, None if goal is None else goal[[0, 2]])
+
+    def info(self, row: int) -> dict[str, Any]:
+        """See ``Task.info``; the keys are documented in ``PointNavEnv``."""
+        episode = self.episode(row)
+        state = episode.state
+        info: dict[str, Any] = {"position": state.position.copy(), "yaw": float(state.yaw)}
+        if episode.goal is not None:
+            success = self._success(episode)
+            info |= {
+                "success": success,
+                "spl": success * episode.efficiency,
+                "soft_spl": episode.progress * episode.efficiency,
+                "distance_to_goal": episode.distance,
+            }
+        if self.reconstruction != "none":
+            info |= {"coverage": episode.metrics["coverage"], "chamfer": episode.metrics["chamfer"]}
+            info["gain"] = episode.gain
+        return {
+            **info,
+            "path_length": episode.path_length,
+            "collisions": episode.collisions,
+            "collided": bool(state.collided),
+            "steps": episode.steps,
+            "snapped": episode.mission.snapped,
+            "is_success": info.get("success", info.get("coverage", 0.0) >= ENOUGH),
+            "building": self.buildings.names[episode.index],
+            "backbone": self.backbone_name,
+        }
+
+    # ---- beginnings
+
+    def _set_out(self, generator: np.random.Generator, index: int) -> tuple[Place, Mission]:
+        """A place and a mission in it. SceneError where there is none; then nothing is drawn."""
+        place, before = self.places.place(index), generator.bit_generator.state
+        try:
+            return place, draw_mission(place, generator, self.goal_kind, self.categories, {})
+        except NoEpisode:
+            generator.bit_generator.state = before
+            raise
+
+    def _episode(self, index: int, place: Place, mission: Mission) -> Episode:
+        """An episode that stands at its start and has seen nothing yet."""
+        occupancy = None
+        if "map" in self.observation_space.spaces:
+            low, high = place.bounds
+            occupancy = OccupancyMap(low, high, self.agent_height, self.agent_radius)
+        simulator = self.places.varied(place, self.randomisation, mission.seed)
+        cloud = None if place.reference is None else place.reference.empty_cloud()
+        episode = Episode(
+            index, place, simulator, mission, [mission.start], mission.shortest, cloud, occupancy
+        )
+        if episode.cloud is not None:
+            episode.metrics = episode.first = episode.cloud.metrics()
+        if self.goal_kind == "image":
+            assert mission.goal is not None
+            view = simulator.render_view(simulator.camera_pose(AgentState(mission.goal, mission.goal_yaw)))
+            episode.picture = self.randomisation.noisy_view(view, mission.seed, 0).rgb
+        return episode
+
+    # ---- for those who look around, follow, or go back
+
+    def next_action(self, row: int) -> Any:
+        """What a greedy follower of the shortest way does next, an action of this space. It stops where that
+        is a success."""
+        return self.as_action(self.follow(row))
+
+    def follow(self, row: int) -> int:
+        """The same as STOP, FORWARD, LEFT or RIGHT."""
+        episode = self.episode(row)
+        if episode.goal is None:
+            raise ValueError("next_action: Explore has no goal to follow a way to")
+        simulator, state = episode.simulator, episode.state
+        if simulator.state is not state:
+            simulator.reset(state.position, state.yaw, state.pitch)
+        return simulator.next_action(episode.goal, self.success_distance)
+
+    def as_action(self, chosen: int) -> Any:
+        """The action of this space that means STOP, FORWARD, LEFT or RIGHT."""
+        if self.action == "discrete":
+            return np.int64(chosen)
+        return np.array(VELOCITIES[chosen], np.float32)
+
+    def render_view(self, row: int, cam_to_world: np.ndarray) -> View:
+        """The row's building from any poses (..., 4, 4), through the agent's lens."""
+        poses = checked_poses(cam_to_world)
+        return self.episode(row).simulator.render_view(poses)
+
+    def render(self, row: int) -> np.ndarray:
+        """See ``Task.render``."""
+        episode = self.episode(row)
+        place, height = episode.place, float(episode.state.position[1])
+        footprints, way, sought = [], None, None
+        title = {"none": "explore", "point": "to the point", "image": "to where the picture was taken"}.get(
+            self.goal_kind, f"find a {episode.category.replace('_', ' ')}"
+        )
+        if self.goal_kind == "object":
+            numbers = place.building.of_category(episode.category)
+            footprints = [footprint(place.building, number) for number in numbers]
+            sought = self._semantic(episode) == self.semantic_ids[episode.category]
+        if episode.goal is not None:
+            way = episode.simulator.path(episode.start.position, episode.goal)
+        return draw_navigation(
+            place.plan(height), episode.views[0], episode.trajectory, self.info(row), title=title,
+            seen=None if episode.cloud is None else place.seen(episode.cloud, height), goal=episode.goal,
+            footprints=footprints, way=way, goal_image=episode.picture, sought=sought,
+            over=episode.stopped or episode.steps >= self.max_steps,
+        )  # fmt: skip
+
+    def get_state(self, row: int) -> dict[str, Any]:
+        """What the row's episode follows from; views are rendered again."""
+        episode = self.episode(row)
+        return {
+            "building": self.buildings.names[episode.index],
+            "goal": None if episode.goal is None else episode.goal.copy(),
+            "goal_yaw": episode.mission.goal_yaw, "category": episode.category, "seed": episode.mission.seed,
+            "shortest": episode.mission.shortest, "snapped": episode.mission.snapped,
+            "gain": episode.gain, "stopped": episode.stopped,
+            "trajectory": [(s.position, s.yaw, s.pitch, s.collided) for s in episode.trajectory],
+        }  # fmt: skip
+
+    def set_state(self, row: int, state: dict[str, Any]) -> None:
+        """Walk the row's episode again. ValueError for what is no state of such a task."""
+        keys = {"building", "goal", "goal_yaw", "category", "seed", "shortest", "snapped", "gain", "stopped"}
+        check_state("state['task']", state, keys | {"trajectory"})
+        index = self.buildings.index(state["building"])
+        stopped = check_flag("state['task']['stopped']", state["stopped"])
+        check_range("state['task']['gain']", state["gain"], -1e9, 1e9)
+        place = self.places.place(index)
+        walked = []
+        try:
+            for position, yaw, pitch, collided in state["trajectory"]:
+                place.simulator.snap(position)
+                angles = checked_angles(yaw, pitch)
+                walked.append(AgentState(np.array(position), *angles, check_flag("collided", collided)))
+        except (TypeError, ValueError) as error:
+            got = reprlib.repr(state["trajectory"])
+            raise ValueError(f"state['task']['trajectory']: got {got}: {error}") from None
+        if len(walked) < 1 + stopped:
+            raise ValueError(f"state['task']['trajectory']: got {len(walked)} states; expected at least one")
+        mission = checked_mission(place, self.goal_kind, self.categories, walked[0], state)
+        episode = self._episode(index, place, mission)
+        self._look([episode])
+        episode.first = episode.metrics
+        for there in walked[1 : len(walked) - stopped]:
+            episode.path_length += in_plan(episode.state, there)
+            episode.collisions += there.collided
+            episode.trajectory.append(there)
+            self._look([episode])
+        if stopped:
+            episode.trajectory.append(walked[-1])
+        if mission.goal is not None:
+            episode.distance = float(place.simulator.distance(episode.state.position, mission.goal))
+        episode.gain, episode.stopped = state["gain"], stopped
+        self.rows[row] = episode
+
+    # ---- what comes from outside
+
+
+class PointNav(Navigation):
+    """To a point, given in the agent's frame."""
+
+    rules = Rules("point", 0.2, 500, 10.0, 4, GOAL_WEIGHTS)
+
+
+class ImageNav(Navigation):
+    """To where a picture was taken."""
+
+    rules = Rules("image", 0.2, 1000, 10.0, 4, GOAL_WEIGHTS)
+
+
+class ObjectNav(Navigation):
+    """To an object of a class."""
+
+    rules = Rules("object", 0.1, 500, 30.0, 6, GOAL_WEIGHTS)
+
+
+class Explore(Navigation):
+    """To see all there is."""
+
+    rules = Rules("none", 0.0, 500, 10.0, 4, EXPLORE_WEIGHTS)

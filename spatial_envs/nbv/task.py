@@ -1,0 +1,613 @@
+"""Next-best-view: where to put the camera next. ``NBVEnv`` is the page that users read.
+
+In the order in which data runs: action -> pose (actions.py) -> View (renderer) -> encoding
+(backbone) -> cloud -> Chamfer -> reward (``NBV.step``), and the observation of it all (``NBV.observe``).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import reprlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from spatial_envs.backbones import make_backbone
+from spatial_envs.backbones.backbone import Backbone, Encoding
+from spatial_envs.core.task import Observation, Rows, check_state, checked_actions, chosen_space, padded
+from spatial_envs.foundation.arguments import (
+    check_choice,
+    check_device,
+    check_flag,
+    check_range,
+    checked_folder,
+    checked_image_size,
+    checked_poses,
+    floats,
+)
+from spatial_envs.geometry.camera import (
+    Region,
+    direction,
+    facing_origin,
+    fibonacci_directions,
+    intrinsics,
+    inverse_pose,
+    transform_points,
+    turn_about_y,
+    unproject,
+)
+from spatial_envs.geometry.mesh import Mesh
+from spatial_envs.geometry.view import View, stack_views
+from spatial_envs.geometry.voxels import GLIMPSES, VoxelGrid
+from spatial_envs.nbv.actions import (
+    ACTION_DIMS,
+    PENALISED,
+    action_from_pose,
+    farthest_direction,
+    pose_from_action,
+    project,
+)
+from spatial_envs.nbv.episode import Episode
+from spatial_envs.nbv.picture import draw_next_best_view
+from spatial_envs.nbv.reference import build_reference
+from spatial_envs.reconstruction.chamfer import POTENTIALS, Metrics
+from spatial_envs.reconstruction.reference import Reference
+from spatial_envs.rendering import make_renderer
+from spatial_envs.rendering.renderer import Renderer
+from spatial_envs.scenes.objects import open_objects
+
+FIXED_ELEVATION = 20.0  # degrees, of the fixed start
+CANDIDATES = 64  # of action="candidates"
+ON_REQUEST = ("glimpses", "gains")  # observed only where asked for: they take their time
+GRID_SIDE = 1.1  # metres, of the cube of voxels that glimpses look into
+GLIMPSE, GLIMPSE_FOV = 14, 40.0  # pixels, and degrees: the cube from the middle radius
+NEAR_CANDIDATE = 5.0  # degrees: a candidate this near to a view counts as taken
+POINTS_PER_VIEW = 2000  # of a network's points, by a fixed stride
+SUCCESS_SHARE = 0.95  # of the attainable coverage
+
+
+class NBV(Rows[Episode]):
+    """The task behind ``NBVEnv`` (arguments are documented there), for any number of rows."""
+
+    def __init__(
+        self,
+        num_rows: int = 1,
+        *,
+        scenes: str = "procedural",
+        split: str = "train",
+        up: str = "auto",
+        num_objects: int | None = None,
+        placement: float = 0.0,
+        views: int = 5,
+        initial_views: int = 1,
+        radius: tuple[float, float] = (1.2, 2.0),
+        fov: float = 50.0,
+        image_size: int | tuple[int, int] | None = None,
+        start: str | float = "random",
+        frame: str = "gravity",
+        anchor: str = "farthest",
+        action: str = "shell",
+        candidate_radius: float | None = None,
+        reward: str | Callable[[Metrics, Metrics], float] = "log",
+        invalid_penalty: float = 0.05,
+        stop_at: float | None = None,
+        reference: str = "visible",
+        backbone: str | Backbone | None = "auto",
+        backbone_kwargs: dict[str, Any] | None = None,
+        reconstruction: str | None = None,
+        pooling: str = "mean",
+        renderer: str | Renderer = "builtin",
+        observations: Sequence[str] | None = None,
+        audit: bool = False,
+        device: str = "auto",
+        cache_size: int = 128,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        check_choice("frame", frame, ("gravity", "first_view", "world"))
+        check_choice("anchor", anchor, ("farthest", "antipode", "origin", "first_view"))
+        check_choice("action", action, (*ACTION_DIMS, "candidates"))
+        check_choice("reference", reference, ("visible", "surface"))
+        check_choice("pooling", pooling, ("mean", "none"))
+        if not callable(reward):
+            check_choice("reward", reward, tuple(POTENTIALS))
+        check_range("views", views, 2, CANDIDATES if action == "candidates" else 100, int)
+        check_range("initial_views", initial_views, 1, views - 1, int)
+        check_range("fov", fov, 10, 120)
+        check_range("placement", placement, 0, 0.4)
+        check_range("invalid_penalty", invalid_penalty, 0, 1e6)
+        check_range("cache_size", cache_size, 1, math.inf, int)
+        if stop_at is not None:
+            check_range("stop_at", stop_at, 0, 1)
+        if isinstance(start, str):
+            check_choice("start", start, ("random", "fixed"))
+        elif start is None:
+            raise ValueError("start: got None; expected 'random', 'fixed' or degrees from 0 to 180")
+        else:
+            check_range("start", start, 0, 180)
+        expected = "(inner, outer), metres, 0.5 < inner <= outer"
+        bounds = floats("radius", radius, expected)
+        if bounds.shape != (2,) or not 0.5 < bounds[0] <= bounds[1] < math.inf:
+            raise ValueError(f"radius: got {radius!r}; expected {expected}")
+        if not isinstance(scenes, (str, os.PathLike)):
+            raise ValueError(f"scenes: got {scenes!r}; expected 'procedural' or a path")
+        check_device(device)
+        folder = checked_folder("cache_dir", cache_dir)
+
+        self.backbone = make_backbone(backbone, backbone_kwargs, device)
+        self.backbone_name = "none" if self.backbone is None else self.backbone.name
+        if reconstruction is None:
+            reconstruction = "depth" if self.backbone is None else "backbone"
+        check_choice("reconstruction", reconstruction, ("backbone", "depth"))
+        if reconstruction == "backbone" and self.backbone is None:
+            raise ValueError("reconstruction: got 'backbone' with backbone=None; expected 'depth'")
+        if image_size is None:
+            image_size = getattr(self.backbone, "image_size", 112)
+        self.image_size = checked_image_size(image_size, 1 if self.backbone is None else self.backbone.patch)
+
+        self.objects = open_objects(scenes, split=split, up=up)
+        if num_objects is not None:
+            check_range("num_objects", num_objects, 1, len(self.objects), int)
+            self.objects = self.objects.first(num_objects)
+        self.renderer = make_renderer(renderer, device)
+        self.region = Region((float(bounds[0]), float(bounds[1])))
+        if candidate_radius is not None:
+            check_range("candidate_radius", candidate_radius, *self.region.radius)
+        self.candidate_radius = self.region.middle if candidate_radius is None else float(candidate_radius)
+        self.lens = intrinsics(fov, self.image_size)
+        self.fov, self.views, self.initial_views = fov, int(views), int(initial_views)
+        self.start, self.frame, self.anchor, self.action = start, frame, anchor, action
+        self.reward, self.invalid_penalty, self.stop_at = reward, invalid_penalty, stop_at
+        self.placement = placement
+        self.reference, self.reconstruction, self.pooling = reference, reconstruction, pooling
+        self.audit = check_flag("audit", audit)
+        self.cache_size = cache_size
+        self.cache_dir = folder
+        self.cache: OrderedDict[int, tuple[Mesh, Reference]] = OrderedDict()
+        self.rows = [None] * num_rows
+
+        all_spaces = self._observation_spaces()
+        self.observable = tuple(all_spaces)
+        default = [key for key in all_spaces if key not in ON_REQUEST]
+        self.observation_space = chosen_space(all_spaces, observations, default)
+        if "features" in self.observation_space.spaces:
+            assert self.backbone is not None
+            self.feature_mean, self.feature_std = self.backbone.statistics(frame, pooling)
+        self.action_space: spaces.Space
+        if action == "candidates":
+            self.action_space = spaces.Discrete(CANDIDATES)
+        else:
+            self.action_space = spaces.Box(-1.0, 1.0, (ACTION_DIMS[action],), np.float32)
+
+    def _observation_spaces(self) -> dict[str, spaces.Space]:
+        (height, width), outer = self.image_size, self.region.radius[1]
+        reach = outer + self.region.radius[1] if self.frame == "first_view" else outer
+        bound = np.tile(np.array([reach] * 3 + [1] * 6, np.float32), (self.views, 1))
+        available: dict[str, spaces.Space] = {
+            "poses": spaces.Box(-bound, bound, dtype=np.float32),
+            "view_mask": spaces.MultiBinary(self.views),
+            "anchor": spaces.Box(-1.0, 1.0, (3,), np.float32),
+            "remaining": spaces.Box(0.0, 1.0, (1,), np.float32),
+            "rgb": spaces.Box(0, 255, (height, width, 3), np.uint8),
+            "depth": spaces.Box(0.0, outer + 0.5, (height, width, 1), np.float32),
+        }
+        if self.action == "candidates":
+            available["candidates"] = spaces.Box(-1.0, 1.0, (CANDIDATES, 4), np.float32)
+            glimpse = (CANDIDATES, len(GLIMPSES), GLIMPSE, GLIMPSE)
+            available["glimpses"] = spaces.Box(0, 255, glimpse, np.uint8)
+            available["gains"] = spaces.Box(-np.inf, np.inf, (CANDIDATES,), np.float32)
+        if self.backbone is not None:
+            patches = (height // self.backbone.patch) * (width // self.backbone.patch)
+            token = (self.backbone.dim,) if self.pooling == "mean" else (patches, self.backbone.dim)
+            available["features"] = spaces.Box(-10.0, 10.0, (self.views, *token), np.float32)
+        return available
+
+    # ---- the two calls that advance rows
+
+    def reset(
+        self, rows: Sequence[int], generators: Sequence[np.random.Generator], options: dict[str, Any]
+    ) -> None:
+        """See ``Task.reset``; options: "object", a name or an index, and "views", (n, 4, 4)."""
+        for key in options:
+            check_choice("options", key, ("object", "views"))
+        index = None if options.get("object") is None else self.objects.index(options["object"])
+        given = None if options.get("views") is None else self._checked_views(options["views"])
+        begun: list[Episode] = []
+        initial: list[np.ndarray] = []
+        for generator in generators:
+            drawn, built = (
+                self.objects.draw(generator, self._build) if index is None else (index, self._build(index))
+            )
+            initial.append(self._initial_poses(generator) if given is None else given)
+            begun.append(self._episode(drawn, built, initial[-1][0]))
+        self._take(begun, np.stack(initial))
+        for row, episode in zip(rows, begun, strict=True):
+            episode.first = episode.metrics
+            self.rows[row] = episode
+
+    def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See ``Task.step``; actions (B, A) in [-1, 1], clipped, or (B,) indices of candidates."""
+        episodes = [self.episode(row) for row in rows]
+        before = [episode.metrics for episode in episodes]
+        poses, valid = self._poses(episodes, checked_actions(self.action_space, actions))
+        self._take(episodes, poses[:, None])
+        rewards, terminated = np.zeros(len(episodes)), np.zeros(len(episodes), np.bool_)
+        for k, episode in enumerate(episodes):
+            episode.gain = self._gain(before[k], episode.metrics, episode.first)
+            episode.invalid = not valid[k]
+            rewards[k] = episode.gain - self.invalid_penalty * episode.invalid
+            stopped = self.stop_at is not None and episode.metrics["coverage"] >= self.stop_at
+            terminated[k] = stopped or len(episode.views) >= self.views
+        return rewards, terminated, np.zeros_like(terminated)
+
+    def _gain(self, before: Metrics, after: Metrics, first: Metrics) -> float:
+        if callable(self.reward):
+            return float(self.reward(before, after))
+        potential = POTENTIALS[self.reward]
+        return potential(after, first) - potential(before, first)
+
+    # ---- action -> pose -> View -> encoding -> cloud
+
+    def _poses(self, episodes: Sequence[Episode], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Camera poses (B, 4, 4) float32 and whether the actions meant valid ones (B,)."""
+        if self.action == "candidates":
+            chosen = list(zip(episodes, actions, strict=True))
+            taken = np.stack([self.candidate_poses(episode)[k] for episode, k in chosen])
+            return taken, np.array([self.action_mask(episode)[k] for episode, k in chosen])
+        poses, inside = pose_from_action(
+            self.action,
+            torch.as_tensor(actions, dtype=torch.float64),
+            torch.as_tensor(np.stack([self.anchor_direction(episode) for episode in episodes])),
+            torch.as_tensor(np.stack([episode.frame_to_world for episode in episodes])),
+            self.region,
+        )
+        valid = inside.numpy() if self.action in PENALISED else np.ones(len(episodes), np.bool_)
+        return poses.numpy().astype(np.float32), valid
+
+    def _take(self, episodes: Sequence[Episode], poses: np.ndarray, observed: bool = True) -> None:
+        """Let each episode take n more views: poses (B, n, 4, 4). One backbone call for all."""
+        render = self.renderer.render
+        new = [render(e.mesh, poses[k], self.lens, self.image_size) for k, e in enumerate(episodes)]
+        self._absorb(episodes, new, observed)
+
+    def _absorb(self, episodes: Sequence[Episode], new: Sequence[View], observed: bool = True) -> None:
+        """Let each episode take in its views (n, ...), n the same for all: features, cloud, figures. One that
+        nobody observes has no features where its figures do without them."""
+        seen = [[*episode.views, *_unstack(views)] for episode, views in zip(episodes, new, strict=True)]
+        features: list[np.ndarray | None] = [None] * len(episodes)
+        once = self.backbone is None or self.backbone.independent
+        if self.backbone is not None and (observed or self.reconstruction == "backbone"):
+            # what does not depend on the other views is encoded once, and its points stay where they are
+            sets = [_unstack(views) for views in new] if once else seen
+            encoding = self._encode(
+                episodes, sets, [None if once else episode.per_view for episode in episodes]
+            )
+            tokens = encoding.tokens.mean(dim=2) if self.pooling == "mean" else encoding.tokens
+            for k, (episode, views) in enumerate(zip(episodes, sets, strict=True)):
+                rows = tokens[k, : len(views)].float().cpu().numpy()
+                old = episode.features if once else None
+                features[k] = rows if old is None else np.concatenate([old, rows])
+                if encoding.per_view is not None:
+                    episode.per_view = encoding.per_view[k][: len(views)]
+        for k, episode in enumerate(episodes):
+            measured = [episode.cloud] if self.reconstruction == "depth" else []
+            for cloud in measured if episode.twin is None else [*measured, episode.twin]:
+                for view in _unstack(new[k]):
+                    points = unproject(view.depth, view.intrinsics, view.cam_to_world)
+                    cloud.add(points[view.depth > 0])
+            if self.reconstruction == "backbone":
+                if not once:
+                    episode.cloud = episode.reference.empty_cloud()
+                for n in range(len(sets[k])):
+                    mask = encoding.mask[k, n]
+                    points = encoding.points[k, n][mask].float().cpu().numpy()
+                    if not once:
+                        points = points[:: math.ceil(max(len(points), 1) / POINTS_PER_VIEW)]
+                    episode.cloud.add(transform_points(episode.frame_to_world, points))
+            episode.views = seen[k]
+            episode.features = features[k]
+            episode.metrics = episode.cloud.metrics()
+
+    def _encode(
+        self, episodes: Sequence[Episode], sets: Sequence[Sequence[View]], kept: Sequence[list[Any] | None]
+    ) -> Encoding:
+        """One backbone call for all: the sets of views, in their episodes' frames, padded to the longest, and
+        what the backbone kept of the first of them."""
+        assert self.backbone is not None
+        longest = max(len(views) for views in sets)
+        batch = stack_views([stack_views([*views, *[views[-1]] * (longest - len(views))]) for views in sets])
+        to_frame = np.stack([inverse_pose(episode.frame_to_world) for episode in episodes])
+        view_mask = np.array([[k < len(views) for k in range(longest)] for views in sets])
+        batch = batch.moved(to_frame[:, None])
+        if not any(kept):
+            return self.backbone.encode(batch, view_mask)
+        known = [[*(row or []), *[None] * longest][:longest] for row in kept]
+        return self.backbone.encode(batch, view_mask, known)
+
+    # ---- what the agent is told
+
+    def observe(self, row: int) -> Observation:
+        """See ``Task.observe``; the keys are documented in ``NBVEnv``."""
+        episode = self.episode(row)
+        latest, count = episode.views[-1], len(episode.views)
+        made: dict[str, Callable[[], np.ndarray]] = {
+            "features": lambda: padded(
+                np.clip((episode.features - self.feature_mean) / self.feature_std, -10, 10), self.views
+            ),
+            "poses": lambda: padded(self._pose_rows(episode), self.views),
+            "view_mask": lambda: (np.arange(self.views) < count).astype(np.int8),
+            "anchor": lambda: self.anchor_direction(episode).astype(np.float32).clip(-1, 1),
+            "remaining": lambda: np.array([(self.views - count) / self.views], np.float32),
+            "rgb": lambda: latest.rgb.copy(),
+            "depth": lambda: latest.depth[..., None].copy(),
+            "candidates": lambda: self._candidate_rows(episode),
+            "glimpses": lambda: self._glimpses(episode),
+            "gains": lambda: self._candidate_gains(row),
+        }
+        return {key: made[key]() for key in self.observation_space.spaces}
+
+    def _candidate_rows(self, episode: Episode) -> np.ndarray:
+        directions = self.candidate_poses(episode)[:, :3, 3] / self.candidate_radius
+        in_frame = (directions @ episode.frame_to_world[:3, :3]).clip(-1, 1)
+        return np.column_stack([in_frame, self.action_mask(episode)]).astype(np.float32)
+
+    def _glimpses(self, episode: Episode) -> np.ndarray:
+        """What the candidates would see of the voxels that the views so far have filled."""
+        if episode.grid is None:
+            episode.grid = VoxelGrid(GRID_SIDE)
+        for view in episode.views[episode.grid.count :]:
+            episode.grid.add(view)
+        lens = intrinsics(GLIMPSE_FOV, (GLIMPSE, GLIMPSE))
+        return episode.grid.glimpses(lens, self.candidate_poses(episode), GLIMPSE)
+
+    def _candidate_gains(self, row: int) -> np.ndarray:
+        episode = self.episode(row)
+        if len(episode.views) >= self.views:  # nothing is left to decide
+            return np.zeros(CANDIDATES, np.float32)
+        return self.evaluate(row, self.candidate_poses(episode)).astype(np.float32)
+
+    def _pose_rows(self, episode: Episode) -> np.ndarray:
+        """(n, 9): position, camera X and camera Y axis in the frame."""
+        poses = np.stack([view.cam_to_world for view in episode.views])
+        poses = inverse_pose(episode.frame_to_world) @ poses
+        rows = np.concatenate([poses[:, :3, 3], poses[:, :3, 0], poses[:, :3, 1]], axis=1)
+        space = self.observation_space["poses"]
+        return rows.clip(space.low[: len(rows)], space.high[: len(rows)])  # type: ignore[attr-defined]
+
+    def info(self, row: int) -> dict[str, Any]:
+        """See ``Task.info``; the keys are documented in ``NBVEnv``."""
+        episode = self.episode(row)
+        centres = np.array([view.cam_to_world[:3, 3] for view in episode.views], np.float64)
+        info: dict[str, Any] = {
+            **episode.metrics,
+            "gain": episode.gain,
+            "views": len(episode.views),
+            "path_length": float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum()),
+            "invalid": episode.invalid,
+            "is_success": episode.metrics["coverage"] >= SUCCESS_SHARE * episode.reference.attainable,
+            "object": self.objects.names[episode.index],
+            "backbone": self.backbone_name,
+        }
+        if episode.twin is not None:
+            info |= {f"unproject_{name}": value for name, value in episode.twin.metrics().items()}
+        if self.action == "candidates":
+            info["action_mask"] = self.action_mask(episode).astype(np.int8)
+        return info
+
+    # ---- where a zero action goes, and which candidates are left
+
+    def anchor_direction(self, episode: Episode) -> np.ndarray:
+        """(3,) float64: the unit direction, in the frame's axes, that a zero action means."""
+        taken = episode.directions()
+        rotation = episode.frame_to_world[:3, :3]
+        if self.anchor == "first_view":
+            return taken[0]
+        if self.anchor == "origin":
+            chosen = np.array([0.0, 0.0, 1.0])
+        else:
+            mean = taken.mean(axis=0)
+            if self.anchor == "antipode" and np.linalg.norm(mean) >= 0.2:
+                chosen = -mean / np.linalg.norm(mean)
+            else:
+                return farthest_direction(taken, rotation, self.region)
+        world = torch.as_tensor(self.region.middle * rotation @ chosen)[None]
+        projected = project(world, world / self.region.middle, self.region)[0][0].numpy()
+        return projected / np.linalg.norm(projected) @ rotation
+
+    def candidate_poses(self, episode: Episode) -> np.ndarray:
+        """(64, 4, 4) float32 cam_to_world of the candidates, world frame."""
+        turn = np.eye(4) if self.frame == "world" else turn_about_y(_azimuth(episode.views[0].cam_to_world))
+        directions = fibonacci_directions(CANDIDATES, self.region.max_elevation)
+        return (turn @ facing_origin(directions * self.candidate_radius)).astype(np.float32)
+
+    def action_mask(self, episode: Episode) -> np.ndarray:
+        """(64,) bool: the candidates farther than 5 degrees from every view taken."""
+        candidates = self.candidate_poses(episode)[:, :3, 3] / self.candidate_radius
+        taken = episode.directions() @ episode.frame_to_world[:3, :3].T
+        return (candidates @ taken.T).max(axis=1) < math.cos(math.radians(NEAR_CANDIDATE))
+
+    # ---- beginnings
+
+    def _episode(self, index: int, built: tuple[Mesh, Reference], first_pose: np.ndarray) -> Episode:
+        mesh, reference = built
+        frame_to_world = np.eye(4)
+        if self.frame == "gravity":
+            frame_to_world = turn_about_y(_azimuth(first_pose))
+        elif self.frame == "first_view":
+            frame_to_world = first_pose.astype(np.float64)
+        cloud = reference.empty_cloud()
+        twin = reference.empty_cloud() if self.audit else None
+        begun = Episode(index, mesh, reference, frame_to_world, [], cloud, cloud.metrics(), cloud.metrics())
+        return replace(begun, twin=twin)
+
+    def _build(self, index: int) -> tuple[Mesh, Reference]:
+        """The object and its reference, from the cache where they are there."""
+        if index in self.cache:
+            self.cache.move_to_end(index)
+        else:
+            mesh = _displaced(self.objects.load(index), self.placement, index)
+            reference = build_reference(
+                mesh, self.region, self.fov, self.image_size, self.reference, self.cache_dir
+            )
+            self.cache[index] = mesh, reference
+            if len(self.cache) > self.cache_size:
+                self.cache.popitem(last=False)
+        return self.cache[index]
+
+    def floor(self, index: int) -> float:
+        """The Chamfer distance, metres, that perfect points of an object of the set score."""
+        mesh, reference = self._build(index)
+        return reference.floor(mesh)
+
+    def _initial_poses(self, generator: np.random.Generator) -> np.ndarray:
+        """(n, 4, 4) float32: the first view by ``start``, each further one farthest from those before."""
+        centres = [self._start(generator)]
+        while len(centres) < self.initial_views:
+            taken = np.array(centres) / np.linalg.norm(centres, axis=1, keepdims=True)
+            centres.append(self.region.middle * farthest_direction(taken, np.eye(3), self.region))
+        return facing_origin(np.array(centres)).astype(np.float32)
+
+    def _start(self, generator: np.random.Generator) -> np.ndarray:
+        """(3,): the first camera's centre. A cone of 0 degrees is "fixed", one of 180 is "random"."""
+        degrees = {"fixed": 0.0, "random": 180.0}.get(self.start, self.start)  # type: ignore[arg-type]
+        fixed = direction(0.0, math.radians(FIXED_ELEVATION))
+        while True:
+            drawn = generator.normal(size=3)
+            offset = generator.uniform(-1, 1) * degrees / 180 * (self.region.radius[1] - self.region.middle)
+            if degrees == 0:
+                return self.region.middle * fixed
+            cosine = generator.uniform(math.cos(math.radians(degrees)), 1)
+            aside = drawn - drawn @ fixed * fixed
+            aside /= np.linalg.norm(aside)
+            centre = (self.region.middle + offset) * (cosine * fixed + math.sqrt(1 - cosine**2) * aside)
+            if self.region.contains(centre, slack=0):
+                return centre
+
+    # ---- for those who look ahead, look around, or go back
+
+    def render(self, row: int) -> np.ndarray:
+        """See ``Task.render``."""
+        episode = self.episode(row)
+        return draw_next_best_view(
+            self.renderer, episode.mesh, episode.views, episode.reference.points,
+            np.sqrt(episode.cloud.tracker.squared_to_cloud), episode.metrics, self.backbone_name,
+        )  # fmt: skip
+
+    def render_view(self, row: int, cam_to_world: np.ndarray) -> View:
+        """The row's object from any poses (..., 4, 4)."""
+        poses = checked_poses(cam_to_world)
+        return self.renderer.render(self.episode(row).mesh, poses, self.lens, self.image_size)
+
+    def evaluate(self, row: int, cam_to_world: np.ndarray) -> np.ndarray:
+        """(K,) float64: the gain that each pose (K, 4, 4) would bring; NaN outside the region."""
+        poses = floats("cam_to_world", cam_to_world, "(K, 4, 4)").astype(np.float32)
+        if poses.ndim != 3 or poses.shape[1:] != (4, 4):
+            raise ValueError(f"cam_to_world: got shape {poses.shape}; expected (K, 4, 4)")
+        return self.gains(self.episode(row), poses)
+
+    def gains(self, episode: Episode, poses: np.ndarray) -> np.ndarray:
+        """(K,) float64: what each pose (K, 4, 4) would add to the episode; NaN outside the region."""
+        gains = np.full(len(poses), np.nan)
+        inside = np.flatnonzero(self.region.contains(poses[:, :3, 3].astype(np.float64)))
+        for chunk in np.array_split(inside, max(1, math.ceil(len(inside) / 32))):
+            for k, twin in zip(chunk, self.extended(episode, poses[chunk]), strict=True):
+                gains[k] = self._gain(episode.metrics, twin.metrics, episode.first)
+        return gains
+
+    def extended(self, episode: Episode, poses: np.ndarray) -> list[Episode]:
+        """The episode as it would be after a view from each of the poses (K, 4, 4), without features."""
+        twins = [replace(episode, cloud=episode.cloud.copy(), twin=None) for _ in poses]
+        if twins:
+            self._take(twins, poses[:, None], observed=False)
+        return twins
+
+    def poses_from_actions(self, row: int, actions: np.ndarray) -> np.ndarray:
+        """(K, 4, 4) float32: where each action (K, ...) would take the row's camera."""
+        checked = checked_actions(self.action_space, np.asarray(actions))
+        return self._poses([self.episode(row)] * len(checked), checked)[0]
+
+    def action_from_pose(self, row: int, cam_to_world: np.ndarray) -> np.ndarray | np.integer:
+        """The action that takes the row's camera to this pose (4, 4), or as near as actions reach."""
+        pose = floats("cam_to_world", cam_to_world, "a finite (4, 4)")
+        if pose.shape != (4, 4) or not np.isfinite(pose).all():
+            raise ValueError(f"cam_to_world: got {pose.shape} {pose.tolist()}; expected a finite (4, 4)")
+        episode = self.episode(row)
+        if self.action == "candidates":
+            angles = self.candidate_poses(episode)[:, :3, 3] @ pose[:3, 3]
+            return np.int64(np.argmax(np.where(self.action_mask(episode), angles, -np.inf)))
+        anchor = self.anchor_direction(episode)
+        return action_from_pose(self.action, pose, anchor, episode.frame_to_world, self.region)
+
+    def get_state(self, row: int) -> dict[str, Any]:
+        """What the row's episode follows from; its views, and what the last step said."""
+        episode = self.episode(row)
+        return {
+            "object": self.objects.names[episode.index], "views": stack_views(episode.views),
+            "gain": episode.gain, "invalid": episode.invalid,
+        }  # fmt: skip
+
+    def set_state(self, row: int, state: dict[str, Any]) -> None:
+        """Begin the row's episode again from its views. ValueError for what is no state of such a task."""
+        check_state("state['task']", state, {"object", "views", "gain", "invalid"})
+        index, views = self.objects.index(state["object"]), state["views"]
+        shape = views.depth.shape if isinstance(views, View) else reprlib.repr(views)
+        least, most, size = self.initial_views, self.views, self.image_size
+        if not isinstance(shape, tuple) or shape[1:] != size or not least <= shape[0] <= most:
+            raise ValueError(
+                f"state['task']['views']: got {shape}; expected a View of {least} to {most} images of {size}"
+            )
+        episode = self._episode(index, self._build(index), views.cam_to_world[0])
+        self._absorb([episode], [views[: self.initial_views]])
+        episode.first = episode.metrics
+        for k in range(self.initial_views, len(views.depth)):
+            self._absorb([episode], [views[k : k + 1]])
+        episode.gain, episode.invalid = state["gain"], state["invalid"]
+        self.rows[row] = episode
+
+    # ---- what comes from outside
+
+    def _checked_views(self, views: Any) -> np.ndarray:
+        poses = floats("options['views']", views, f"({self.initial_views}, 4, 4)")
+        if poses.shape != (self.initial_views, 4, 4):
+            raise ValueError(
+                f"options['views']: got shape {poses.shape}; expected ({self.initial_views}, 4, 4), one "
+                "cam_to_world for each of initial_views"
+            )
+        rotation = poses[:, :3, :3]
+        rigid = np.isfinite(poses).all() and np.allclose(poses[:, 3], [0, 0, 0, 1])
+        if not rigid or not np.allclose(rotation @ rotation.transpose(0, 2, 1), np.eye(3), atol=1e-3):
+            raise ValueError("options['views']: got matrices that are no rigid cam_to_world poses")
+        if np.linalg.det(rotation).min() < 0:
+            raise ValueError("options['views']: got a reflection; expected right-handed OpenCV axes")
+        outside = ~self.region.contains(poses[:, :3, 3], slack=1e-3)
+        if outside.any():
+            raise ValueError(
+                f"options['views']: got a camera at {poses[outside][0, :3, 3].tolist()}; expected a radius "
+                f"in {self.region.radius} m and an elevation within {self.region.max_elevation} degrees"
+            )
+        return poses.astype(np.float32)
+
+
+def _displaced(mesh: Mesh, distance: float, index: int) -> Mesh:
+    """The object, of radius 0.5 m, smaller by ``distance`` and put that far off the centre, in a direction
+    drawn from its index."""
+    if not distance:
+        return mesh
+    aside = np.random.default_rng(index).normal(size=3)
+    scale, aside = 1 - distance / 0.5, distance * aside / np.linalg.norm(aside)
+    return replace(mesh, vertices=(scale * mesh.vertices + aside).astype(np.float32))
+
+
+def _azimuth(cam_to_world: np.ndarray) -> float:
+    """Of a camera's centre about +Y, radians, 0 along +Z."""
+    return math.atan2(cam_to_world[0, 3], cam_to_world[2, 3])
+
+
+def _unstack(views: View) -> list[View]:
+    return [views[k] for k in range(len(views.depth))]

@@ -1,0 +1,1 @@
+"""Point clouds and how near they come to the true surface."""

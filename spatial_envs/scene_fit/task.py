@@ -1,0 +1,346 @@
+"""Prototype scene fitting: explain one depth map with K shapes. ``SceneFitEnv`` is the page that users read.
+
+In the order in which data runs: frame -> target (fitting_target.py) -> slots and their residuals
+(slot_state.py) -> figures -> reward (``SceneFit.step``), and the observation of it all
+(``SceneFit.observe``).
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from spatial_envs.backbones import make_backbone
+from spatial_envs.backbones.backbone import Backbone
+from spatial_envs.core.task import Observation, Rows, check_state, checked_actions, chosen_space
+from spatial_envs.foundation.arguments import (
+    check_choice,
+    check_device,
+    check_range,
+    checked_image_size,
+    checked_poses,
+    floats,
+    user_path,
+)
+from spatial_envs.geometry.camera import intrinsics as lens_of
+from spatial_envs.geometry.view import View, stack_views
+from spatial_envs.prototypes.bank import POSE
+from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, bank_sizes, encoded
+from spatial_envs.prototypes.kmeans import clusters
+from spatial_envs.prototypes.slots import REACH, RESIDUALS, SCALES, Shapes, SlotState, moved
+from spatial_envs.prototypes.target import Target, make_target
+from spatial_envs.rendering import make_renderer
+from spatial_envs.scene_fit.episode import Episode, Figures
+from spatial_envs.scene_fit.picture import draw_fit
+from spatial_envs.scenes.depth_frames import DepthFrame, open_depth, resized
+
+REWARDS = ("full", "chamfer", "surface")  # potentials among the figures of a ``SlotState``
+STARTS = ("kmeans", "random", "encoder")
+FARTHEST = 1000.0  # metres, of observed depth
+SUCCESS_DISTANCE, SUCCESS_FSV = 0.03, 0.1  # metres, share
+RENDER_SIZE, RENDER_FOV = (240, 320), 50.0  # of render_view
+
+
+class SceneFit(Rows[Episode]):
+    """The task behind ``SceneFitEnv`` (arguments are documented there), for any number of rows."""
+
+    def __init__(
+        self,
+        num_rows: int = 1,
+        *,
+        scenes: str = "procedural",
+        split: str = "train",
+        num_objects: int | Sequence[int] = (1, 6),
+        noise: float = 0.0,
+        num_frames: int | None = None,
+        held_out: float = 0.0,
+        intrinsics: Any = None,
+        max_depth: float | None = None,
+        image_size: int | tuple[int, int] = (72, 96),
+        slots: int = 6,
+        steps: int | None = None,
+        start: str = "kmeans",
+        action: str = "slot",
+        turn: str = "round_robin",
+        points: int = 512,
+        prototypes: str | Path | None = None,
+        reward: str | Callable[[Figures, Figures], float] = "full",
+        backbone: str | Backbone | None = "auto",
+        backbone_kwargs: dict[str, Any] | None = None,
+        pooling: str = "mean",
+        observations: Sequence[str] | None = None,
+        device: str = "auto",
+        cache_size: int = 512,
+    ) -> None:
+        check_choice("start", start, STARTS)
+        check_choice("action", action, ("slot", "all"))
+        check_choice("turn", turn, ("round_robin", "agent"))
+        check_choice("pooling", pooling, ("mean", "none"))
+        if not callable(reward):
+            check_choice("reward", reward, REWARDS)
+        if reward == "surface" and scenes != "procedural":
+            known = "only procedural scenes have a known surface"
+            raise ValueError(f"reward: got 'surface' for scenes={str(scenes)!r}; {known}: expected 'full'")
+        check_range("slots", slots, 1, 64, int)
+        if steps is not None:
+            check_range("steps", steps, 1, 100_000, int)
+        check_range("held_out", held_out, 0.0, 0.9)
+        check_range("points", points, 16, 100_000, int)
+        check_range("cache_size", cache_size, 1, math.inf, int)
+        check_device(device)
+        if turn == "agent" and action == "all":
+            raise ValueError("turn: got 'agent' with action='all'; expected action='slot'")
+        self.image_size = checked_image_size(image_size, 1)
+        self.frames = open_depth(
+            scenes, split, num_objects=num_objects, noise=noise, image_size=self.image_size,
+            max_depth=max_depth, intrinsics=intrinsics,
+        )  # fmt: skip
+        if num_frames is not None:
+            check_range("num_frames", num_frames, 1, len(self.frames), int)
+            self.frames = self.frames.first(num_frames)
+        self.weights = SHIPPED if prototypes is None else user_path("prototypes", prototypes)
+        self.slot_size = POSE + bank_sizes(self.weights).prototypes + 1
+        self.backbone = make_backbone(backbone, backbone_kwargs, device)
+        self.backbone_name = "none" if self.backbone is None else self.backbone.name
+        self.slots, self.start, self.action, self.turn = int(slots), start, action, turn
+        self.steps = int(steps) if steps is not None else (10 * self.slots if action == "slot" else 20)
+        self.points, self.reward, self.pooling = int(points), reward, pooling
+        self.held_out, self.cache_size = held_out, cache_size
+        self.cache: OrderedDict[int, tuple[DepthFrame, Target]] = OrderedDict()
+        self.rows = [None] * num_rows
+        self._model: tuple[SlotEncoder, Shapes] | None = None
+
+        width = 1 + self.slot_size
+        size = width + (turn == "agent") if action == "slot" else self.slots * width
+        self.action_space: spaces.Space = spaces.Box(-1.0, 1.0, (size,), np.float32)
+        all_spaces = self._observation_spaces()
+        self.observable = tuple(all_spaces)
+        self.observation_space = chosen_space(all_spaces, observations, list(all_spaces))
+        if "features" in self.observation_space.spaces:
+            assert self.backbone is not None
+            self.feature_mean, self.feature_std = self.backbone.statistics("first_view", pooling)
+
+    def _observation_spaces(self) -> dict[str, spaces.Space]:
+        height, width = self.image_size
+        low = np.full((self.slots, self.slot_size), -1.0, np.float32)
+        low[:, 0], low[:, 1:4], low[:, 4:POSE] = math.log(SCALES[0]) - 1e-3, -REACH, -math.pi - 1e-3
+        high = -low
+        available: dict[str, spaces.Space] = {
+            "slots": spaces.Box(low, high, dtype=np.float32),
+            "residuals": spaces.Box(-REACH, REACH, (self.slots, RESIDUALS), np.float32),
+            "remaining": spaces.Box(0.0, 1.0, (1,), np.float32),
+            "rgb": spaces.Box(0, 255, (height, width, 3), np.uint8),
+            "depth": spaces.Box(0.0, FARTHEST, (height, width, 1), np.float32),
+            "fit_rgb": spaces.Box(0, 255, (height, width, 3), np.uint8),
+            "fit_depth": spaces.Box(0.0, FARTHEST, (height, width, 1), np.float32),
+        }
+        if self.action == "slot" and self.turn == "round_robin":
+            available["turn"] = spaces.MultiBinary(self.slots)
+        if self.backbone is not None:
+            rows, columns = self._feature_size(self.backbone)
+            patches = (rows // self.backbone.patch) * (columns // self.backbone.patch)
+            token = (self.backbone.dim,) if self.pooling == "mean" else (patches, self.backbone.dim)
+            available["features"] = spaces.Box(-10.0, 10.0, token, np.float32)
+        return available
+
+    def _feature_size(self, backbone: Backbone) -> tuple[int, int]:
+        """The multiples of the backbone's patch that are nearest to the image size."""
+        height, width = (max(1, round(n / backbone.patch)) * backbone.patch for n in self.image_size)
+        return height, width
+
+    # ---- the two calls that advance rows
+
+    def reset(
+        self, rows: Sequence[int], generators: Sequence[np.random.Generator], options: dict[str, Any]
+    ) -> None:
+        """See ``Task.reset``; options: "frame", a name or an index, and "slots", (K, 7 + P + 1)."""
+        for key in options:
+            check_choice("options", key, ("frame", "slots"))
+        index = None if options.get("frame") is None else self.frames.index(options["frame"])
+        given = None if options.get("slots") is None else self._checked_slots(options["slots"])
+        begun = []
+        for generator in generators:
+            drawn, (frame, target) = (
+                self.frames.draw(generator, self.load) if index is None else (index, self.load(index))
+            )
+            seed = int(generator.integers(1 << 31))
+            slots = self._start(target, seed) if given is None else given
+            begun.append(self._episode(drawn, frame, target, slots))
+        for row, episode in zip(rows, begun, strict=True):
+            self.rows[row] = episode
+
+    def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See ``Task.step``; actions (B, A) in [-1, 1], clipped."""
+        checked = checked_actions(self.action_space, actions)
+        rewards, terminated = np.zeros(len(checked)), np.zeros(len(checked), np.bool_)
+        for k, (row, action) in enumerate(zip(rows, checked, strict=True)):
+            episode = self.episode(row)
+            state, before = episode.state, episode.figures
+            for index, change in self._changes(episode, action):
+                state.put(index, moved(state.slots[index], change, state.target.unit))
+            episode.figures = state.figures()
+            episode.steps += 1
+            rewards[k] = episode.gain = self._gain(before, episode.figures)
+            terminated[k] = episode.steps >= self.steps
+        return rewards, terminated, np.zeros_like(terminated)
+
+    def _changes(self, episode: Episode, action: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        """Which slots change, and each one's action (1 + 7 + P + 1,)."""
+        if self.action == "all":
+            return list(enumerate(action.reshape(self.slots, -1)))
+        if self.turn == "agent":
+            index = min(int((action[-1] + 1) / 2 * self.slots), self.slots - 1)
+            return [(index, action[:-1])]
+        return [(episode.steps % self.slots, action)]
+
+    def _gain(self, before: Figures, after: Figures) -> float:
+        if callable(self.reward):
+            return float(self.reward(before, after))
+        return after[self.reward] - before[self.reward]
+
+    # ---- what the agent is told
+
+    def observe(self, row: int) -> Observation:
+        """See ``Task.observe``; the keys are documented in ``SceneFitEnv``."""
+        episode = self.episode(row)
+        state, view = episode.state, episode.frame.view
+        made: dict[str, Callable[[], np.ndarray]] = {
+            "slots": state.slot_rows,
+            "residuals": state.residual_rows,
+            "turn": lambda: (np.arange(self.slots) == episode.steps % self.slots).astype(np.int8),
+            "remaining": lambda: np.array([1 - episode.steps / self.steps], np.float32),
+            "rgb": lambda: view.rgb.copy(),
+            "depth": lambda: view.depth[..., None].clip(0, FARTHEST),
+            "fit_rgb": state.picture,
+            "fit_depth": lambda: state.rendered()[0][..., None].clip(0, FARTHEST),
+            "features": lambda: self._features(episode).copy(),
+        }
+        return {key: made[key]() for key in self.observation_space.spaces}
+
+    def _features(self, episode: Episode) -> np.ndarray:
+        if episode.features is None:
+            assert self.backbone is not None
+            view = episode.frame.view
+            size = self._feature_size(self.backbone)
+            depth, lens = resized(view.depth, view.intrinsics, size)
+            rgb, _ = resized(view.rgb, view.intrinsics, size)
+            own = np.eye(4, dtype=np.float32)  # the frame is the camera's
+            seen = View(rgb, depth, lens.astype(np.float32), own)
+            encoding = self.backbone.encode(stack_views([stack_views([seen])]), np.ones((1, 1), np.bool_))
+            tokens = encoding.tokens[0, 0].float().cpu().numpy()
+            tokens = tokens.mean(axis=0) if self.pooling == "mean" else tokens
+            standard = (tokens - self.feature_mean) / self.feature_std
+            episode.features = standard.clip(-10, 10).astype(np.float32)
+        return episode.features
+
+    def info(self, row: int) -> dict[str, Any]:
+        """See ``Task.info``; the keys are documented in ``SceneFitEnv``."""
+        episode = self.episode(row)
+        figures = {name: value for name, value in episode.figures.items() if name not in REWARDS}
+        success = figures["one_directional"] <= SUCCESS_DISTANCE and figures["fsv"] <= SUCCESS_FSV
+        return {
+            **figures,
+            "chamfer": figures["one_directional"],
+            "gain": episode.gain,
+            "steps": episode.steps,
+            "is_success": bool(success),
+            "object": self.frames.names[episode.index],
+            "backbone": self.backbone_name,
+        }
+
+    # ---- beginnings
+
+    def _episode(self, index: int, frame: DepthFrame, target: Target, slots: np.ndarray) -> Episode:
+        truth = self.reward == "surface"
+        state = SlotState(target, self.model[1], slots, self.points, truth)
+        return Episode(index, frame, state, state.figures())
+
+    @property
+    def model(self) -> tuple[SlotEncoder, Shapes]:
+        """The encoder and its bank's shapes, read when they are first needed."""
+        if self._model is None:
+            encoder = SlotEncoder.load(self.weights).requires_grad_(False)
+            self._model = encoder, Shapes.of(encoder.bank)
+        return self._model
+
+    def load(self, index: int) -> tuple[DepthFrame, Target]:
+        """The frame and its target, from the cache where they are there."""
+        if index in self.cache:
+            self.cache.move_to_end(index)
+        else:
+            frame = self.frames.load(index)
+            target = make_target(frame, self.held_out)
+            self.cache[index] = replace(frame, truth=None), target
+            if len(self.cache) > self.cache_size:
+                self.cache.popitem(last=False)
+        return self.cache[index]
+
+    def _start(self, target: Target, seed: int) -> np.ndarray:
+        """(K, 7 + P + 1) float64: where an episode begins."""
+        if self.start == "encoder":
+            return encoded(self.model[0], [target], self.slots)[0].double().numpy()
+        rng = np.random.default_rng(seed)
+        slots = np.zeros((self.slots, self.slot_size))
+        slots[:, -1] = -3.0  # there is something
+        if self.start == "random":
+            low, high = target.points.min(axis=0), target.points.max(axis=0)
+            slots[:, 0] = rng.uniform(0.2, 0.6, self.slots) * target.unit
+            slots[:, 1:4] = rng.uniform(low, high, (self.slots, 3))
+            slots[:, 4] = rng.uniform(-math.pi, math.pi, self.slots)
+            slots[:, POSE:-1] = rng.normal(size=(self.slots, self.slot_size - POSE - 1))
+            return slots
+        labels = clusters(target.points, self.slots, seed)
+        slots[:, 0], slots[:, -1] = 0.1 * target.unit, 3.0  # a group without points is absent
+        for k in np.unique(labels):
+            own = target.points[labels == k].astype(np.float64)
+            slots[k, 0] = np.linalg.norm(own - own.mean(axis=0), axis=1).mean() * 1.3
+            slots[k, 1:4], slots[k, -1] = own.mean(axis=0), -3.0
+        return slots
+
+    # ---- for those who look around, or go back
+
+    def render(self, row: int) -> np.ndarray:
+        """See ``Task.render``."""
+        episode = self.episode(row)
+        return draw_fit(episode.frame.view, episode.state, episode.figures, episode.steps)
+
+    def render_view(self, row: int, cam_to_world: np.ndarray) -> View:
+        """The row's fit from any poses (..., 4, 4) in the world's frame, 240 x 320 pixels, 50 degrees."""
+        poses = checked_poses(cam_to_world)
+        mesh = self.episode(row).state.world_mesh()
+        return make_renderer("builtin").render(mesh, poses, lens_of(RENDER_FOV, RENDER_SIZE), RENDER_SIZE)
+
+    def get_state(self, row: int) -> dict[str, Any]:
+        """What the row's episode follows from, and what the last step said."""
+        episode = self.episode(row)
+        return {
+            "frame": self.frames.names[episode.index], "slots": episode.state.slots.copy(),
+            "steps": episode.steps, "gain": episode.gain,
+        }  # fmt: skip
+
+    def set_state(self, row: int, state: dict[str, Any]) -> None:
+        """Go on from such a state. ValueError for what is no state of such a task."""
+        check_state("state['task']", state, {"frame", "slots", "steps", "gain"})
+        index = self.frames.index(state["frame"])
+        slots = self._checked_slots(state["slots"], "state['task']['slots']")
+        frame, target = self.load(index)
+        episode = self._episode(index, frame, target, slots)
+        episode.steps, episode.gain = state["steps"], state["gain"]
+        self.rows[row] = episode
+
+    # ---- what comes from outside
+
+    def _checked_slots(self, slots: Any, name: str = "options['slots']") -> np.ndarray:
+        expected = f"finite ({self.slots}, {self.slot_size}) with positive scales"
+        rows = floats(name, slots, expected)
+        if rows.shape != (self.slots, self.slot_size) or not np.isfinite(rows).all() or rows[:, 0].min() <= 0:
+            raise ValueError(f"{name}: got {rows.shape} {reprlib.repr(rows.tolist())}; expected {expected}")
+        return rows

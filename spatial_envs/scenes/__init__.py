@@ -1,0 +1,1 @@
+"""What ``scenes=`` opens: sets of objects, buildings and depth frames, and their files."""

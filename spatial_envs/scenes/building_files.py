@@ -1,0 +1,313 @@
+"""Reading buildings as users have them: which files are buildings, which way is up, what their faces are.
+
+| data set | building | up | semantics |
+|---|---|---|---|
+| Gibson, habitat-test-scenes | ``<name>.glb`` beside ``<name>.navmesh`` | Z | none |
+| Matterport3D | ``<id>/<id>.glb`` | Z | none |
+| HM3D | ``00800-<id>/<id>.glb`` or ``<id>.basis.glb`` | Z | ``<id>.semantic.glb`` and ``<id>.semantic.txt`` |
+| Replica | ``<scene>/mesh.ply`` | Z | ``<scene>/habitat/mesh_semantic.ply`` and ``info_semantic.json`` |
+| HSSD | ``stages/<id>.glb`` | Y | none: a stage is the empty building |
+| any other | .glb, .gltf, .ply, .obj | Y | node names, or node name -> category in ``semantics.json`` |
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import trimesh
+from scipy.spatial import cKDTree
+
+from spatial_envs.foundation.arguments import user_path
+from spatial_envs.foundation.errors import MeshError
+from spatial_envs.geometry.building import Building, boxes
+from spatial_envs.geometry.mesh import Mesh
+from spatial_envs.scenes.mesh_files import read_named
+
+SUFFIXES = (".glb", ".gltf", ".ply", ".obj")
+Z_UP_COMPANIONS = (".navmesh", ".house", ".scn", ".semantic.txt")  # a .glb beside one is a scan with Z up
+SYNONYMS = {  # data sets' words for the categories of procedural apartments
+    "couch": "sofa",
+    "tv": "tv_monitor",
+    "television": "tv_monitor",
+    "tv_screen": "tv_monitor",
+    "monitor": "tv_monitor",
+    "potted_plant": "plant",
+    "indoor_plant": "plant",
+    "fridge": "refrigerator",
+    "carpet": "rug",
+    "painting": "picture",
+    "bedside_table": "nightstand",
+    "night_stand": "nightstand",
+    "closet": "wardrobe",
+}
+NAMELESS = re.compile(
+    r"(mesh|node|chunk|object|geometry|primitive|scene|root|group|material|world|default|polygon|stage|gltf)",
+    re.I,
+)
+
+Semantics = tuple[np.ndarray, dict[int, tuple[str, str]]]  # id of every face, (name, category) by id
+
+
+class BuildingFile(NamedTuple):
+    """A building in a file, ``up`` its up axis."""
+
+    name: str
+    path: str
+    up: str
+
+    def load(self) -> Building:
+        return read_building(self.path, self.up, self.name)
+
+
+def list_buildings(path: Path, up: str, where: str) -> dict[str, BuildingFile]:
+    """Buildings by name, sorted: the file itself, or what is in the folder. ``where`` begins the errors."""
+    if path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise ValueError(f"{where}: {path} is no building; endings read: {' '.join(SUFFIXES)}")
+        name = _stem(path)
+        return {name: BuildingFile(name, str(path), up_axis(path) if up == "auto" else up)}
+    files: list[Path] = []
+    for pattern in ("stages", "*/stages"):  # HSSD, whose other folders hold furniture
+        files = files or sorted(f for stages in path.glob(pattern) for f in stages.rglob("*.glb"))
+    files = files or sorted(path.glob("*/mesh.ply"))  # Replica, whose other files are the same again
+    if not files:
+        for folder, inner, names in os.walk(path, followlinks=True):
+            inner[:] = [name for name in inner if not name.startswith(".")]
+            files += [Path(folder, name) for name in names if _is_building(name, names)]
+    if not files:
+        raise ValueError(f"{where}: no building in {path}; endings looked for: {' '.join(SUFFIXES)}")
+    found: dict[str, BuildingFile] = {}
+    for file in sorted(files):
+        parts = [*file.relative_to(path).parent.parts, _stem(file)]
+        if len(parts) > 1 and (parts[-1] == "mesh" or parts[-2].endswith(parts[-1])):
+            parts.pop()  # 00800-TEEsavR23oF/TEEsavR23oF.glb
+        name = "/".join(part for part in parts if part != "stages")
+        if name in found:
+            name = file.relative_to(path).as_posix()
+        found[name] = BuildingFile(name, str(file), up_axis(file) if up == "auto" else up)
+    return found
+
+
+def _stem(path: Path) -> str:
+    return path.name.rpartition(".")[0].removesuffix(".basis")
+
+
+def _is_building(name: str, beside: list[str]) -> bool:
+    """Whether a file is a building and not another form of one."""
+    lower = name.lower()
+    if not lower.endswith(SUFFIXES) or name.startswith(".") or re.search(r"[._]semantic\.\w+$", lower):
+        return False
+    return not (lower.endswith(".basis.glb") and name[: -len(".basis.glb")] + ".glb" in beside)
+
+
+def up_axis(path: Path) -> str:
+    """The up axis of a building's file, "y" or "z", from what lies beside it, first come first:
+
+    1. "up" in ``<name>.stage_config.json``
+    2. "up" of the stages in a ``*.scene_dataset_config.json`` in its folder or up to two above it
+    3. Z for Replica's ``mesh.ply``, and for a .glb beside habitat's or Matterport's files (Z_UP_COMPANIONS)
+    4. Y, glTF's standard
+    """
+    stage = path.parent / f"{_stem(path)}.stage_config.json"
+    if stage.is_file():
+        config = _json(stage)
+        if isinstance(config, dict) and "up" in config:
+            return _axis(stage, config["up"])
+    for folder in list(path.parents)[:3]:
+        for dataset in sorted(folder.glob("*.scene_dataset_config.json")):
+            config = _json(dataset)
+            for key in ("stages", "default_attributes", "up"):
+                config = config.get(key) if isinstance(config, dict) else None
+            if config is not None:
+                return _axis(dataset, config)
+    if path.name == "mesh.ply":
+        return "z"
+    beside = [path.parent / f"{_stem(path)}{suffix}" for suffix in Z_UP_COMPANIONS]
+    scan = path.suffix.lower() == ".glb" and any(file.is_file() for file in beside)
+    return "z" if scan else "y"
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not a JSON file: {error}") from None
+
+
+def _axis(path: Path, vector: Any) -> str:
+    try:
+        x, y, z = (float(value) for value in vector)
+    except (TypeError, ValueError):
+        x = y = z = 0.0
+    if (x, z) == (0, 0) and y > 0:
+        return "y"
+    if (x, y) == (0, 0) and z > 0:
+        return "z"
+    raise ValueError(f"{path}: up: got {vector!r}, expected [0, 1, 0] or [0, 0, 1]")
+
+
+def read_building(path: str | Path, up: str = "y", name: str = "") -> Building:
+    """The building in a file, in its own place, turned to Y up, with semantics where the file or what lies
+    beside it has them. ``up`` is the file's up axis. Raises MeshError that names the file and the fault."""
+    path = user_path("path", path)
+    try:
+        mesh, nodes = read_named(path, up)
+    except MeshError as error:
+        if "KHR_texture_basisu" in str(error):
+            raise MeshError(f"{error}; HM3D's plain <id>.glb (the 'glb' download) can be read") from None
+        raise
+    name = name or _stem(path)
+    readers: tuple[Callable[[Path, str, Mesh, tuple[str, ...]], Semantics | None], ...] = (
+        _hm3d,
+        _side_file,
+        _replica,
+        _node_names,
+    )
+    for reader in readers:
+        if (semantics := reader(path, up, mesh, nodes)) is not None:
+            segment, named = semantics
+            mesh = replace(mesh, segment=segment.astype(np.int32))
+            return Building(name, mesh, boxes(mesh, named), path=str(path), up=up)
+    reason = (
+        f"the nodes of {path.name} have no names of objects (as 'sofa_3'), and there is no semantics.json, "
+        f"{_stem(path)}.semantic.txt or habitat/info_semantic.json beside it"
+    )
+    unknown = np.zeros(len(mesh.faces), np.int32)
+    return Building(name, replace(mesh, segment=unknown), no_semantics=reason, path=str(path), up=up)
+
+
+def _category(text: str) -> str:
+    """A data set's label as a category: lower case, underscores, SYNONYMS."""
+    category = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+    return SYNONYMS.get(category, category)
+
+
+def _node_names(path: Path, up: str, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics | None:
+    """Node names as "sofa_3" or "Sofa.003": the category is what is before the number. None where names are
+    those of exporters and scanners, or all of one category."""
+    named = {}
+    for number, node in enumerate(nodes, 1):
+        category = _category(re.sub(r"[\s._-]*\d+$", "", node))
+        if re.match(r"[a-z]\w\w", category) and not NAMELESS.match(category):
+            named[number] = (node, category)
+    used = {named[n][1] for n in np.unique(mesh.face_segments).tolist() if n in named}
+    if len(used) < 2:
+        return None
+    known = np.isin(mesh.face_segments, list(named))
+    return np.where(known, mesh.face_segments, 0), named
+
+
+def _side_file(path: Path, up: str, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics | None:
+    """``<name>.semantics.json`` or ``semantics.json``: {node name: category}."""
+    for file in (path.parent / f"{_stem(path)}.semantics.json", path.parent / "semantics.json"):
+        if not file.is_file():
+            continue
+        content = _checked_json(file)
+        if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
+            raise MeshError(f"{file}: expected a mapping of node names to categories, both text")
+        named = {n: (node, _category(content[node])) for n, node in enumerate(nodes, 1) if node in content}
+        if not named:
+            has = ", ".join(dict.fromkeys(nodes)) or "none"
+            raise MeshError(f"{file}: names no node of {path.name}; its nodes: {has[:200]}")
+        return np.where(np.isin(mesh.face_segments, list(named)), mesh.face_segments, 0), named
+    return None
+
+
+def _checked_json(path: Path) -> Any:
+    try:
+        return _json(path)
+    except ValueError as error:
+        raise MeshError(str(error)) from None
+
+
+def _hm3d(path: Path, up: str, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics | None:
+    """``<id>.semantic.txt``: a line of title, then lines of id, colour, "category", region. The texture of
+    ``<id>.semantic.glb`` has at every place the colour of what is there."""
+    table, painted = (path.parent / f"{_stem(path)}.semantic.{ending}" for ending in ("txt", "glb"))
+    if not table.is_file() or not painted.is_file():
+        return None
+    colors, named = {}, {}
+    lines = table.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines[1:], 2):
+        if not line.strip():
+            continue
+        match = re.fullmatch(r"\s*(\d+)\s*,\s*([0-9A-Fa-f]{6})\s*,\s*\"(.*)\"\s*,\s*(-?\d+)\s*", line)
+        if not match or int(match[1]) < 1:
+            raise MeshError(
+                f'{table}: line {number}: got {line[:60]!r}, expected id,RRGGBB,"category",region'
+            )
+        category = _category(match[3])
+        colors[int(match[2], 16)] = int(match[1])
+        named[int(match[1])] = (f"{category}_{match[1]}", category)
+    if not colors:
+        raise MeshError(f'{table}: no line with id,RRGGBB,"category",region')
+    other, _ = read_named(painted, up)
+    shown = _face_colors(other).astype(np.int64) @ [65536, 256, 1]
+    known = np.array(sorted(colors))
+    at = np.minimum(np.searchsorted(known, shown), len(known) - 1)
+    ids = np.where(known[at] == shown, np.array([colors[c] for c in known.tolist()])[at], 0)
+    if not ids.any():
+        raise MeshError(f"{painted}: none of its colours is in {table.name}")
+    return _nearest(_centroids(mesh), _centroids(other), ids), named
+
+
+def _face_colors(mesh: Mesh) -> np.ndarray:
+    """(F, 3) uint8: the texel at the middle of every face, or the colour of its first corner."""
+    colors = mesh.colors[mesh.faces[:, 0]]
+    if mesh.uv is None or mesh.face_texture is None:
+        return colors
+    uv = mesh.uv[mesh.faces].mean(axis=1) % 1.0
+    for number, texture in enumerate(mesh.textures):
+        mine = mesh.face_texture == number
+        height, width = texture.shape[:2]
+        row = np.clip(((1 - uv[mine, 1]) * height).astype(int), 0, height - 1)
+        column = np.clip((uv[mine, 0] * width).astype(int), 0, width - 1)
+        colors[mine] = texture[row, column]
+    return colors
+
+
+def _centroids(mesh: Mesh) -> np.ndarray:
+    return mesh.vertices[mesh.faces].mean(axis=1, dtype=np.float64)
+
+
+def _nearest(points: np.ndarray, places: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """The ids of the places nearest to the points, both (N, 3)."""
+    if points.shape == places.shape and np.abs(points - places).max() < 1e-3:
+        return ids
+    return ids[cKDTree(places).query(points)[1]]
+
+
+def _replica(path: Path, up: str, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics | None:
+    """``habitat/info_semantic.json`` has the objects' classes, ``mesh_semantic.ply`` the faces' objects."""
+    info, painted = path.parent / "habitat/info_semantic.json", path.parent / "habitat/mesh_semantic.ply"
+    if not info.is_file() or not painted.is_file():
+        return None
+    content = _checked_json(info)
+    try:
+        named = {}
+        for entry in content["objects"]:
+            category = _category(entry["class_name"])
+            named[int(entry["id"]) + 1] = (f"{category}_{entry['id']}", category)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise MeshError(f"{info}: expected {{'objects': [{{'id', 'class_name'}}, ...]}}") from None
+    try:
+        loaded: Any = trimesh.load(io.BytesIO(painted.read_bytes()), file_type="ply", process=False)
+        faces = loaded.metadata["_ply_raw"]["face"]["data"]
+        polygons, ids = faces["vertex_indices"]["f1"], faces["object_id"]
+        middles = np.asarray(loaded.metadata["_ply_raw"]["vertex"]["data"][["x", "y", "z"]].tolist())[
+            polygons
+        ]
+    except Exception as error:  # trimesh has no error of its own: whatever it trips over is a broken file
+        raise MeshError(f"{painted}: expected faces with vertex_indices and object_id ({error})") from error
+    x, y, z = middles.mean(axis=1).T
+    places = np.stack([x, z, -y] if up == "z" else [x, y, z], axis=1)
+    segment = _nearest(_centroids(mesh), places, np.asarray(ids, np.int64) + 1)
+    return np.where(np.isin(segment, list(named)), segment, 0), named

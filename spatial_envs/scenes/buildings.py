@@ -1,0 +1,45 @@
+"""Sets of buildings, which ``scenes=`` names for navigation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from spatial_envs.geometry.building import Building
+from spatial_envs.scenes.building_files import list_buildings
+from spatial_envs.scenes.sets import SceneSet, open_scenes
+
+PROCEDURAL = {
+    "train": (0, 4096),
+    "validation": (1_000_000, 64),
+    "test": (2_000_000, 128),
+}  # first seed, count
+
+
+class _Seed(NamedTuple):
+    seed: int
+
+    def load(self) -> Building:
+        from spatial_envs.procedural.apartments.assembly import apartment
+
+        return apartment(self.seed)
+
+
+class BuildingSet(SceneSet[Building]):
+    """Buildings of one split: ``load`` gives a Building in metres, Y up."""
+
+    word = "building"
+
+
+def open_buildings(scenes: str | Path, split: str = "train", up: str = "auto") -> BuildingSet:
+    """The buildings of a split.
+
+    scenes: "procedural"; a mesh file (.glb, .gltf, .ply, .obj); a folder of buildings as Gibson,
+            Matterport3D, HM3D, Replica, HSSD and habitat-test-scenes have them; or a YAML file as for
+            ``open_objects``
+    split:  "train", "validation", "test". A file or folder has no splits: each split is all of it, and the
+            set is ``leaky``.
+    up:     the up axis of files, "y", "z", or "auto": see ``building_files.up_axis``.
+    Raises ValueError that names the argument, or the file and key, what was got and what was expected.
+    """
+    return open_scenes(BuildingSet, scenes, split, up, PROCEDURAL, _Seed, list_buildings)

@@ -1,0 +1,405 @@
+"""Sets of depth frames, which ``scenes=`` names for prototype fitting: read when they are asked for."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from spatial_envs.foundation.arguments import absolute, check_range, checked_image_size, floats
+from spatial_envs.foundation.errors import SceneError
+from spatial_envs.geometry.camera import turn_about_y, unproject
+from spatial_envs.geometry.ground import fit_ground
+from spatial_envs.geometry.view import View
+from spatial_envs.procedural.groups import group
+from spatial_envs.rendering.builtin import BuiltinRenderer
+from spatial_envs.rendering.depth_shading import UPRIGHT, shaded
+from spatial_envs.rendering.sensor_noise import noisy_depth
+from spatial_envs.scenes import depth_decoding as decoding
+from spatial_envs.scenes.depth_layouts import DepthFile, find
+from spatial_envs.scenes.sets import PROCEDURAL, SPLITS, SceneSet, scene_set
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".png", ".npy")
+MOST_OBJECTS = 12
+TILT, UNKNOWN_TILT = 25.0, 60.0  # degrees from where up is known to be, and from upwards in the picture
+IN_PICTURE = (0.0, -1.0, 0.0)  # upwards in the picture, camera frame
+
+
+@dataclass(frozen=True, eq=False)
+class SceneTruth:
+    """What a procedural scene is made of; the objects are those of the picture's segments 1 to K.
+
+    categories       (K,) words
+    object_to_world  (K, 4, 4) float64: a turn about Y times the object's size, and a shift; in its own frame
+                     an object stands on y = 0, centred in x and z, its back towards -Z; metres
+    surface          (1000 K, 3) float32, metres, world frame: uniform over all outer surfaces, seen or not
+    ids              (1000 K,) int32: whose surface, from 1
+    depth            (H, W) float32, metres: without the sensor's noise
+    """
+
+    categories: tuple[str, ...]
+    object_to_world: np.ndarray
+    surface: np.ndarray
+    ids: np.ndarray
+    depth: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class DepthFrame:
+    """A depth picture and what of it has to be explained.
+
+    view      depth (H, W), rgb (a shading where the source has none), lens, pose; segment where it is known
+    name      in its set
+    target    (H, W) bool: measured, and not ground
+    ground    (4,) float64, world frame: unit normal n, towards the camera, and d, metres, with n . p + d = 0;
+              None where there is no plane that things stand on
+    sequence  what it belongs to, and ``number`` which it is of that; procedural frames are each alone
+    posed     False where the source has no pose: then the camera looks along -Z, over the origin of a ground
+              at y = 0 where one was found, else from the origin itself, level
+    truth     of procedural scenes, else None
+    """
+
+    view: View
+    name: str
+    target: np.ndarray
+    ground: np.ndarray | None
+    sequence: str
+    number: int
+    posed: bool
+    truth: SceneTruth | None = None
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """(N, 3) float32, metres, world frame: what the target's pixels measured, row by row."""
+        view = self.view
+        return unproject(view.depth, view.intrinsics, view.cam_to_world)[self.target]
+
+    @property
+    def point_ids(self) -> np.ndarray | None:
+        """(N,) int32: the object of each of ``points``; None where that is not known."""
+        return None if self.view.segment is None else self.view.segment[self.target]
+
+
+class _Options(NamedTuple):
+    """What holds for every frame of a set."""
+
+    image_size: tuple[int, int]
+    max_depth: float | None
+    intrinsics: np.ndarray | None  # of the file's own size
+    num_objects: tuple[int, int]
+    noise: float
+    camera_turn: float  # radians
+
+
+class _Seed(NamedTuple):
+    seed: int
+    unseen: bool
+    name: str
+    options: _Options
+
+    @property
+    def sequence(self) -> str:
+        return self.name
+
+    def load(self) -> DepthFrame:
+        options = self.options
+        made = group(self.seed, options.num_objects, options.image_size, self.unseen)
+        pose = made.cam_to_world
+        if options.camera_turn:
+            turn, middle = turn_about_y(options.camera_turn), made.surface.mean(axis=0)
+            turn[:3, 3] = middle - turn[:3, :3] @ middle
+            pose = turn @ pose
+        clean = BuiltinRenderer().render(made.mesh, pose, made.intrinsics, options.image_size)
+        if options.max_depth is not None:
+            clean.depth[clean.depth > options.max_depth] = 0
+        noise_rng = np.random.default_rng([self.seed, 1])
+        depth = noisy_depth(clean.depth, made.intrinsics, options.noise, noise_rng)
+        hit = depth > 0
+        assert clean.segment is not None
+        segment = np.where(hit, clean.segment, 0).astype(np.int32)
+        rgb = np.where(hit[..., None], clean.rgb, 0).astype(np.uint8)
+        truth = SceneTruth(
+            tuple(thing.category for thing in made.things),
+            np.stack([thing.to_world for thing in made.things]),
+            made.surface,
+            made.ids,
+            clean.depth,
+        )
+        return _frame(depth, rgb, made.intrinsics, pose, True, self.name, self.name, 0, segment, truth)
+
+
+class _Recorded(NamedTuple):
+    """A file of a data set."""
+
+    file: DepthFile
+    name: str
+    options: _Options
+
+    @property
+    def path(self) -> str:
+        return self.file.path
+
+    @property
+    def sequence(self) -> str:
+        return self.file.sequence
+
+    def load(self) -> DepthFrame:
+        file, options = self.file, self.options
+        layout = file.layout
+        depth = layout.decode(Path(file.path))
+        lens = options.intrinsics
+        if lens is None:
+            lens = layout.lens(file).matrix(depth.shape[1], depth.shape[0])
+        farthest = layout.farthest if options.max_depth is None else options.max_depth
+        depth, fitted = _sampled(depth, lens, farthest, options.image_size)
+        path, rgb = layout.picture(file), None
+        if path is not None:
+            rgb = resized(_picture(path), lens, options.image_size)[0]
+        pose = layout.pose(file)
+        return _frame(depth, rgb, fitted, pose, layout.up_known, self.name, file.sequence, file.number)
+
+
+class _Loose(NamedTuple):
+    """A depth file of no known data set, whose lens the caller knows."""
+
+    path: str
+    name: str
+    options: _Options
+
+    @property
+    def sequence(self) -> str:
+        return self.name
+
+    def load(self) -> DepthFrame:
+        options = self.options
+        depth = decoding.any_file(Path(self.path))
+        assert options.intrinsics is not None
+        depth, lens = _sampled(depth, options.intrinsics, options.max_depth, options.image_size)
+        return _frame(depth, None, lens, None, False, self.name, self.name, 0)
+
+
+def _sampled(
+    depth: np.ndarray, lens: np.ndarray, farthest: float | None, image_size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The depth and the lens at the size asked for; 0 beyond ``farthest``."""
+    small, fitted = resized(depth, lens, image_size)
+    if farthest is not None:
+        small[small > farthest] = 0
+    return small, fitted
+
+
+def resized(
+    image: np.ndarray, intrinsics: np.ndarray, image_size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The image (H, W, ...) at ``image_size``, each pixel the one of the image that its centre falls into, as
+    a mean of depths would lie on no surface; and the lens (3, 3) to match, float64, pixels."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for new, old in zip(image_size, image.shape[:2], strict=True)
+    )
+    scale = np.array([image_size[1] / image.shape[1], image_size[0] / image.shape[0], 1.0])
+    return np.ascontiguousarray(image[rows[:, None], columns]), scale[:, None] * intrinsics
+
+
+def _picture(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except Exception as error:  # Pillow raises a dozen kinds, by what is damaged
+        raise SceneError(f"{path}: no picture that can be read: {error}") from None
+
+
+def _frame(
+    depth: np.ndarray,
+    rgb: np.ndarray | None,
+    lens: np.ndarray,
+    pose: np.ndarray | None,
+    up_known: bool,
+    name: str,
+    sequence: str,
+    number: int,
+    segment: np.ndarray | None = None,
+    truth: SceneTruth | None = None,
+) -> DepthFrame:
+    """The frame, its ground found and taken out of the target; ``up_known``: the pose says where up is."""
+    up = IN_PICTURE if pose is None or not up_known else tuple(pose[1, :3])
+    found = fit_ground(depth, lens, up, UNKNOWN_TILT if up is IN_PICTURE else TILT)
+    placed = pose
+    if placed is None:
+        placed = UPRIGHT if found is None else _standing(found[0])
+    target, ground = depth > 0, None
+    if found is not None:
+        plane, mask = found
+        normal = placed[:3, :3] @ plane[:3]
+        ground = np.append(normal, plane[3] - normal @ placed[:3, 3])
+        target &= ~mask
+    if not target.any():
+        raise SceneError(f"{name}: nothing is measured but the ground, so there is nothing to fit")
+    if rgb is None:
+        rgb = shaded(depth, lens, placed)
+    view = View(rgb, depth, lens.astype(np.float32), placed.astype(np.float32), segment)
+    return DepthFrame(view, name, target, ground, sequence, number, pose is not None, truth)
+
+
+def _standing(plane: np.ndarray) -> np.ndarray:
+    """(4, 4) cam_to_world in which the plane (4,), camera frame, is y = 0, with the camera above the origin
+    and looking towards -Z."""
+    up = plane[:3]
+    ahead = np.array([0.0, 0.0, 1.0]) - up[2] * up
+    ahead /= np.linalg.norm(ahead)
+    pose = np.eye(4)
+    pose[:3, :3] = np.cross(ahead, up), up, -ahead
+    pose[1, 3] = plane[3]
+    return pose
+
+
+class DepthSet(SceneSet[DepthFrame]):
+    """Depth frames of one split: ``load`` reads or makes one."""
+
+    word = "frame"
+
+    @cached_property
+    def sequences(self) -> dict[str, tuple[int, ...]]:
+        """The indices of each sequence's frames, in the order of time."""
+        found: dict[str, list[int]] = {}
+        for index, source in enumerate(self.sources):
+            found.setdefault(source.sequence, []).append(index)  # type: ignore[attr-defined]
+        return {name: tuple(indices) for name, indices in found.items()}
+
+
+def open_depth(
+    scenes: str | Path = "procedural",
+    split: str = "train",
+    *,
+    num_objects: int | Sequence[int] = (1, 6),
+    noise: float = 0.0,
+    camera_turn: float = 0.0,
+    image_size: int | Sequence[int] = (72, 96),
+    max_depth: float | None = None,
+    intrinsics: Any = None,
+) -> DepthSet:
+    """The depth frames of a split.
+
+    scenes:       "procedural"; a folder in one of the layouts of ``depth_layouts`` (its root, or any
+                  folder above or below that); a folder or file of depth in no layout (.png, .npy), with
+                  ``intrinsics``; or a YAML file as for ``open_objects``
+    split:        "train", "validation", "test", and for "procedural" also "test_category" (every second
+                  object is of categories never trained on). A folder has no splits: each split is all of
+                  it, and the set is ``leaky``.
+    num_objects:  procedural: how many objects, 1 to 12, or the least and the most of them
+    noise:        procedural: of the sensor, 0 = none, 1 = a Kinect's (``noisy_depth``)
+    camera_turn:  procedural: degrees that the camera has gone round the objects, about +Y; the neighbouring
+                  frame of the same scene
+    image_size:   pixels, an integer or (H, W), at least 16: files are sampled at this size
+    max_depth:    metres: what is farther counts as not measured; None: 80 m outdoors, any depth indoors
+    intrinsics:   (fx, fy, cx, cy) or (3, 3), pixels of the files' own size; in place of the data set's
+    Raises ValueError that names the argument, or the file and key, what was got and what was expected.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split: got {split!r}, expected one of {', '.join(SPLITS)}")
+    check_range("noise", noise, 0.0, 1.0)
+    check_range("camera_turn", camera_turn, -180.0, 180.0)
+    if max_depth is not None:
+        check_range("max_depth", max_depth, 0.1, 1e6)
+    lens = None if intrinsics is None else _checked_intrinsics(intrinsics)
+    size = checked_image_size(image_size if isinstance(image_size, int) else tuple(image_size), 1)
+    options = _Options(
+        size, max_depth, lens, checked_count(num_objects), float(noise), float(np.radians(camera_turn))
+    )
+    if str(scenes) == "procedural":
+        if lens is not None:
+            raise ValueError("intrinsics: expected None for scenes='procedural', which have their own")
+        first, count = PROCEDURAL[split]
+        names = tuple(f"procedural-{seed:07d}" for seed in range(first, first + count))
+        unseen = split == "test_category"
+        made = tuple(_Seed(first + k, unseen, name, options) for k, name in enumerate(names))
+        return DepthSet(names, f"procedural/{split}", False, made)
+    for name, value in (("noise", noise), ("camera_turn", camera_turn), ("split", split)):
+        if value == "test_category" or (name != "split" and value):
+            raise ValueError(f"{name}: {value!r} is for scenes='procedural' only; got scenes={str(scenes)!r}")
+    path = absolute("scenes", scenes)
+    if not os.path.exists(path):
+        typo = difflib.SequenceMatcher(None, str(scenes).lower(), "procedural").ratio() > 0.7
+        hint = "; did you mean 'procedural'?" if typo else ""
+        expected = "'procedural', a folder, a depth file or a scene-set YAML"
+        raise ValueError(f"scenes: {str(scenes)!r} does not exist{hint}; expected {expected}")
+
+    def listed(place: Path, up: str, where: str) -> dict[str, _Recorded | _Loose]:
+        return _listed(place, where, options)
+
+    has_splits = path.is_file() and path.suffix.lower() in (".yaml", ".yml")
+    label = f"{path.name}/{split}" if has_splits else path.name
+    named = scene_set(path, split, "auto", listed) if has_splits else listed(path, "auto", "scenes")
+    titles = {s.file.layout.title if isinstance(s, _Recorded) else "plain files" for s in named.values()}
+    logger.info("%s: %d depth frames, %s", label, len(named), " and ".join(sorted(titles)))
+    return DepthSet(tuple(named), label, not has_splits, tuple(named.values()))
+
+
+def is_depth(scenes: str | Path) -> bool:
+    """Whether there is a depth file, or a folder in one of the layouts."""
+    path = absolute("scenes", scenes)
+    if path.is_file():
+        return path.suffix.lower() in SUFFIXES
+    return path.is_dir() and bool(find(path, _files(path)))
+
+
+def _files(path: Path) -> list[Path]:
+    """The files of a folder and below that may be depth, or the file itself; sorted."""
+    if path.is_file():
+        return [path]
+    files: list[Path] = []
+    for folder, inner, names in os.walk(path, followlinks=True):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        files += [Path(folder, n) for n in names if n.lower().endswith(SUFFIXES) and not n.startswith(".")]
+    return sorted(files)
+
+
+def _listed(path: Path, where: str, options: _Options) -> dict[str, _Recorded | _Loose]:
+    """Depth files by name: the file itself, or what is in the folder. ``where`` begins the errors."""
+    files = _files(path)
+    if not files or (path.is_file() and path.suffix.lower() not in SUFFIXES):
+        raise ValueError(f"{where}: no depth in {path}; endings looked for: {' '.join(SUFFIXES)}")
+    if known := find(path, files):
+        return {name: _Recorded(file, name, options) for name, file in known.items()}
+    if options.intrinsics is None:
+        raise ValueError(
+            f"{where}: {path} is in no known layout (depth_layouts.py lists them); "
+            "for plain depth files intrinsics=(fx, fy, cx, cy) is needed"
+        )
+    names = [file.name if path.is_file() else file.relative_to(path).as_posix() for file in files]
+    return {name: _Loose(str(file), name, options) for name, file in zip(names, files, strict=True)}
+
+
+def checked_count(value: int | Sequence[int]) -> tuple[int, int]:
+    """(least, most)."""
+    pair = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
+    whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in pair)
+    if len(pair) != 2 or not whole or not 1 <= pair[0] <= pair[1] <= MOST_OBJECTS:
+        raise ValueError(
+            f"num_objects: got {value!r}; expected an integer or (least, most), 1 to {MOST_OBJECTS}"
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def _checked_intrinsics(value: Any) -> np.ndarray:
+    """(3, 3) float64."""
+    expected = "(fx, fy, cx, cy) or a matrix (3, 3), pixels"
+    given = floats("intrinsics", value, expected)
+    if given.shape == (4,):
+        given = np.array([[given[0], 0, given[2]], [0, given[1], given[3]], [0, 0, 1]])
+    if given.shape != (3, 3) or not np.isfinite(given).all() or given[0, 0] <= 0 or given[1, 1] <= 0:
+        raise ValueError(f"intrinsics: got {value!r}; expected {expected}, focal lengths above 0")
+    if given[0, 1] or np.any(given[1:, 0]) or given[2, 1] or given[2, 2] != 1:
+        raise ValueError(f"intrinsics: got {value!r}; expected {expected}, without skew")
+    return given

@@ -1,0 +1,215 @@
+"""Sets of scenes, which ``scenes=`` names: files are listed at opening and read when they are asked for."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import reprlib
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from spatial_envs.foundation import yaml_files
+from spatial_envs.foundation.arguments import absolute, legible
+from spatial_envs.foundation.errors import SceneError
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+S_co = TypeVar("S_co", covariant=True)
+F = TypeVar("F", bound="File")
+L = TypeVar("L", bound="Listed")
+Set = TypeVar("Set", bound="SceneSet")
+
+PROCEDURAL = {  # first seed and number of objects; only test_category has the families of TEST_FAMILIES
+    "train": (0, 4096),
+    "validation": (1_000_000, 64),
+    "test": (2_000_000, 128),
+    "test_category": (3_000_000, 128),
+}
+SPLITS = tuple(PROCEDURAL)
+
+
+class Source(Protocol[S_co]):
+    """Where one scene of a set comes from."""
+
+    def load(self) -> S_co: ...
+
+
+class Listed(Protocol):
+    """A source that is a file."""
+
+    @property
+    def path(self) -> str: ...
+
+
+class File(Source, Listed, Protocol):
+    """One with an up axis, ``up``."""
+
+    @property
+    def up(self) -> str: ...
+
+
+@dataclass(frozen=True, eq=False)
+class SceneSet(Generic[S_co]):
+    """Scenes of one split, in a fixed order.
+
+    names   one for each scene, without doubles
+    label   what tables call the set
+    leaky   True where there are no splits, so that train = test
+    """
+
+    names: tuple[str, ...]
+    label: str
+    leaky: bool
+    sources: Sequence[Source[S_co]] = field(repr=False)
+    word: ClassVar[str] = "scene"  # what errors call one
+    _broken: set[int] = field(default_factory=set, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(legible(name) for name in self.names))
+        object.__setattr__(self, "label", legible(self.label))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name_or_index: str | int) -> int:
+        """The index of a scene given by its name or index; ValueError for one that is not in the set."""
+        if isinstance(name_or_index, str):
+            if name_or_index in self.names:
+                return self.names.index(name_or_index)
+            close = difflib.get_close_matches(name_or_index, self.names, 5, cutoff=0.4) or self.names[:5]
+            raise ValueError(
+                f"{self.word}: got {name_or_index!r}, not in {self.label}; close to it: {', '.join(close)}"
+            )
+        if isinstance(name_or_index, bool) or not isinstance(name_or_index, int | np.integer):
+            raise ValueError(f"{self.word}: got {name_or_index!r}, expected a name or an index")
+        if not 0 <= name_or_index < len(self):
+            raise ValueError(
+                f"{self.word}: got {name_or_index}, expected 0 to {len(self) - 1} ({self.label})"
+            )
+        return int(name_or_index)
+
+    def first(self: Set, count: int) -> Set:
+        """The first ``count`` scenes as a set of their own."""
+        return replace(self, names=self.names[:count], sources=self.sources[:count])
+
+    def load(self, index: int) -> S_co:
+        """The scene; SceneError where its file is broken."""
+        return self.sources[self.index(index)].load()
+
+    def draw(self, rng: np.random.Generator, build: Callable[[int], T]) -> tuple[int, T]:
+        """A uniformly drawn index and ``build(index)``, passing over files that are broken.
+
+        ``build`` calls ``load`` and may raise SceneError: then the file is reported in one warning and
+        remembered, and another index is drawn. What is drawn depends on ``rng`` and which files are broken,
+        never on when that was noticed. SceneError where the only file is broken, ValueError where all are.
+        """
+        while len(self._broken) < len(self):
+            index = int(rng.integers(len(self)))
+            if index in self._broken:
+                continue
+            try:
+                return index, build(index)
+            except SceneError as error:
+                if len(self) == 1:
+                    raise
+                self._broken.add(index)
+                skipped = f"skipped {len(self._broken)} of {len(self)} files"
+                warnings.warn(f"{self.label}: {skipped}: {error}", stacklevel=2)
+        raise ValueError(f"scenes: all {len(self)} files of {self.label} are broken; the warnings say why")
+
+
+def open_scenes(
+    kind: type[Set],
+    scenes: str | Path,
+    split: str,
+    up: str,
+    procedural: Mapping[str, tuple[int, int]],
+    seeded: Callable[[int], Source],
+    listed: Callable[[Path, str, str], dict[str, F]],
+) -> Set:
+    """The scenes of a split as a ``kind`` of set: what ``open_objects`` and ``open_buildings`` share.
+
+    procedural: first seed and count by split; seeded: seed -> the source of a scene
+    listed: (path, up, where errors begin) -> the files there by name
+    """
+    if split not in tuple(procedural):
+        raise ValueError(f"split: got {split!r}, expected one of {', '.join(procedural)}")
+    if up not in ("auto", "y", "z"):
+        raise ValueError(f"up: got {up!r}, expected 'auto', 'y' or 'z'")
+    if str(scenes) == "procedural":
+        if up == "z":
+            raise ValueError(f"up: got 'z', but procedural {kind.word}s are made with Y up")
+        first, count = procedural[split]
+        seeds = range(first, first + count)
+        names = tuple(f"procedural-{seed:07d}" for seed in seeds)
+        return kind(names, f"procedural/{split}", False, tuple(seeded(seed) for seed in seeds))
+    if split == "test_category":
+        raise ValueError(
+            f"split: 'test_category' exists for scenes='procedural' only; got scenes={str(scenes)!r}"
+        )
+    path = absolute("scenes", scenes)
+    if not os.path.exists(path):  # where Path.exists raises, of a name that is too long
+        typo = difflib.SequenceMatcher(None, str(scenes).lower(), "procedural").ratio() > 0.7
+        hint = "; did you mean 'procedural'?" if typo else ""
+        expected = "'procedural', a mesh file, a folder or a scene-set YAML"
+        raise ValueError(f"scenes: {str(scenes)!r} does not exist{hint}; expected {expected}")
+    has_splits = path.is_file() and path.suffix.lower() in (".yaml", ".yml")
+    label = f"{path.name}/{split}" if has_splits else path.name
+    named = scene_set(path, split, up, listed) if has_splits else listed(path, up, "scenes")
+    axes = " and ".join(sorted({file.up.upper() for file in named.values()}))
+    logger.info("%s: %d %ss, %s up (up=%r)", label, len(named), kind.word, axes, up)
+    return kind(tuple(named), label, not has_splits, tuple(named.values()))
+
+
+def scene_set(
+    path: Path, split: str, up: str, listed: Callable[[Path, str, str], dict[str, L]]
+) -> dict[str, L]:
+    """The scenes of a split of a scene-set YAML; all splits are listed, so that a file in two is noticed.
+
+    listed: (path of an entry, up, where errors begin) -> its files by name
+    """
+    content = _mapping(path, "the file", yaml_files.read(path), ("up", "splits"))
+    axis = content.get("up", "auto")
+    if axis not in ("auto", "y", "z"):
+        raise ValueError(f"{path}: up: got {axis!r}, expected 'auto', 'y' or 'z'")
+    if "splits" not in content:
+        raise ValueError(f"{path}: splits: missing; expected a mapping of {', '.join(SPLITS[:3])}")
+    splits = _mapping(path, "splits", content["splits"], SPLITS[:3])
+    if split not in splits:
+        raise ValueError(f"{path}: splits: {split!r} is missing; it has {', '.join(splits) or 'none'}")
+    objects: dict[str, dict[str, L]] = {}
+    seen: dict[str, str] = {}
+    for key, entries in splits.items():
+        where = f"{path}: splits: {key}"
+        if not isinstance(entries, list) or not entries or not all(isinstance(e, str) and e for e in entries):
+            raise ValueError(f"{where}: got {reprlib.repr(entries)}, expected a list of paths")
+        objects[key] = {}
+        for entry in entries:
+            place = Path(os.path.realpath(absolute(where, path.parent / os.path.expanduser(entry))))
+            if not os.path.exists(place):
+                raise ValueError(f"{where}: {entry!r} does not exist (looked for at {place})")
+            for name, file in listed(place, axis if up == "auto" else up, where).items():
+                if file.path in seen:
+                    raise ValueError(
+                        f"{where}: {file.path} is already in {seen[file.path]}; expected it once"
+                    )
+                seen[file.path] = key
+                objects[key][entry if place.is_file() else f"{entry.rstrip('/')}/{name}"] = file
+    return objects[split]
+
+
+def _mapping(path: Path, key: str, value: object, allowed: tuple[str, ...]) -> dict:
+    """``value`` if it is a dict with allowed keys; ValueError otherwise."""
+    if not isinstance(value, dict):
+        raise ValueError(
+            f"{path}: {key}: got {type(value).__name__}, expected a mapping of {', '.join(allowed)}"
+        )
+    if unknown := [k for k in value if k not in allowed]:
+        raise ValueError(f"{path}: {key}: unknown key {unknown[0]!r}, expected {', '.join(allowed)}")
+    return value

@@ -1,0 +1,250 @@
+"""The compact backbone's training: its data, that it learns, resumes, and writes what the backbone reads."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from spatial_envs.foundation import yaml_files
+
+pytest.importorskip("tyro", reason="needs the [train] extra")
+
+from agents.backbone.card import Flags as CardFlags
+from agents.backbone.card import best_offset, card, judge, shoot
+from agents.backbone.data import (
+    NOISY,
+    Noise,
+    Studio,
+    Thing,
+    collate,
+    given,
+    merged,
+    nearest_seen,
+    resized,
+    room,
+    rotation_about,
+    visible,
+)
+from agents.backbone.probe import fit_network, fit_ridge, pose_map
+from agents.backbone.training import Flags, Trained, train
+from spatial_envs.backbones.compact import Compact, Sizes
+from spatial_envs.geometry.camera import facing_origin, intrinsics, inverse_pose, unproject
+from spatial_envs.geometry.view import View
+from spatial_envs.nbv import NBVDiscreteEnv
+from spatial_envs.rendering.builtin import BuiltinRenderer
+from spatial_envs.scenes.objects import open_objects
+
+TINY = {"width": 32, "heads": 2, "encoder_layers": 1, "fusion_layers": 2}
+
+
+@pytest.fixture(scope="module")
+def studio() -> Studio:
+    return Studio(open_objects("procedural", "validation"), np.random.default_rng(0), 56, 2)
+
+
+def cloud(view: View) -> np.ndarray:
+    return unproject(view.depth, view.intrinsics, view.cam_to_world)[view.depth > 0]
+
+
+def test_visible_points_are_those_that_a_ray_reaches(studio):
+    import trimesh
+
+    mesh = trimesh.creation.icosphere(3, 0.5)
+    from spatial_envs.geometry.mesh import Mesh
+
+    ball = Mesh(
+        mesh.vertices.astype(np.float32),
+        mesh.faces.astype(np.int32),
+        np.zeros((len(mesh.vertices), 3), np.uint8),
+    )
+    points = np.random.default_rng(0).normal(size=(500, 3))
+    points = (0.5 * points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+    pose = facing_origin(np.array([0, 0, 1.5]))
+    seen = visible(points, 2 * points, ball, pose, intrinsics(50, (64, 64)), 64)
+    above = points[:, 2] > 0.5**2 / 1.5  # the horizon of a ball seen from 1.5 m
+    assert (seen == above).mean() > 0.92
+    assert seen[points[:, 2] > 0.3].mean() > 0.99
+    assert not seen[points[:, 2] < 0.1].any()
+
+
+def test_gains_of_a_thing_follow_the_environment_s():
+    """The cheap label against what the environment answers: the same order of the candidates."""
+    objects = open_objects("procedural", "validation")
+    env = NBVDiscreteEnv(split="validation", num_objects=3, backbone=None)
+    agreement = []
+    for index in range(3):
+        env.reset(seed=index, options={"object": index})
+        episode = env.task.episode(0)
+        true = env.evaluate(env.task.candidate_poses(episode))
+        thing = Thing(objects.load(index), np.random.default_rng(0))
+        first = episode.views[0].cam_to_world
+        seen = visible(thing.points, thing.normals, thing.mesh, first, intrinsics(50, (64, 64)), 64)
+        label = thing.gains(seen, np.arctan2(first[0, 3], first[2, 3]))
+        assert label.shape == (64,)
+        assert (label >= 0).all()
+        agreement.append(np.corrcoef(true, label)[0, 1])
+    assert min(agreement) > 0.8, agreement
+
+
+def test_nearest_seen():
+    apart = np.array([[0, 1, 3], [1, 0, 0.5], [3, 0.5, 0]], np.float32)
+    np.testing.assert_allclose(nearest_seen(apart, np.array([True, False, False])), [0, 1, 1])
+    np.testing.assert_allclose(nearest_seen(apart, np.array([False, False, True])), [1, 0.5, 0])
+
+
+def test_a_room_holds_its_objects(studio):
+    meshes = [studio.thing().mesh for _ in range(3)]
+    mesh, extent = room(np.random.default_rng(0), meshes)
+    assert len(np.unique(mesh.face_segments)) == 4
+    assert len(mesh.faces) == 6 * 512 + sum(len(m.faces) for m in meshes)
+    assert (mesh.vertices >= -1e-4).all()
+    assert (mesh.vertices <= extent + 1e-4).all()
+    again = merged([meshes[0]])
+    np.testing.assert_array_equal(again.vertices, meshes[0].vertices)
+    pose = facing_origin(np.array([0, 0, 1.5]))
+    pictures = [
+        BuiltinRenderer().render(m, pose, intrinsics(50, (56, 56)), (56, 56)) for m in (again, meshes[0])
+    ]
+    np.testing.assert_array_equal(pictures[0].rgb, pictures[1].rgb)
+
+
+@pytest.mark.parametrize("kind", ["_of_object", "_of_room"])
+def test_views_of_a_sample_show_one_scene(studio, kind):
+    """What one view shows, unprojected, does not lie before what another shows."""
+    checked = 0
+    for _ in range(8):
+        views, _ = getattr(studio, kind)(2)
+        points = cloud(views[0])
+        local = (
+            points @ inverse_pose(views.cam_to_world[1])[:3, :3].T
+            + inverse_pose(views.cam_to_world[1])[:3, 3]
+        )
+        local = local[local[:, 2] > 0.05]
+        pixels = local @ views.intrinsics[1].T
+        u, v = (pixels[:, 0] / pixels[:, 2]).astype(int), (pixels[:, 1] / pixels[:, 2]).astype(int)
+        inside = (u >= 0) & (v >= 0) & (u < 56) & (v < 56) & (pixels[:, 0] > 0) & (pixels[:, 1] > 0)
+        shown = views.depth[1][v[inside], u[inside]]
+        z = local[inside, 2]
+        # nothing can lie before what the second camera shows, save at edges
+        if inside.sum() > 100 and (shown > 0).sum() > 100:
+            before = (z < 0.9 * shown) & (shown > 0)
+            assert before.mean() < 0.2
+            checked += 1
+    assert checked >= 3
+
+
+def test_scaling_a_sample_scales_its_points(studio):
+    views, _ = studio._of_object(2)
+    doubled = resized(views, 2.0)
+    np.testing.assert_allclose(cloud(doubled[1]), 2 * cloud(views[1]), atol=1e-5)
+
+
+def test_noise_is_what_it_says(studio):
+    truth, gains = studio._of_object(3)
+    every = np.ones(3, np.bool_)
+    rng = np.random.default_rng(0)
+    many = [given(truth, gains, every, every, every, NOISY, rng).measured for _ in range(200)]
+    hit = truth.depth > 0
+    relative = np.stack([(m.depth / np.maximum(truth.depth, 1e-9) - 1)[hit] for m in many])
+    holes = np.stack([(m.depth == 0)[hit] for m in many])
+    assert holes.mean() == pytest.approx(0.1, abs=0.01)
+    assert relative[~holes].std() == pytest.approx(0.01, rel=0.05)
+    np.testing.assert_array_equal(
+        many[0].cam_to_world[0], truth.cam_to_world[0]
+    )  # the first defines the frame
+    turns = [rotation_angle(m.cam_to_world[1], truth.cam_to_world[1]) for m in many]
+    assert np.sqrt(np.mean(np.square(turns))) == pytest.approx(1.0, rel=0.15)
+    distance = truth.depth[1][truth.depth[1] > 0].mean()
+    shifts = [np.linalg.norm(m.cam_to_world[1, :3, 3] - truth.cam_to_world[1, :3, 3]) for m in many]
+    assert np.sqrt(np.mean(np.square(shifts))) == pytest.approx(0.01 * distance, rel=0.15)
+    clean = given(truth, gains, every, every, every, Noise(), rng).measured
+    np.testing.assert_array_equal(clean.depth, truth.depth)
+
+
+def rotation_angle(a, b):
+    trace = np.trace(a[:3, :3].astype(np.float64).T @ b[:3, :3])
+    return np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1)))
+
+
+def test_rotation_about():
+    turned = rotation_about(np.array([0, 0, 2.0]), 90) @ [1, 0, 0, 1]
+    np.testing.assert_allclose(turned, [0, 1, 0, 1], atol=1e-12)
+
+
+def test_it_learns_one_batch(studio):
+    torch.manual_seed(0)
+    model = Trained(Sizes(**TINY))
+    batch = collate([studio.sample(2) for _ in range(4)])
+    optimiser = torch.optim.AdamW(model.parameters(), 2e-3)
+    losses = []
+    for _ in range(40):
+        terms = model(*batch)
+        loss = sum(terms[name] for name in ("depth", "hit", "points", "rank"))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_a_run_resumes_and_its_weights_serve(tmp_path):
+    config = yaml_files.read(Flags().config)
+    config |= {
+        "steps": 2,
+        "batch_views": 4,
+        "pool": 2,
+        "image_size": 28,
+        "save_every": 2,
+        "log_every": 1,
+        "sizes": TINY,
+    }
+    path = tmp_path / "tiny.yml"
+    path.write_text(yaml_files.text(config))
+    folder = train(Flags(config=path, out=tmp_path / "run", threads=1, device="cpu"))
+    with pytest.raises(ValueError, match="already holds a run"):
+        train(Flags(config=path, out=folder))
+    train(Flags(out=folder, resume=True, steps=4, threads=1, device="cpu"))
+    steps = [int(row["step"]) for row in csv.DictReader((folder / "losses.csv").open())]
+    assert steps == [1, 2, 3, 4]
+    assert torch.load(folder / "state.pt", weights_only=True)["step"] == 4
+    backbone = Compact(folder / "compact.safetensors", device="cpu")
+    assert backbone.dim == 32
+    assert backbone.sizes == Sizes(**TINY)
+    text = card(CardFlags(weights=folder / "compact.safetensors", split="validation", sets=1))
+    assert text.count("\n| all, noisy |") == 3
+    assert "nan" not in text
+
+
+def test_the_card_s_trivial_predictors():
+    objects = open_objects("procedural", "validation")
+    rng = np.random.default_rng(0)
+    truth = shoot(objects, 0, 3, rng)
+    offset = best_offset([truth])
+    backbone = Compact(device="cpu")
+    clean = judge(backbone, "all", truth, offset, rng)
+    assert clean["points trivial"].max() < 1e-5
+    assert clean["turn trivial"].max() < 0.1
+    noisy = judge(backbone, "all, noisy", truth, offset, rng)
+    assert noisy["relative trivial"].mean() == pytest.approx(0.01 * np.sqrt(2 / np.pi), rel=0.1)
+    posed = judge(backbone, "rgb, intrinsics, pose", truth, offset, rng)
+    hit = truth.depth > 0
+    distance = np.linalg.norm(truth.cam_to_world[:, :3, 3], axis=1)[:, None, None] + offset
+    expected = (np.abs(distance - truth.depth) / np.maximum(truth.depth, 1e-9))[hit]
+    np.testing.assert_allclose(posed["relative trivial"], expected, rtol=1e-4)
+
+
+def test_probes_find_what_is_there():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 10))
+    y = x @ rng.normal(size=(10, 3)) + 0.1 * rng.normal(size=(400, 3))
+    held = np.arange(400) >= 320
+    for fit in (fit_ridge, lambda *a: fit_network(*a, seed=0)):
+        predicted = fit(x[:350], y[:350], held[:350])(x[350:])
+        assert ((predicted - y[350:]) ** 2).mean() < 0.3 * y[350:].var()
+    assert pose_map(
+        dataclasses.replace(shoot(open_objects("procedural", "validation"), 0, 2, rng)), np.eye(3)
+    ).shape == (10,)
