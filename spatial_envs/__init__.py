@@ -8,9 +8,15 @@ Importing this package registers the environment ids and loads neither torch nor
     env = gym.make("NBV-MapAnything-v0")
 """
 
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
 import gymnasium as gym
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "chamfer", "navigation", "nbv", "scene_fit"]
 
 # id -> class of the single environment; the batched one has "Vector" in its name
 _ENVIRONMENTS = {
@@ -31,3 +37,14 @@ for _id, _entry_point in _ENVIRONMENTS.items():
             vector_entry_point=_entry_point.format("Vector"),
             disable_env_checker=False,
         )
+
+
+def __getattr__(name: str) -> ModuleType:
+    """A public module, imported when it is first asked for: ``help(spatial_envs.nbv.NBVEnv)``."""
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -141,6 +141,20 @@ def test_import_registers_and_loads_nothing_heavy():
     assert printed.strip() == f"[] {IDS}"
 
 
+def test_the_classes_are_found_by_their_names_after_the_import_alone():
+    printed = python("""
+        import pydoc, sys, spatial_envs
+        print(dir(spatial_envs), "torch" in sys.modules)
+        print(pydoc.plain(pydoc.render_doc(spatial_envs.nbv.NBVEnv)).splitlines()[0])
+        print(spatial_envs.chamfer.chamfer.__name__, hasattr(spatial_envs, "sofa"))
+    """)
+    assert printed.splitlines() == [
+        "['__version__', 'chamfer', 'navigation', 'nbv', 'scene_fit'] False",
+        "Python Library Documentation: class NBVEnv in module spatial_envs.nbv.env",
+        "chamfer False",
+    ]
+
+
 def test_reload_is_idempotent():
     before = dict(gym.registry)
     with warnings.catch_warnings():
