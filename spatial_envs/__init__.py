@@ -16,7 +16,7 @@ from types import ModuleType
 import gymnasium as gym
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "chamfer", "navigation", "nbv", "scene_fit"]
+_PUBLIC = ("chamfer", "navigation", "nbv", "scene_fit")  # modules
 
 # id -> class of the single environment; the batched one has "Vector" in its name
 _ENVIRONMENTS = {
@@ -41,10 +41,10 @@ for _id, _entry_point in _ENVIRONMENTS.items():
 
 def __getattr__(name: str) -> ModuleType:
     """A public module, imported when it is first asked for: ``help(spatial_envs.nbv.NBVEnv)``."""
-    if name in __all__:
+    if name in _PUBLIC:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return ["__version__", *_PUBLIC]
