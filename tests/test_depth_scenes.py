@@ -1,6 +1,5 @@
 """Procedural fitting scenes, and what every set of depth frames promises."""
 
-
 import numpy as np
 import pytest
 import shapely
