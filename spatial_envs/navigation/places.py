@@ -109,7 +109,7 @@ class Places:
         if index in self.kept:
             self.kept.move_to_end(index)
             return self.kept[index]
-        building, simulator = self.checked.pop(index, None) or self._open(index)
+        building, simulator = self.checked.pop(index) if index in self.checked else self._open(index)
         reference = None
         if self.tilts is not None:
             rows, columns = self.body["image_size"]

@@ -103,7 +103,7 @@ def _fault_of(call: str) -> str | None:
     paths = os.pathsep.join(path for path in sys.path if path)
     environment = {**os.environ, "HABITAT_SIM_LOG": "error", "PYTHONPATH": paths}
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-W", "ignore", "-c", code],  # what it warns of is not what ended it
         capture_output=True,
         text=True,
         encoding="utf-8",

