@@ -14,12 +14,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spatial_envs.foundation.arguments import check_range
+from spatial_envs.foundation.arguments import absolute, check_range
 from spatial_envs.scenes.buildings import PROCEDURAL, open_buildings
 from spatial_envs.simulators import make_simulator
 from spatial_envs.simulators.agent import wrapped
@@ -192,6 +193,10 @@ def _most(values: Sequence[float]) -> float:
 
 def _recordings(options: argparse.Namespace) -> Iterator[Recording]:
     """What the command line asks for. ValueError or ImportError where it cannot be had."""
+    named = [scenes for scenes in options.scenes if scenes != "procedural"]
+    if missing := [scenes for scenes in named if not os.path.exists(absolute("scenes", scenes))]:
+        told = f"{', '.join(map(repr, missing))} {'does' if len(missing) == 1 else 'do'} not exist"
+        raise ValueError(f"scenes: {told}; expected 'procedural', or files and folders that are there")
     ask = importlib.util.find_spec("habitat_sim") is not None
     for scenes in options.scenes:
         if is_recording(scenes):
@@ -199,8 +204,8 @@ def _recordings(options: argparse.Namespace) -> Iterator[Recording]:
             yield record(recorded.building) if ask else recorded
         else:
             check_range("--buildings", options.buildings, 1, np.inf, int)
-            require()
             buildings = open_buildings(scenes, options.split, options.up)
+            require()
             for index in range(min(options.buildings, len(buildings))):
                 yield record(buildings.load(index))
 

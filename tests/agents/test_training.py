@@ -369,7 +369,7 @@ def test_the_adapter_equals_single_environments():
             expected[row], reward, terminated, _, info = env.step(actions[row])
             assert rewards[row] == np.float32(reward)
             assert dones[row] == terminated == (step % 2 == 1)
-            assert infos[row]["TimeLimit.truncated"] is False if terminated else True
+            assert not infos[row].get("TimeLimit.truncated")
             if terminated:
                 for key, value in expected[row].items():
                     np.testing.assert_array_equal(infos[row]["terminal_observation"][key], value)

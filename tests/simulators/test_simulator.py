@@ -281,6 +281,9 @@ def test_parity_on_the_command_line(answers, capsys, monkeypatch):
     assert said.count(" met\n") == 14
     assert "usage: " in refused("--help")
     assert "needs the package habitat_sim" in refused("procedural")
+    said = refused(answers / "square.glb", "first.glb", "procedural", "second.glb")
+    assert "scenes: 'first.glb', 'second.glb' do not exist; expected 'procedural'" in said
+    assert "scenes: 'first.glb' does not exist" in refused("first.glb")
     assert "--buildings: got 0; expected int from 1" in refused("procedural", "--buildings", 0)
     (answers / "second.glb").write_bytes((answers / "square.glb").read_bytes())
     assert f"folder: got {answers}; expected one with views.npz" in refused(answers)
