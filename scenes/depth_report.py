@@ -10,12 +10,12 @@ import numpy as np
 import trimesh
 from PIL import Image, ImageDraw, ImageFont
 
-from spatial_envs.core.drawing import depth_picture
+from spatial_envs.core.drawing import BACKGROUND, depth_picture
 from spatial_envs.foundation.errors import SceneError
 from spatial_envs.geometry.camera import unproject
 from spatial_envs.scenes.depth_frames import DepthFrame, DepthSet
 
-BACKGROUND, INK = (24, 26, 32), (150, 156, 168)
+INK = (150, 156, 168)
 GROUND_COLOUR = (70, 74, 84)
 CAPTION = 18  # pixels
 GOLDEN = 0.618034  # of the circle of hues between one object and the next

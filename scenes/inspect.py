@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from scenes import depth_report
+from spatial_envs.core.drawing import BACKGROUND
 from spatial_envs.foundation.arguments import user_path
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building, cut_away
@@ -31,7 +32,6 @@ from spatial_envs.scenes.sets import SPLITS
 
 TILE, COLUMNS = 160, 8  # pixels, tiles
 ROOM_TILE = 240  # pixels
-BACKGROUND = (24, 26, 32)
 DEPTH_SIZE = (216, 288)  # pixels, at which depth is sampled
 VIEWPOINT = 1.35 * direction(np.radians(35), np.radians(25))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import colorsys
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from spatial_envs.core.drawing import BACKGROUND, DIM_INK, INK, depth_picture
+from spatial_envs.core.drawing import BACKGROUND, DIM_INK, INK, caption, depth_picture
 from spatial_envs.geometry.camera import direction, facing_origin, intrinsics
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.view import View
@@ -39,12 +39,12 @@ def draw_fit(view: View, state: SlotState, figures: dict[str, float], steps: int
         for column, (title, pixels) in enumerate(pair):
             corner = (column * size[0], CAPTION + row * size[1])
             canvas.paste(Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST), corner)
-            _text(draw, (corner[0] + 6, corner[1] + 4), title, DIM_INK, 12)
-    caption = (
+            caption(draw, (corner[0] + 6, corner[1] + 4), title, DIM_INK, 12)
+    legend = (
         f"step {steps}    distance {100 * figures['one_directional']:.1f} cm    with occlusion "
         f"{100 * figures['occlusion_aware']:.1f} cm    free space {figures['fsv']:.0%}"
     )
-    _text(draw, (8, 6), caption, INK, 14)
+    caption(draw, (8, 6), legend, INK, 14)
     return np.asarray(canvas)
 
 
@@ -64,12 +64,12 @@ def draw_prototypes(
     grid = rows * (CELL + CAPTION)
     canvas = Image.new("RGB", (wide, grid + (2 * size[1] + 2 * CAPTION if examples else 0)), BACKGROUND)
     draw = ImageDraw.Draw(canvas)
-    for k, (shape, caption) in enumerate(zip(shapes, captions, strict=True)):
+    for k, (shape, words) in enumerate(zip(shapes, captions, strict=True)):
         corner = (k % COLUMNS * CELL, k // COLUMNS * (CELL + CAPTION))
         canvas.paste(_prototype(shape, bank.topology.faces, colors[k]), corner)
         ink = tuple(int(255 * c) for c in colors[k])
-        _text(draw, (corner[0] + 8, corner[1] + 6), str(k), ink, 15)
-        _text(draw, (corner[0] + 8, corner[1] + CELL), caption, DIM_INK, 13)
+        caption(draw, (corner[0] + 8, corner[1] + 6), str(k), ink, 15)
+        caption(draw, (corner[0] + 8, corner[1] + CELL), words, DIM_INK, 13)
     for k, pair in enumerate(examples):
         for row, pixels in enumerate(pair):
             shown = np.where(pixels.any(axis=-1, keepdims=True), pixels, np.array(BACKGROUND, np.uint8))
@@ -78,7 +78,7 @@ def draw_prototypes(
     if examples:
         said = ("scenes never seen in training", "their fits, each shape in the colour of its prototype")
         for row, text in enumerate(said):
-            _text(draw, (8, grid + row * (size[1] + CAPTION) + 5), text, INK, 14)
+            caption(draw, (8, grid + row * (size[1] + CAPTION) + 5), text, INK, 14)
     return np.asarray(canvas)
 
 
@@ -99,8 +99,3 @@ def slot_colors(count: int) -> np.ndarray:
     """(count, 3) in [0, 1]: hues that neighbours do not share."""
     hues = (np.arange(count) * 0.618034) % 1
     return np.array([colorsys.hsv_to_rgb(hue, 0.65, 1.0) for hue in hues])
-
-
-def _text(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, ink: tuple, size: int) -> None:
-    font = ImageFont.load_default(size)
-    draw.text(place, text, fill=ink, font=font, stroke_width=2, stroke_fill=BACKGROUND)

@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spatial_envs.geometry.building import Building
+from spatial_envs.scenes import sets
 from spatial_envs.scenes.building_files import list_buildings
 from spatial_envs.scenes.sets import SceneSet, open_scenes
 
-PROCEDURAL = {
-    "train": (0, 4096),
-    "validation": (1_000_000, 64),
-    "test": (2_000_000, 128),
-}  # first seed, count
+PROCEDURAL = {split: sets.PROCEDURAL[split] for split in ("train", "validation", "test")}
 
 
 class _Seed(NamedTuple):

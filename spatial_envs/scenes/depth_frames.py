@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from spatial_envs.rendering.depth_shading import UPRIGHT, shaded
 from spatial_envs.rendering.sensor_noise import noisy_depth
 from spatial_envs.scenes import depth_decoding as decoding
 from spatial_envs.scenes.depth_layouts import DepthFile, find
-from spatial_envs.scenes.sets import PROCEDURAL, SPLITS, SceneSet, scene_set
+from spatial_envs.scenes.sets import PROCEDURAL, SPLITS, SceneSet, existing, scene_set
 
 logger = logging.getLogger(__name__)
 
@@ -328,12 +327,7 @@ def open_depth(
     for name, value in (("noise", noise), ("camera_turn", camera_turn), ("split", split)):
         if value == "test_category" or (name != "split" and value):
             raise ValueError(f"{name}: {value!r} is for scenes='procedural' only; got scenes={str(scenes)!r}")
-    path = absolute("scenes", scenes)
-    if not os.path.exists(path):
-        typo = difflib.SequenceMatcher(None, str(scenes).lower(), "procedural").ratio() > 0.7
-        hint = "; did you mean 'procedural'?" if typo else ""
-        expected = "'procedural', a folder, a depth file or a scene-set YAML"
-        raise ValueError(f"scenes: {str(scenes)!r} does not exist{hint}; expected {expected}")
+    path = existing(scenes, "a folder, a depth file or a scene-set YAML")
 
     def listed(place: Path, up: str, where: str) -> dict[str, _Recorded | _Loose]:
         return _listed(place, where, options)

@@ -153,18 +153,24 @@ def open_scenes(
         raise ValueError(
             f"split: 'test_category' exists for scenes='procedural' only; got scenes={str(scenes)!r}"
         )
-    path = absolute("scenes", scenes)
-    if not os.path.exists(path):  # where Path.exists raises, of a name that is too long
-        typo = difflib.SequenceMatcher(None, str(scenes).lower(), "procedural").ratio() > 0.7
-        hint = "; did you mean 'procedural'?" if typo else ""
-        expected = "'procedural', a mesh file, a folder or a scene-set YAML"
-        raise ValueError(f"scenes: {str(scenes)!r} does not exist{hint}; expected {expected}")
+    path = existing(scenes, "a mesh file, a folder or a scene-set YAML")
     has_splits = path.is_file() and path.suffix.lower() in (".yaml", ".yml")
     label = f"{path.name}/{split}" if has_splits else path.name
     named = scene_set(path, split, up, listed) if has_splits else listed(path, up, "scenes")
     axes = " and ".join(sorted({file.up.upper() for file in named.values()}))
     logger.info("%s: %d %ss, %s up (up=%r)", label, len(named), kind.word, axes, up)
     return kind(tuple(named), label, not has_splits, tuple(named.values()))
+
+
+def existing(scenes: str | Path, expected: str) -> Path:
+    """The absolute path that ``scenes=`` names; ValueError where nothing is there, which says what is
+    ``expected`` beside "procedural"."""
+    path = absolute("scenes", scenes)
+    if not os.path.exists(path):  # where Path.exists raises, of a name that is too long
+        typo = difflib.SequenceMatcher(None, str(scenes).lower(), "procedural").ratio() > 0.7
+        hint = "; did you mean 'procedural'?" if typo else ""
+        raise ValueError(f"scenes: {str(scenes)!r} does not exist{hint}; expected 'procedural', {expected}")
+    return path
 
 
 def scene_set(

@@ -63,7 +63,7 @@ def test_layouts_by_their_root(tmp_path, title):
 
 def test_folder_is_searched_through_and_leaky(tmp_path, caplog):
     root = write(tmp_path / "set", "b/x.obj", "b/x.ply", "a.OBJ", ".hidden/y.obj", "b/._z.obj", "notes.txt")
-    with caplog.at_level(logging.INFO, logger="spatial_envs.scenes.objects"):
+    with caplog.at_level(logging.INFO, logger="spatial_envs.scenes.sets"):
         objects = open_objects(str(root), split="test")
     assert objects.names == ("a", "b/x.obj", "b/x.ply")
     assert objects.leaky
