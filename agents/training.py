@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import reprlib
 import signal
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,11 +22,10 @@ from agents.families import FITTING, family
 from agents.fitting_encoder import check_hyperparameters, train_encoder
 from agents.flags import UserPath
 from agents.hyperparameters import checked
-from agents.imitation import EXPERTS, Lessons, WarmStart
+from agents.imitation import EXPERTS, WarmStart, lessons
 from agents.pictures import plot_curves
 from agents.run_folder import (
     COUNTS,
-    MOST,
     RESUMED,
     begun,
     best,
@@ -140,11 +140,11 @@ def _train_agent(folder: Path, run: dict[str, Any], fresh: bool) -> Path:
     envs = training_envs(here)
     logs = None if run["track"] == "none" else str(folder)
     model = untrained(here, envs, logs) if fresh else resumed(here, envs, folder, logs)
-    lessons = _lessons(run) if run.get("warm_start") and fresh else None
+    warm = lessons(run["warm_start"]) if run.get("warm_start") and fresh else None
     left = run["timesteps"] - model.num_timesteps
-    if lessons is not None and left <= lessons.all_steps:
+    if warm is not None and left <= warm.all_steps:
         raise ValueError(
-            f"timesteps: got {run['timesteps']}; expected more than the warm start's {lessons.all_steps}"
+            f"timesteps: got {run['timesteps']}; expected more than the warm start's {warm.all_steps}"
         )
     if left <= 0:
         raise ValueError(f"timesteps: got {run['timesteps']}; the run has {model.num_timesteps} already")
@@ -165,12 +165,12 @@ def _train_agent(folder: Path, run: dict[str, Any], fresh: bool) -> Path:
                 dir=folder,
                 sync_tensorboard=True,
             )
-        if lessons is not None:
+        if warm is not None:
             assert isinstance(model, OnPolicyAlgorithm)
-            WarmStart(model, lessons, run["seed"]).run(folder)
+            WarmStart(model, warm, run["seed"]).run(folder)
             save(model, folder)
             left -= model.num_timesteps
-        bar, begins = ProgressBarCallback(), fresh and lessons is None
+        bar, begins = ProgressBarCallback(), fresh and warm is None
         with answering(keeper.interrupt):
             try:
                 model.learn(left, [bar, keeper], tb_log_name="log", reset_num_timesteps=begins)
@@ -248,9 +248,9 @@ def _wandb():
 
 def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
     """The run folder and its resolved configuration, read from it or made of the flags."""
-    for name, least in COUNTS.items():
+    for name, (least, most) in COUNTS.items():
         if getattr(flags, name) is not None:
-            check_range(name, getattr(flags, name), least, MOST, int)
+            check_range(name, getattr(flags, name), least, most, int)
     if flags.resume is not None:
         folder, run = flags.resume, read_config(flags.resume, "resume", RESUMED)
         if flags.timesteps is not None:
@@ -303,7 +303,8 @@ def resolve(flags: Flags) -> dict[str, Any]:
     env_kwargs["backbone"] = None if env.task.backbone is None else env.task.backbone_name
     if flags.track == "wandb":
         _wandb()  # not only after the environments are made
-    env_kwargs.setdefault("observations", observed(flags.env, hyperparameters, env.task.observable))
+    if env_kwargs.get("observations") is None:
+        env_kwargs["observations"] = observed(flags.env, hyperparameters, env.task.observable)
     warm_start = _warm_start(flags, env)
     known = parse_settings("hyper", flags.hyper)
     hyperparameters |= {k: v for k, v in warm_start.pop("hyperparameters", {}).items() if k not in known}
@@ -398,20 +399,17 @@ def _warm_start(flags: Flags, env: TaskEnv) -> dict[str, Any]:
             "and a critic without a memory"
         )
     EXPERTS[flags.warm_start](env)  # raises where it cannot act there
-    settings = {**_entry(CONFIGS / "warm_start.yml", flags.env), **parse_settings("warm", flags.warm)}
-    _lessons({"warm_start": {"expert": flags.warm_start, **settings}})  # raises for what is wrong in it
-    if flags.algo == "a2c":
-        settings.pop("hyperparameters", None)  # they are PPO's
-    return {"expert": flags.warm_start, **settings}
-
-
-def _lessons(run: dict[str, Any]) -> Lessons:
-    settings = {key: value for key, value in run["warm_start"].items() if key != "hyperparameters"}
-    valid = [field.name for field in fields(Lessons)]
-    for key in settings:
-        if key not in valid:
-            raise ValueError(f"warm: unknown setting {key!r}; valid are {', '.join(valid[1:])}")
-    return Lessons(**settings)
+    own = parse_settings("warm", flags.warm)
+    if "expert" in own:
+        raise ValueError(f"warm: got an expert; expected --warm-start to name it, {flags.warm_start} there")
+    settings = {"expert": flags.warm_start, **_entry(CONFIGS / "warm_start.yml", flags.env), **own}
+    lessons(settings)  # raises for what is wrong in it
+    given = settings.pop("hyperparameters", {})
+    if not isinstance(given, dict):
+        raise ValueError(f"warm: hyperparameters: got {reprlib.repr(given)}; expected a mapping")
+    if flags.algo != "a2c":  # they are PPO's
+        settings["hyperparameters"] = checked(ALGORITHMS[flags.algo], given, "warm: hyperparameters")
+    return settings
 
 
 def _entry(path: Path, env_id: str) -> dict[str, Any]:
@@ -419,9 +417,12 @@ def _entry(path: Path, env_id: str) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise FileNotFoundError(f"config: there is no file {path}")
     entries = yaml_files.read(path, "config")
-    if not isinstance(entries, dict) or not isinstance(entries.get(env_id), dict):
+    if not isinstance(entries, dict) or env_id not in entries:
         found = ", ".join(map(str, entries)) if isinstance(entries, dict) else type(entries).__name__
-        raise ValueError(f"config: {path} has no entry for {env_id}; it has {found}")
+        raise ValueError(f"config: {path} has no entry for {env_id}; it has {' '.join(found.split())}")
+    if not isinstance(entries[env_id], dict):
+        got = reprlib.repr(entries[env_id])
+        raise ValueError(f"config: {path}: {env_id}: got {got}; expected a mapping")
     return dict(entries[env_id])
 
 

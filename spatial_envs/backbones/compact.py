@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from spatial_envs.arguments import resolve_device, user_path
+from spatial_envs.arguments import check_range, resolve_device, user_path
 from spatial_envs.backbones import (
     INPUTS,
     Encoding,
@@ -218,6 +218,10 @@ class CompactNet(nn.Module):
         super().__init__()
         self.sizes = sizes
         width = sizes.width
+        for field in fields(Sizes):
+            check_range(field.name, getattr(sizes, field.name), 1, 1024, int)
+        if width % sizes.heads:
+            raise ValueError(f"heads: got {sizes.heads}; expected a divisor of the width, {width}")
         self.stem = nn.Sequential(
             nn.Conv2d(10, SKIP, 4, 2, 1), nn.GELU(), nn.Conv2d(SKIP, SKIP, 3, 1, 1), nn.GELU()
         )
