@@ -6,7 +6,7 @@ import inspect
 import math
 import re
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -25,9 +25,10 @@ LEAST = {  # where it isn't 1 for integers, 0 for other numbers
     "learning_starts": 0, "verbose": 0, "top_quantiles_to_drop_per_net": 0, "target_entropy": -math.inf,
     "gradient_steps": -1, "sde_sample_freq": -1,
 }  # fmt: skip
-SHARES = (  # at most 1
-    "gamma", "gae_lambda", "tau", "exploration_fraction", "exploration_initial_eps", "exploration_final_eps",
-)  # fmt: skip
+MOST = {  # where it isn't inf
+    "gamma": 1, "gae_lambda": 1, "tau": 1, "exploration_fraction": 1, "exploration_initial_eps": 1,
+    "exploration_final_eps": 1, "n_timesteps": 2**32 - 1, "n_envs": 4096,
+}  # fmt: skip
 NUMBER = r"(\d+\.?\d*|\.\d+)(e[+-]?\d+)?"
 SCHEDULE = rf"lin_{NUMBER}"  # as in rl-baselines3-zoo, "lin_0.001" falls linearly to 0
 WORDS = {  # that may stand in a number's place
@@ -60,6 +61,22 @@ def checked(algorithm: type[BaseAlgorithm], given: dict[str, Any], where: str) -
     return found
 
 
+def check_numbers(
+    where: str, given: dict[Any, Any], published: dict[str, Any], real: Sequence[str] = ()
+) -> None:
+    """ValueError, which begins with ``where``, for a number that is not like the published one of its name:
+    an integer like an integer, but for those named in ``real``, from 1 like one above 1, else from 0; and for
+    one that is missing, or of which none is published."""
+    for key, value in published.items():
+        got, whole = given.get(key), isinstance(value, int) and key not in real
+        number = isinstance(got, int if whole else (int, float)) and not isinstance(got, bool)
+        if not number or not (1 if whole and value > 1 else 0) <= got < math.inf:  # type: ignore[operator]
+            kind = "an integer" if whole else "a number"
+            raise ValueError(f"{where}{key}: got {reprlib.repr(got)}; expected {kind} such as {value}")
+    if unknown := [key for key in given if key not in published]:
+        raise ValueError(f"{where}unknown key {unknown[0]!r}; valid are {', '.join(published)}")
+
+
 def _checked(where: str, name: str, value: Any, hint: Any) -> Any:
     parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     kinds = tuple(get_origin(part) or part for part in parts)
@@ -84,6 +101,6 @@ def _checked(where: str, name: str, value: Any, hint: Any) -> Any:
         raise ValueError(f"{where}: {name}: got {reprlib.repr(value)}; expected {expected}")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         kind = float if float in kinds else int
-        most = 1 if name in SHARES else math.inf
-        check_range(f"{where}: {name}", value, LEAST.get(name, int(kind is int)), most, kind)
+        least, most = LEAST.get(name, int(kind is int)), MOST.get(name, math.inf)
+        check_range(f"{where}: {name}", value, least, most, kind)
     return tuple(value) if isinstance(value, list) else value

@@ -20,9 +20,10 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.families import family
-from agents.hyperparameters import checked
+from agents.hyperparameters import MOST, checked
 from agents.runs import ALGORITHMS, command_line, console, env_type
 from agents.scene_fit.baselines import Encoded
+from agents.training.warm_start import lessons
 from spatial_envs.core.task import check_arguments
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_choice, check_device, check_range
@@ -30,10 +31,11 @@ from spatial_envs.foundation.files import replacing
 
 LEARNED = ("model.zip", "state.pt")  # the last that was learned, by an agent and by an encoder
 TEXTS = ("env", "scenes", "device", "resolved_backbone")  # of config.yaml
-COUNTS = {  # of config.yaml, and their least values
-    "seed": 0, "timesteps": 1, "num_envs": 1, "eval_every": 1, "validation_starts": 1, "final_starts": 0,
+LARGEST = 2**32 - 1  # a seed's
+COUNTS = {  # of config.yaml, and their least and largest values
+    "seed": (0, LARGEST), "timesteps": (1, MOST["n_timesteps"]), "num_envs": (1, MOST["n_envs"]),
+    "eval_every": (1, LARGEST), "validation_starts": (1, LARGEST), "final_starts": (0, LARGEST),
 }  # fmt: skip
-MOST = 2**32 - 1  # of those, a seed's largest
 PLAYED = ("algo", "env", "scenes", "resolved_backbone", "env_kwargs", "hyperparameters")  # what playing needs
 RESUMED = (*PLAYED, *COUNTS, "device", "track")  # and what an agent's training does
 OF_AGENTS = ("timesteps", "num_envs", "eval_every", "validation_starts", "device", "track")
@@ -128,12 +130,14 @@ def check_config(run: dict[str, Any]) -> None:
     for key in TEXTS:
         if key in run and not isinstance(run[key], str):
             raise ValueError(f"{key}: got {run[key]!r}; expected text")
-    for key, least in COUNTS.items():
+    for key, (least, most) in COUNTS.items():
         if key in run:
-            check_range(key, run[key], least, MOST, int)
+            check_range(key, run[key], least, most, int)
     for key in ("env_kwargs", "hyperparameters"):
         if not isinstance(run[key], dict):
             raise ValueError(f"{key}: got {run[key]!r}; expected a mapping")
+    if "warm_start" in run:
+        lessons(run["warm_start"])
     check_device(run.get("device", "auto"))
     check_arguments(env_type(run["env"]).task_type, run["env_kwargs"])
     if run["algo"] != "encoder":
@@ -274,5 +278,7 @@ def resumed(
     if isinstance(model, OffPolicyAlgorithm):
         with _named("resume", folder / "replay_buffer.pkl", "a replay buffer"):
             model.load_replay_buffer(folder / "replay_buffer.pkl")
-    model.set_random_seed(run["seed"] + model.num_timesteps)  # not the same starts and noise again
+    model.set_random_seed(
+        (run["seed"] + model.num_timesteps) % (LARGEST + 1)
+    )  # not the same starts and noise again
     return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import pydoc
+import reprlib
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -92,9 +93,10 @@ def single_env(run: dict[str, Any], render_mode: str | None = None, **changes: A
 def training_envs(run: dict[str, Any]) -> VecNormalize:
     """The run's environments, batched, monitored, with normalised rewards."""
     env_kwargs = dict(run["env_kwargs"])
-    env_kwargs["observations"] = [
-        *env_kwargs["observations"], *getattr(ALGORITHMS[run["algo"]], "TEACHER", ())
-    ]  # fmt: skip
+    keys = env_kwargs.get("observations")
+    if not isinstance(keys, (list, tuple)):
+        raise ValueError(f"observations: got {reprlib.repr(keys)}; expected a list of keys")
+    env_kwargs["observations"] = [*keys, *getattr(ALGORITHMS[run["algo"]], "TEACHER", ())]
     envs = gym.make_vec(run["env"], run["num_envs"], autoreset_mode=AutoresetMode.SAME_STEP, **env_kwargs)
     adapted = SB3VecEnv(envs)
     adapted.seed(run["seed"])
@@ -122,19 +124,19 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
     for name in SCHEDULED:
         if str(value := hyperparameters.get(name, "")).startswith("lin_"):
             hyperparameters[name] = falling(name, value)
-    if "log_std_init" in policy_kwargs:
-        policy_kwargs["log_std_init"] = by_dimension(policy_kwargs["log_std_init"], envs.action_space)
     if issubclass(ALGORITHMS[run["algo"]], OffPolicyAlgorithm):
         hyperparameters["buffer_size"] = _buffer_size(hyperparameters.get("buffer_size", 1_000_000), envs)
         joined = run["algo"] == "crossq"
         hyperparameters["replay_buffer_class"] = JoinedReplayBuffer if joined else HeldReplayBuffer
     try:
+        if "log_std_init" in policy_kwargs:
+            policy_kwargs["log_std_init"] = by_dimension(policy_kwargs["log_std_init"], envs.action_space)
         return ALGORITHMS[run["algo"]](
             policy, envs, policy_kwargs=policy_kwargs, seed=run["seed"], device=run["device"],
             tensorboard_log=tensorboard_log, **hyperparameters,
         )  # fmt: skip
     except Exception as error:  # of the library's many ways to say so
-        fault = f"{type(error).__name__}: {error}"
+        fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ValueError(f"hyper: {run['algo']} cannot be made of these hyperparameters: {fault}") from error
 
 

@@ -48,6 +48,7 @@ def place(tmp_path_factory):
         "twice": "splits: {train: [ball.obj], test: [ball.obj]}",
         "axis": "up: x\nsplits: {train: [ball.obj]}",
         "code": "splits: !!python/object/apply:os.system ['true']",
+        "lines": 'splits: {train: ["a\\nb"]}',
         "notrain": "splits: {test: [ball.obj]}",
         "string": "splits: {train: ball.obj}",
     }
@@ -246,6 +247,11 @@ ARGUMENTS = {
         make(scenes="missing.yaml"),
         ValueError,
         r"missing\.yaml: splits: train: 'bull\.obj' does not",
+    ),
+    "YAML lines": (
+        make(scenes="lines.yaml"),
+        ValueError,
+        r"^[^\n]*lines\.yaml.*'a\\nb' does not exist[^\n]*$",
     ),
     "YAML twice": (make(scenes="twice.yaml"), ValueError, r"twice\.yaml.*ball\.obj is already in train"),
     "YAML axis": (make(scenes="axis.yaml"), ValueError, r"axis\.yaml: up: got 'x', expected 'auto'"),

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import csv
 import math
+import reprlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,11 @@ from tqdm import tqdm
 
 from agents.backbone.data import Studio, collate
 from agents.flags import UserPath
-from spatial_envs.backbones.compact import CompactNet, Inputs, Sizes, by_view, pixel_rays, points_at
+from agents.hyperparameters import check_numbers
+from agents.run_folder import begun, check_out, write_config
+from spatial_envs.backbones.compact import PATCH, CompactNet, Inputs, Sizes, by_view, pixel_rays, points_at
 from spatial_envs.foundation import yaml_files
-from spatial_envs.foundation.arguments import resolve_device
+from spatial_envs.foundation.arguments import check_device, resolve_device
 from spatial_envs.foundation.files import replacing
 from spatial_envs.foundation.threads import set_threads
 from spatial_envs.nbv.task import CANDIDATES
@@ -151,18 +155,38 @@ def _mean(values: torch.Tensor) -> torch.Tensor:
 
 def train(flags: Flags) -> Path:
     """Train to the end and return the run folder."""
-    folder = flags.out
-    if flags.resume:
-        config = yaml_files.read(folder / "config.yaml", "out")
-    else:
-        if (folder / "config.yaml").exists():
-            raise ValueError(f"out: {folder} already holds a run; choose another, or add --resume")
-        config = yaml_files.read(flags.config, "config")
-        folder.mkdir(parents=True, exist_ok=True)
+    if not flags.resume:
+        check_out(flags.out)
+        if (flags.out / "config.yaml").exists():
+            raise ValueError(f"out: {flags.out} already holds a run; choose another, or add --resume")
+    check_device(flags.device)
+    config = _config(flags)
+    with nullcontext() if flags.resume else begun(flags.out):
+        write_config(flags.out, config)
+        _train(flags, config)
+    return flags.out
+
+
+def _config(flags: Flags) -> dict[str, Any]:
+    """What the file says, checked; ValueError that begins with the flag and the path."""
+    path, flag = (flags.out / "config.yaml", "out") if flags.resume else (flags.config, "config")
+    config, published = yaml_files.read(path, flag), yaml_files.read(Flags.config)
+    where = f"{flag}: {path}: "
+    if not isinstance(config, dict) or not isinstance(config.get("sizes"), dict):
+        raise ValueError(f"{where}got {reprlib.repr(config)}; expected a mapping such as in {Flags.config}")
     if flags.steps is not None:
         config["steps"] = flags.steps
-    (folder / "config.yaml").write_text(yaml_files.text(config), encoding="utf-8")
-    device = resolve_device(flags.device)
+    flat, published_flat = ({k: v for k, v in each.items() if k != "sizes"} for each in (config, published))
+    check_numbers(where, flat, published_flat)
+    check_numbers(f"{where}sizes: ", config["sizes"], published["sizes"])
+    if config["image_size"] % PATCH:
+        raise ValueError(f"{where}image_size: got {config['image_size']}; expected a multiple of {PATCH}")
+    return config
+
+
+def _train(flags: Flags, config: dict[str, Any]) -> None:
+    """See ``train``."""
+    folder, device = flags.out, resolve_device(flags.device)
     set_threads(flags.threads, large=True)
     torch.manual_seed(config["seed"])
     model = Trained(Sizes(**config["sizes"])).to(device)
@@ -200,7 +224,6 @@ def train(flags: Flags) -> Path:
             bar.set_postfix({name: f"{value:.3f}" for name, value in running.items()})
         if (step + 1) % config["save_every"] == 0 or step + 1 == config["steps"]:
             _save(folder, model, optimiser, step + 1)
-    return folder
 
 
 def _schedule(step: int, config: dict[str, Any]) -> float:

@@ -178,7 +178,7 @@ def _names(runs: list[dict[str, Any]]) -> list[str]:
     for name in names:
         first, *others = [run for run, other in zip(runs, names, strict=True) if other == name]
         same = ("hyperparameters", "timesteps", "num_envs")
-        if any(other[key] != first[key] for other in others for key in same):
+        if any(other.get(key) != first.get(key) for other in others for key in same):
             raise ValueError(
                 "run: runs of one row must differ in their seed alone; compare them one at a time"
             )

@@ -27,6 +27,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 from tqdm import tqdm
 
+from agents.hyperparameters import check_numbers
 from agents.scene_fit.baselines import Encoded
 from agents.scene_fit.colors import color_prototypes
 from agents.scene_fit.encoder_data import Flags, Pool, prepare
@@ -76,25 +77,16 @@ def train_encoder(folder: Path, run: dict[str, Any]) -> Encoded:
 
 def check_hyperparameters(given: dict[str, Any], published: dict[str, Any]) -> None:
     """ValueError where a number is not of the kind of the published one, or sizes make no network."""
-    check_choice("weigh", given["weigh"], ("vertices", "losses"))
-    flat = {key: value for key, value in published.items() if not isinstance(value, (str, dict))}
     for key in published:
         if key not in given or isinstance(given[key], dict) != isinstance(published[key], dict):
             shown = reprlib.repr(given.get(key))
             raise ValueError(f"{key}: got {shown}; expected one such as {published[key]}")
-    for key, value in (flat | published["weights"]).items():
-        got: Any = (given if key in flat else given["weights"]).get(key)
-        whole = isinstance(value, int) and key != "minutes"
-        number = isinstance(got, int if whole else (int, float)) and not isinstance(got, bool)
-        if not number or not (1 if whole and value > 1 else 0) <= got < math.inf:
-            kind = "an integer" if whole else "a number"
-            raise ValueError(f"{key}: got {got!r}; expected {kind} such as {value}")
+    check_choice("weigh", given["weigh"], ("vertices", "losses"))
+    flat = {key: value for key, value in published.items() if not isinstance(value, (str, dict))}
+    check_numbers("", {key: given[key] for key in flat}, flat, real=("minutes",))
+    check_numbers("weights: ", given["weights"], published["weights"])
     if not isinstance(given["data"], str):
-        raise ValueError(f"data: got {given['data']!r}; expected a folder")
-    if unknown := set(given["weights"]) - set(published["weights"]):
-        raise ValueError(
-            f"weights: unknown {', '.join(sorted(unknown))}; valid are {', '.join(published['weights'])}"
-        )
+        raise ValueError(f"data: got {reprlib.repr(given['data'])}; expected a folder")
     try:
         SlotEncoder(EncoderSizes(**given["encoder"]), PrototypeBank(BankSizes(**given["bank"])))
     except (AssertionError, IndexError, OverflowError, RuntimeError, TypeError, ValueError) as error:

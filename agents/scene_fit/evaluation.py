@@ -8,6 +8,7 @@ target, the number of slots and a seed (``agents.scene_fit.baselines``).
 from __future__ import annotations
 
 import json
+import reprlib
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -133,10 +134,19 @@ class Kept:
         whole = text[: text.rfind("\n") + 1]
         if whole != text:  # a kill cut the last line short
             path.write_text(whole, encoding="utf-8")
-        try:
-            self.rows = {row.pop("scene"): row for row in map(json.loads, whole.splitlines())}
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"out: {path}: expected figures of a scene in each line, not {error}") from error
+        self.rows: dict[int, dict[str, float]] = {}
+        for number, line in enumerate(whole.split("\n")[:-1], 1):
+            try:
+                row = json.loads(line)
+            except (RecursionError, ValueError):
+                row = None
+            good = isinstance(row, dict) and {type(value) for value in row.values()} <= {int, float}
+            if not good or type(row.get("scene")) is not int:
+                got = reprlib.repr(line)
+                raise ValueError(f"out: {path}: line {number}: got {got}; expected figures of a scene")
+            self.rows[row.pop("scene")] = row
+        if len({frozenset(row) for row in self.rows.values()}) > 1:
+            raise ValueError(f"out: {path}: expected the same figures of every scene")
 
     def add(self, scene: int, row: dict[str, float]) -> None:
         """Of a scene that was not there yet."""

@@ -190,6 +190,15 @@ def constants(flags: Flags) -> dict[str, np.ndarray]:
     return found
 
 
+def gradient_norms(path: Path) -> np.ndarray:
+    """(updates,) of a run's progress.csv, NaN where there is none; ValueError that begins with the path."""
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        try:
+            return np.array([float(row.get("train/gradient_norm") or "nan") for row in csv.DictReader(file)])
+        except (csv.Error, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: expected numbers as train/gradient_norm: {error}") from None
+
+
 class Results:
     """What is in the folder."""
 
@@ -203,12 +212,9 @@ class Results:
         self.runs: dict[str, list[dict[str, np.ndarray]]] = {}  # by variant
         for variant in VARIANTS:
             for path in sorted(flags.out.glob(f"{_stem(variant)}-[0-9]*/scores.npz")):
-                with (
-                    np.load(path) as file,
-                    (path.parent / "progress.csv").open(encoding="utf-8", newline="") as log,
-                ):
-                    norms = [float(row.get("train/gradient_norm") or "nan") for row in csv.DictReader(log)]
-                    self.runs.setdefault(variant, []).append({**file, "norms": np.array(norms)})
+                with np.load(path) as file:
+                    norms = gradient_norms(path.parent / "progress.csv")
+                    self.runs.setdefault(variant, []).append({**file, "norms": norms})
 
     def share(self, variant: str, gain: Any, starts: int | None = None) -> Any:
         """Where gains stand between the random policy's, 0, and the oracle's, 1, on the variant's starts, or

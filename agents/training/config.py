@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-from dataclasses import dataclass, fields
+import reprlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,6 @@ from agents.flags import UserPath
 from agents.hyperparameters import checked
 from agents.run_folder import (
     COUNTS,
-    MOST,
     RESUMED,
     check_out,
     holds_a_run,
@@ -32,7 +32,7 @@ from agents.runs import (
     parse_settings,
 )
 from agents.scene_fit.encoder import check_hyperparameters
-from agents.training.warm_start import EXPERTS, Lessons
+from agents.training.warm_start import EXPERTS, lessons
 from spatial_envs.core.env import TaskEnv
 from spatial_envs.core.task import check_arguments
 from spatial_envs.foundation import yaml_files
@@ -120,9 +120,9 @@ def _wandb():
 
 def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
     """The run folder and its resolved configuration, read from it or made of the flags."""
-    for name, least in COUNTS.items():
+    for name, (least, most) in COUNTS.items():
         if getattr(flags, name) is not None:
-            check_range(name, getattr(flags, name), least, MOST, int)
+            check_range(name, getattr(flags, name), least, most, int)
     if flags.resume is not None:
         folder, run = flags.resume, read_config(flags.resume, "resume", RESUMED)
         if flags.timesteps is not None:
@@ -175,7 +175,8 @@ def resolve(flags: Flags) -> dict[str, Any]:
     env_kwargs["backbone"] = None if env.task.backbone is None else env.task.backbone_name
     if flags.track == "wandb":
         _wandb()  # not only after the environments are made
-    env_kwargs.setdefault("observations", observed(flags.env, hyperparameters, env.task.observable))
+    if env_kwargs.get("observations") is None:
+        env_kwargs["observations"] = observed(flags.env, hyperparameters, env.task.observable)
     warm_start = _warm_start(flags, env)
     known = parse_settings("hyper", flags.hyper)
     hyperparameters |= {k: v for k, v in warm_start.pop("hyperparameters", {}).items() if k not in known}
@@ -270,20 +271,17 @@ def _warm_start(flags: Flags, env: TaskEnv) -> dict[str, Any]:
             "and a critic without a memory"
         )
     EXPERTS[flags.warm_start](env)  # raises where it cannot act there
-    settings = {**_entry(CONFIGS / "warm_start.yml", flags.env), **parse_settings("warm", flags.warm)}
-    _lessons({"warm_start": {"expert": flags.warm_start, **settings}})  # raises for what is wrong in it
-    if flags.algo == "a2c":
-        settings.pop("hyperparameters", None)  # they are PPO's
-    return {"expert": flags.warm_start, **settings}
-
-
-def _lessons(run: dict[str, Any]) -> Lessons:
-    settings = {key: value for key, value in run["warm_start"].items() if key != "hyperparameters"}
-    valid = [field.name for field in fields(Lessons)]
-    for key in settings:
-        if key not in valid:
-            raise ValueError(f"warm: unknown setting {key!r}; valid are {', '.join(valid[1:])}")
-    return Lessons(**settings)
+    own = parse_settings("warm", flags.warm)
+    if "expert" in own:
+        raise ValueError(f"warm: got an expert; expected --warm-start to name it, {flags.warm_start} there")
+    settings = {"expert": flags.warm_start, **_entry(CONFIGS / "warm_start.yml", flags.env), **own}
+    lessons(settings)  # raises for what is wrong in it
+    given = settings.pop("hyperparameters", {})
+    if not isinstance(given, dict):
+        raise ValueError(f"warm: hyperparameters: got {reprlib.repr(given)}; expected a mapping")
+    if flags.algo != "a2c":  # they are PPO's
+        settings["hyperparameters"] = checked(ALGORITHMS[flags.algo], given, "warm: hyperparameters")
+    return settings
 
 
 def _entry(path: Path, env_id: str) -> dict[str, Any]:
@@ -291,9 +289,12 @@ def _entry(path: Path, env_id: str) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise FileNotFoundError(f"config: there is no file {path}")
     entries = yaml_files.read(path, "config")
-    if not isinstance(entries, dict) or not isinstance(entries.get(env_id), dict):
+    if not isinstance(entries, dict) or env_id not in entries:
         found = ", ".join(map(str, entries)) if isinstance(entries, dict) else type(entries).__name__
-        raise ValueError(f"config: {path} has no entry for {env_id}; it has {found}")
+        raise ValueError(f"config: {path} has no entry for {env_id}; it has {' '.join(found.split())}")
+    if not isinstance(entries[env_id], dict):
+        got = reprlib.repr(entries[env_id])
+        raise ValueError(f"config: {path}: {env_id}: got {got}; expected a mapping")
     return dict(entries[env_id])
 
 

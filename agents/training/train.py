@@ -31,9 +31,9 @@ from agents.runs import (
     untrained,
 )
 from agents.scene_fit.encoder import train_encoder
-from agents.training.config import Flags, _lessons, _open_run, _wandb
+from agents.training.config import Flags, _open_run, _wandb
 from agents.training.validation import Interrupted, Keeper, answering
-from agents.training.warm_start import WarmStart
+from agents.training.warm_start import WarmStart, lessons
 from spatial_envs.foundation.threads import set_threads
 
 
@@ -52,11 +52,11 @@ def _train_agent(folder: Path, run: dict[str, Any], fresh: bool) -> Path:
     envs = training_envs(here)
     logs = None if run["track"] == "none" else str(folder)
     model = untrained(here, envs, logs) if fresh else resumed(here, envs, folder, logs)
-    lessons = _lessons(run) if run.get("warm_start") and fresh else None
+    warm = lessons(run["warm_start"]) if run.get("warm_start") and fresh else None
     left = run["timesteps"] - model.num_timesteps
-    if lessons is not None and left <= lessons.all_steps:
+    if warm is not None and left <= warm.all_steps:
         raise ValueError(
-            f"timesteps: got {run['timesteps']}; expected more than the warm start's {lessons.all_steps}"
+            f"timesteps: got {run['timesteps']}; expected more than the warm start's {warm.all_steps}"
         )
     if left <= 0:
         raise ValueError(f"timesteps: got {run['timesteps']}; the run has {model.num_timesteps} already")
@@ -77,12 +77,12 @@ def _train_agent(folder: Path, run: dict[str, Any], fresh: bool) -> Path:
                 dir=folder,
                 sync_tensorboard=True,
             )
-        if lessons is not None:
+        if warm is not None:
             assert isinstance(model, OnPolicyAlgorithm)
-            WarmStart(model, lessons, run["seed"]).run(folder)
+            WarmStart(model, warm, run["seed"]).run(folder)
             save(model, folder)
             left -= model.num_timesteps
-        bar, begins = ProgressBarCallback(), fresh and lessons is None
+        bar, begins = ProgressBarCallback(), fresh and warm is None
         with answering(keeper.interrupt):
             try:
                 model.learn(left, [bar, keeper], tb_log_name="log", reset_num_timesteps=begins)

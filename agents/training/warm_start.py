@@ -10,6 +10,8 @@ do not undo what was learned.
 from __future__ import annotations
 
 import csv
+import math
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -60,19 +62,34 @@ class Lessons:
     value_steps: int = 8192
 
     def __post_init__(self) -> None:
-        if self.expert not in EXPERTS:
-            raise ValueError(f"warm_start: got {self.expert!r}; expected one of {', '.join(EXPERTS)}")
+        if self.expert not in [*EXPERTS]:
+            known = ", ".join(EXPERTS)
+            raise ValueError(f"warm_start: got {reprlib.repr(self.expert)}; expected one of {known}")
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
             whole = field.name != "learning_rate"
-            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value <= 0:
-                kind = "an integer from 1" if whole else "a number above 0"
-                raise ValueError(f"warm_start: {field.name}: got {value!r}; expected {kind}")
+            number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+            if not number or not 0 < value < math.inf:
+                kind, got = "an integer from 1" if whole else "a number above 0", reprlib.repr(value)
+                raise ValueError(f"warm_start: {field.name}: got {got}; expected {kind}")
 
     @property
     def all_steps(self) -> int:
         """Environment steps, those for the value head included."""
         return self.steps + self.value_steps
+
+
+def lessons(settings: Any) -> Lessons:
+    """Of a run's ``warm_start``, which may also hold the hyperparameters that go with it. ValueError for what
+    is none."""
+    if not isinstance(settings, dict) or "expert" not in settings:
+        raise ValueError(f"warm_start: got {reprlib.repr(settings)}; expected a mapping with an expert")
+    given = {key: value for key, value in settings.items() if key != "hyperparameters"}
+    valid = [field.name for field in fields(Lessons)]
+    for key in given:
+        if key not in valid:
+            raise ValueError(f"warm: unknown setting {key!r}; valid are {', '.join(valid[1:])}")
+    return Lessons(**given)
 
 
 class Record:

@@ -34,7 +34,7 @@ from spatial_envs.backbones.networks import (
     measured_statistics,
     split_known,
 )
-from spatial_envs.foundation.arguments import resolve_device, user_path
+from spatial_envs.foundation.arguments import check_range, resolve_device, user_path
 from spatial_envs.geometry.view import View
 
 PATCH = 14
@@ -217,6 +217,10 @@ class CompactNet(nn.Module):
         super().__init__()
         self.sizes = sizes
         width = sizes.width
+        for field in fields(Sizes):
+            check_range(field.name, getattr(sizes, field.name), 1, 1024, int)
+        if width % sizes.heads:
+            raise ValueError(f"heads: got {sizes.heads}; expected a divisor of the width, {width}")
         self.stem = nn.Sequential(
             nn.Conv2d(10, SKIP, 4, 2, 1), nn.GELU(), nn.Conv2d(SKIP, SKIP, 3, 1, 1), nn.GELU()
         )

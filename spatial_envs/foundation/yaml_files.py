@@ -6,6 +6,7 @@ What comes out is what JSON has too: mappings, lists, text, numbers, True, False
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,12 @@ def parse(text: str | bytes, where: str) -> Any:
 
 
 def read(path: Path, flag: str = "") -> Any:
-    """What the file says; ValueError that begins with the flag and the path for what is not plain YAML."""
-    return parse(path.read_bytes(), f"{flag}: {path}" if flag else str(path))
+    """What the file says; FileNotFoundError, or ValueError for what is not plain YAML, that begins with the
+    flag and the path."""
+    where = f"{flag}: {path}" if flag else str(path)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{where}: there is no such file")
+    return parse(path.read_bytes(), where)
 
 
 def text(content: Any) -> str:

@@ -108,7 +108,7 @@ def _add(depth, lens, pose, marked, low, floor, agent_height, grid, target):
             away = math.sqrt(dx * dx + dz * dz)
             if rise >= agent_height and away > 0.0:  # over the agent's head: no obstacle
                 continue
-            i, j = int(start_z + dz / CELL), int(start_x + dx / CELL)
+            i, j = math.floor(start_z + dz / CELL), math.floor(start_x + dx / CELL)
             if away < REACH and 0 <= i < rows and 0 <= j < columns:
                 if rise > CLIMB:
                     grid[i, j] = OCCUPIED
@@ -124,7 +124,8 @@ def _add(depth, lens, pose, marked, low, floor, agent_height, grid, target):
             steps = int(clear / (0.5 * CELL))
             for k in range(steps):
                 part = 0.5 * CELL * k / reach
-                i, j = int(start_z + part * end_z / CELL), int(start_x + part * end_x / CELL)
+                i = math.floor(start_z + part * end_z / CELL)
+                j = math.floor(start_x + part * end_x / CELL)
                 if 0 <= i < rows and 0 <= j < columns and grid[i, j] == UNKNOWN:
                     grid[i, j] = FREE
 

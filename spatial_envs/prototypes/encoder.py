@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from spatial_envs.foundation.arguments import check_range
 from spatial_envs.geometry.camera import transform_points, unproject
 from spatial_envs.prototypes.bank import BankSizes, PrototypeBank, read_module
 from spatial_envs.prototypes.pieces import pieces
@@ -61,6 +62,9 @@ class SlotEncoder(nn.Module):
         self.bank = bank or PrototypeBank()
         first, second, third = sizes.stages
         width = sizes.width
+        for name, value in (*(("stages", stage) for stage in sizes.stages), ("width", width)):
+            check_range(name, value, 1, 4096, int)
+        check_range("layers", sizes.layers, 1, 100, int)
         self.stem = nn.Sequential(
             nn.Conv2d(CHANNELS, first, 3, 2, 1, bias=False), nn.BatchNorm2d(first), nn.ReLU()
         )

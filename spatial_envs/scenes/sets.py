@@ -199,7 +199,7 @@ def scene_set(
         for entry in entries:
             place = Path(os.path.realpath(absolute(where, path.parent / os.path.expanduser(entry))))
             if not os.path.exists(place):
-                raise ValueError(f"{where}: {entry!r} does not exist (looked for at {place})")
+                raise ValueError(f"{where}: {entry!r} does not exist (looked for at {str(place)!r})")
             for name, file in listed(place, axis if up == "auto" else up, where).items():
                 if file.path in seen:
                     raise ValueError(

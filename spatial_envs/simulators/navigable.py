@@ -187,8 +187,11 @@ class NavigableSpace:
         x, z = low[0] + (np.arange(columns) + 0.5) * cell, low[1] + (np.arange(rows) + 0.5) * cell
         free = np.zeros((rows, columns), bool)
         for floor in self.floors:
-            row, column = ((c - start) // FIELD_CELL for c, start in ((z, floor.low[1]), (x, floor.low[0])))
-            level = np.abs(floor.heights[np.ix_(row.astype(int), column.astype(int))] - y) <= UPRIGHT
+            row, column = (  # a centre beyond the field lies in no polygon, whatever its height
+                np.clip((c - start) // FIELD_CELL, 0, count - 1).astype(int)
+                for c, start, count in zip((z, x), floor.low[::-1], floor.heights.shape, strict=True)
+            )
+            level = np.abs(floor.heights[np.ix_(row, column)] - y) <= UPRIGHT
             space = shapely.MultiPolygon(floor.polygons)
             shapely.prepare(space)
             where = np.nonzero(level)

@@ -219,6 +219,46 @@ def test_a_run_resumes_and_its_weights_serve(tmp_path):
     assert "nan" not in text
 
 
+BAD_CONFIGS = {
+    "a list": (lambda config: [config], "got \\[{.*expected a mapping such as in"),
+    "nothing": (lambda config: None, "got None; expected a mapping"),
+    "no seed": (
+        lambda config: {k: v for k, v in config.items() if k != "seed"},
+        "seed: got None; expected an",
+    ),
+    "a word": (lambda config: config | {"steps": "many"}, "steps: got 'many'; expected an integer"),
+    "a key": (lambda config: config | {"step": 3}, "unknown key 'step'; valid are seed, steps"),
+    "sizes": (
+        lambda config: config | {"sizes": {**TINY, "width": 1.5}},
+        "sizes: width: got 1.5; expected an",
+    ),
+    "an image": (
+        lambda config: config | {"image_size": 100},
+        "image_size: got 100; expected a multiple of 14",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CONFIGS)
+def test_a_bad_configuration_is_named_and_leaves_nothing(name, tmp_path):
+    change, message = BAD_CONFIGS[name]
+    path = tmp_path / "own.yml"
+    path.write_text(yaml_files.text(change(yaml_files.read(Flags().config))))
+    with pytest.raises(ValueError, match=f"^config: .*own.yml: {message}"):
+        train(Flags(config=path, out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_cannot_begin_leaves_nothing(tmp_path):
+    path = tmp_path / "own.yml"
+    path.write_text(yaml_files.text(yaml_files.read(Flags().config) | {"sizes": {**TINY, "heads": 7}}))
+    with pytest.raises(ValueError, match="heads: got 7; expected a divisor of the width, 32"):
+        train(Flags(config=path, out=tmp_path / "run"))
+    with pytest.raises(FileNotFoundError, match=r"config: .*other\.yml: there is no such file"):
+        train(Flags(config=tmp_path / "other.yml", out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_card_s_trivial_predictors():
     objects = open_objects("procedural", "validation")
     rng = np.random.default_rng(0)

@@ -127,10 +127,11 @@ BAD_ENCODERS = {
     "scenes": ({"scenes": "rooms"}, "scenes: got 'rooms'; expected procedural"),
     "timesteps": ({"timesteps": 100}, "timesteps: .* has --hyper minutes="),
     "hyper": ({"hyper": ("minute=3",)}, "hyper: unknown key 'minute'; valid are bank"),
-    "weights": ({"hyper": ("weights={free: 3}",)}, "weights: unknown free; valid are distance"),
+    "weights": ({"hyper": ("weights={free: 3}",)}, "weights: unknown key 'free'; valid are distance"),
     "weigh": ({"hyper": ("weigh=loss",)}, "weigh: got 'loss'; .*'vertices', 'losses'"),
     "minutes": ({"hyper": ("minutes=soon",)}, "minutes: got 'soon'; expected a number such as 50"),
     "bank": ({"hyper": ("bank={prototype: 3}",)}, "encoder, bank: .*'prototype'"),
+    "layers": ({"hyper": ("encoder={layers: 4294967296}",)}, "layers: got 4294967296; expected int from 1"),
     "set": ({"set": ("slot=3",)}, "'slot'.*did you mean 'slots'"),
     "set slots": ({"set": ("slots=0",)}, "slots: got 0; expected int from 1"),
     "warm": ({"warm": ("steps=3",)}, "warm: means nothing to the encoder"),
@@ -346,3 +347,15 @@ def test_differences_are_paired():
     assert line.endswith("| +6.0 [+6.0, +6.0] |")
     mean, low, high = fitting_evaluation.interval(base)
     assert low < mean < high
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 20_000, "3", "{}", '{"scene": [1]}', '{"scene": 1, "score": "x"}', '{"scene": 1}']
+)
+def test_damaged_figures_of_a_comparison_are_named(line, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"scene": 0, "score": 0.5}\n' + line + '\n{"scene": 2, "sc')
+    with pytest.raises(
+        ValueError, match=r"^out: .*rows\.jsonl: .*expected (figures of a|the same figures of)"
+    ):
+        fitting_evaluation.Kept(path)

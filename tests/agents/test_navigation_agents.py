@@ -334,6 +334,13 @@ BAD_LESSONS = {
     "unknown": (replace(QUICK, warm=("step=5",)), "unknown setting 'step'; valid are steps, rounds"),
     "no steps": (replace(QUICK, warm=("steps=0",)), "steps: got 0; expected an integer from 1"),
     "too long": (replace(QUICK, timesteps=100), "expected more than the warm start's"),
+    "too fast": (replace(QUICK, warm=("learning_rate=.inf",)), "learning_rate: got inf; expected a number"),
+    "another": (replace(QUICK, warm=("expert=[frontier]",)), "warm: got an expert; expected --warm-start"),
+    "no mapping": (
+        replace(QUICK, warm=("hyperparameters=3",)),
+        "warm: hyperparameters: got 3; expected a ma",
+    ),
+    "of PPO": (replace(QUICK, warm=("hyperparameters={gamma: 2}",)), "warm: hyperparameters: gamma: got 2"),
 }
 
 

@@ -3,12 +3,22 @@
 import shlex
 
 import numpy as np
+import pytest
 import trimesh
 import tyro
 
 from agents.studies import open_problem
 from agents.studies.open_problem import VARIANTS, Flags, arguments, command
 from agents.training import train as training
+
+
+def test_a_damaged_log_is_named(tmp_path):
+    path = tmp_path / "progress.csv"
+    path.write_text("train/loss,train/gradient_norm\n1,0.5\n2,\n3\n")
+    np.testing.assert_array_equal(open_problem.gradient_norms(path), [0.5, np.nan, np.nan])
+    path.write_text("train/loss,train/gradient_norm\n1,0.5\n2,0.x\n")
+    with pytest.raises(ValueError, match=r"progress\.csv: expected numbers as train/gradient_norm: .*0\.x"):
+        open_problem.gradient_norms(path)
 
 
 def test_variants_run_once_and_make_a_table_and_a_figure(tmp_path, capsys, monkeypatch):

@@ -83,6 +83,8 @@ BAD = {
     "no validation": ({"validation_starts": 0}, "validation_starts: got 0"),
     "no steps": ({"timesteps": 0}, "timesteps: got 0"),
     "no episodes": ({"num_envs": 0}, "num_envs: got 0"),
+    "no machine's episodes": ({"num_envs": 2**31}, "num_envs: got 2147483648; expected int from 1 to 4096"),
+    "such in a setting": ({"hyper": ("n_envs=1e9",)}, "hyper: n_envs: got 1000000000; expected int from 1"),
     "a seed": ({"seed": -1}, "seed: got -1"),
     "a file": ({"out": Path("file")}, "out: got file, which is a file; expected a folder"),
     "below a file": ({"out": Path("file/run")}, "out: got file/run; expected a place that can be written to"),
@@ -91,6 +93,7 @@ BAD = {
     "a setting twice": ({"set": ("views=2", "views=3")}, "set: got views twice"),
     "a name": ({"hyper": ("n_step=4",)}, r"hyper: unknown key 'n_step' \(did you mean 'n_steps'\?\)"),
     "a type": ({"hyper": ("learning_rate=fast",)}, "hyper: learning_rate: got 'fast'; expected a number or"),
+    "a spread": ({"hyper": ("policy_kwargs={log_std_init: x}",)}, "hyper: ppo cannot be made of these hyp"),
     "no batch": ({"hyper": ("batch_size=1",)}, "hyper: ppo cannot be made of these hyperparameters"),
     "a GPU": ({"device": "cuda:99"}, "device: got 'cuda:99', which torch does not see"),
     "resuming nothing": ({"resume": Path("nowhere")}, "resume: got nowhere; expected a run folder"),
@@ -246,6 +249,32 @@ def test_a_run_made_with_a_gpu_plays_and_goes_on_without_it(script, finished, tm
     assert yaml_files.read(folder / "config.yaml")["device"] == "cuda:98"  # for where it was made
 
 
+def test_observations_are_chosen_where_they_are_none_and_read_where_they_are_kept(finished, tiny, tmp_path):
+    assert training.resolve(replace(tiny, set=(*tiny.set, "observations=null"))) == training.resolve(tiny)
+    folder = shutil.copytree(finished, tmp_path / "run")
+    config = yaml_files.read(folder / "config.yaml")
+    for observations in (None, "poses"):
+        spoil(env_kwargs={**config["env_kwargs"], "observations": observations})(folder)
+        with pytest.raises(ValueError, match=f"observations: got {observations!r}; expected a list of keys"):
+            train(Flags(resume=folder, timesteps=24))
+
+
+def test_the_largest_seed_goes_on(script, finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    spoil(seed=2**32 - 1)(folder)
+    script.append(0.2)
+    train(Flags(resume=folder, timesteps=24))
+    assert steps(folder) == [0, 16, 24]
+
+
+def test_runs_whose_configuration_says_no_more_than_playing_needs_are_told_apart(finished):
+    whole = run_folder.read_config(finished, "run")
+    played = {key: whole[key] for key in run_folder.PLAYED}
+    assert comparison._names([played, dict(played)]) == ["ppo", "ppo"]
+    with pytest.raises(ValueError, match="must differ in their seed alone"):
+        comparison._names([whole, played])
+
+
 def spoil(**changes):
     def change(folder):
         config = {**yaml_files.read(folder / "config.yaml"), **changes}
@@ -270,6 +299,11 @@ SPOILT = {
     "arguments": (spoil(env_kwargs={"veiws": 3}), r"config.yaml: unexpected argument 'veiws'"),
     "hyperparameters": (spoil(hyperparameters={"gamma": 2}), r"config.yaml: hyperparameters: gamma: got 2"),
     "a device": (spoil(device="gpu"), r"config.yaml: device: got 'gpu'"),
+    "lessons": (
+        spoil(warm_start=["greedy"]),
+        r"config.yaml: warm_start: got \['greedy'\]; expected a mapping",
+    ),
+    "an expert": (spoil(warm_start={"expert": []}), r"config.yaml: warm_start: got \[\]; expected one of"),
     "a count": (spoil(num_envs=1.5), r"config.yaml: num_envs: got 1.5"),
     "a model": (write("model.zip", b"junk"), r"got .*model.zip; expected a model of ppo that a run saved"),
     "no model": (lambda folder: (folder / "model.zip").unlink(), r".* holds no model.zip"),

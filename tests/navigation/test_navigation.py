@@ -17,7 +17,7 @@ from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building
 from spatial_envs.geometry.camera import unproject
 from spatial_envs.geometry.mesh import Mesh
-from spatial_envs.geometry.view import stack_views
+from spatial_envs.geometry.view import View, stack_views
 from spatial_envs.navigation import (
     ExploreEnv,
     ImageNavEnv,
@@ -330,6 +330,27 @@ def test_the_crop_looks_along_the_heading():
     rows, columns = np.nonzero(beyond)
     assert rows.min() == 0
     assert 32 < columns.mean() < 60
+
+
+def test_what_lies_beyond_the_low_side_of_the_occupancy_map_is_not_in_it():
+    plan = OccupancyMap(np.zeros(2), np.full(2, 2.0), 1.5, 0.1)  # from -0.5 to 2.5 m
+    lens = np.array([[4.0, 0, 4], [0, 4, 4], [0, 0, 1]])
+    corner = AgentState(np.array([-0.45, 0, -0.45]), 0.0)
+    for right, forward in (((1, 0, 0), (0, 0, -1)), ((0, 0, -1), (-1, 0, 0))):
+        pose = np.eye(4)
+        pose[:3] = np.stack([right, (0, -1, 0), forward, (-0.45, 1.0, -0.45)], axis=1)
+        for depth in (0.08, 1.0):  # 0.03 m beyond the border, and far
+            view = View(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), depth, np.float32), lens, pose)
+            plan.add(view, corner, np.ones((8, 8), bool))
+    assert not (plan.grid == OCCUPIED).any()
+    assert not plan.target.any()
+    assert not plan.grid[:, 3:].any()
+    assert not plan.grid[3:].any()
+    crop = plan.crop(corner, np.array([-20.0, -20.0]))
+    assert not crop[:30, :, :3].any()
+    assert not crop[:, :30, :3].any()
+    assert crop[:3, :3, 3].all()
+    assert crop[..., 3].sum() == 9 * 255
 
 
 # ---- features

@@ -16,6 +16,7 @@ from spatial_envs.navigation.picture import (
     WALL_INK,
     Plan,
     Seen,
+    _wind,
     draw_goal_image,
     draw_navigation,
     draw_plan,
@@ -179,6 +180,21 @@ def test_the_rest_is_dimmed_and_walls_beside_are_not(plan):
     assert close(at(plan, dim, 3.97, 1), WALL_INK, 20)
     assert at(plan, dim, 7.5, 4.5).sum() < 0.6 * at(plan, bright, 7.5, 4.5).sum()
     np.testing.assert_array_equal(dim[2, -4:], np.tile(np.uint8(BACKGROUND), (4, 1)))
+
+
+def test_what_lies_beyond_the_low_sides_is_not_drawn_on_the_high_ones(plan):
+    bare = drawn(plan)
+    np.testing.assert_array_equal(drawn(plan, goal=np.array([-30, 0, -30.0])), bare)
+    np.testing.assert_array_equal(drawn(plan, way=np.array([[-30, 0, -30.0], [-30, 0, -3]])), bare)
+    right = drawn(plan, seen=Seen(np.ones((60, 45), bool), np.array([4.0, -0.5]), 0.1))
+    none = drawn(plan, seen=Seen(np.zeros((60, 90), bool), np.array([-0.5, -0.5]), 0.1))
+    np.testing.assert_array_equal(at(plan, right, 7.5, 4.5), at(plan, bare, 7.5, 4.5))
+    for x, z in ((1, 1), (2, 4.5), (0.1, 0.1)):
+        np.testing.assert_array_equal(at(plan, right, x, z), at(plan, none, x, z))
+    corners = np.array([[-9.0, 1], [-1, 1], [-1, 5], [1, -9], [6, -9], [6, -1]])  # to the left, and above
+    winding = np.zeros((8, 9), np.int64)
+    _wind(corners, np.array([[0, 1, 2], [3, 4, 5]]), winding)
+    assert not winding.any()
 
 
 def test_what_is_in_sight_ends_at_walls(plan):

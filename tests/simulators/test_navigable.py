@@ -171,6 +171,12 @@ def test_floor_map(furnished):
     assert not furnished.floor_map(1.5)[1].any()
 
 
+def test_a_floor_map_of_wide_cells_ends_where_the_floor_does():
+    low, free = NavigableSpace(room(-2, 2, -2, 2)).floor_map(0.0, cell=3.7)  # the last centre is at 3.65 m
+    assert low == pytest.approx([-1.9, -1.9])
+    assert free.tolist() == [[True, False], [False, False]]
+
+
 def test_two_storeys():
     space = NavigableSpace(two_storeys())
     assert len(space.islands) == 1
