@@ -17,6 +17,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from spatial_envs.backbones.backbone import Backbone
+from spatial_envs.core.features import Features
 from spatial_envs.foundation.arguments import check_choice, similar
 
 Observation = dict[str, np.ndarray]
@@ -28,7 +29,7 @@ class Task(Protocol):
 
     observation_space: gym.spaces.Dict
     action_space: gym.Space
-    backbone: Backbone | None
+    features: Features
 
     def reset(
         self, rows: Sequence[int], generators: Sequence[np.random.Generator], options: dict[str, Any]
@@ -55,9 +56,20 @@ class Task(Protocol):
 
 
 class Rows(Generic[E]):
-    """Where a task keeps its episodes, by row."""
+    """Where a task keeps its episodes, by row, and its backbone."""
 
     rows: list[E | None]
+    features: Features
+
+    @property
+    def backbone(self) -> Backbone | None:
+        """What makes the features, if there are any."""
+        return self.features.backbone
+
+    @property
+    def backbone_name(self) -> str:
+        """As tables print it; "none" without one."""
+        return self.features.name
 
     def episode(self, row: int) -> E:
         """The row's episode; ResetNeeded where there is none yet."""

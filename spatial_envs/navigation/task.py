@@ -19,8 +19,8 @@ from typing import Any, ClassVar
 import numpy as np
 from gymnasium import spaces
 
-from spatial_envs.backbones import make_backbone
 from spatial_envs.backbones.backbone import Backbone
+from spatial_envs.core.features import Features
 from spatial_envs.core.task import (
     Observation,
     Rows,
@@ -35,12 +35,11 @@ from spatial_envs.foundation.arguments import (
     check_flag,
     check_range,
     checked_folder,
-    checked_image_size,
     checked_poses,
 )
 from spatial_envs.geometry.building import STRUCTURE
-from spatial_envs.geometry.camera import inverse_pose, transform_points, unproject
-from spatial_envs.geometry.view import View, stack_views
+from spatial_envs.geometry.camera import transform_points, unproject
+from spatial_envs.geometry.view import View
 from spatial_envs.navigation.episode import FAR, Episode, agent_frame, in_frame, in_plan, polar
 from spatial_envs.navigation.goals import Mission, NoEpisode, checked_mission, draw_mission
 from spatial_envs.navigation.occupancy import CHANNELS, CROP, OccupancyMap
@@ -122,7 +121,6 @@ class Navigation(Rows[Episode]):
     ) -> None:
         rules = self.rules
         check_choice("action", action, ("discrete", "velocity"))
-        check_choice("pooling", pooling, ("mean", "none"))
         if not callable(reward):
             check_choice("reward", reward, tuple(POTENTIALS))
         turn_step = rules.turn_step if turn_step is None else turn_step
@@ -144,21 +142,14 @@ class Navigation(Rows[Episode]):
         if not words or not len(categories) or not all(isinstance(c, str) and c for c in categories):
             raise ValueError(f"categories: got {categories!r}; expected a list of names, at least one")
 
-        self.backbone = make_backbone(backbone, backbone_kwargs, device)
-        self.backbone_name = "none" if self.backbone is None else self.backbone.name
-        if reconstruction is None:
-            reconstruction = "depth" if self.backbone is None else "backbone"
-        check_choice("reconstruction", reconstruction, ("backbone", "depth", "none"))
-        if reconstruction == "backbone" and self.backbone is None:
-            raise ValueError("reconstruction: got 'backbone' with backbone=None; expected 'depth' or 'none'")
-        if reconstruction == "none" and self.weights["chamfer"]:
+        self.features = Features(backbone, backbone_kwargs, device, pooling, "agent")
+        self.reconstruction = self.features.reconstruction(reconstruction, "none")
+        if self.reconstruction == "none" and self.weights["chamfer"]:
             raise ValueError(
                 "reconstruction: got 'none', but the reward counts the map's Chamfer gain; expected "
                 "weights={'chamfer': 0} with it"
             )
-        if image_size is None:
-            image_size = getattr(self.backbone, "image_size", 112)
-        self.image_size = checked_image_size(image_size, 1 if self.backbone is None else self.backbone.patch)
+        self.image_size = self.features.image_size(image_size)
         self.buildings = open_buildings(scenes, split=split, up=up)
         if num_buildings is not None:
             check_range("num_buildings", num_buildings, 1, math.inf, int)
@@ -183,8 +174,7 @@ class Navigation(Rows[Episode]):
         self.agent_height, self.agent_radius = agent_height, agent_radius
         self.max_depth, self.forward_step, self.turn_step = max_depth, forward_step, turn_step
         self.action, self.max_steps, self.success_distance = action, int(max_steps), success_distance
-        self.window, self.reward, self.pooling = int(window), reward, pooling
-        self.reconstruction, self.goal_kind = reconstruction, rules.goal
+        self.window, self.reward, self.goal_kind = int(window), reward, rules.goal
         self.categories = tuple(categories)
         known = dict.fromkeys((*STRUCTURE, *CATEGORIES, *self.categories))
         if len(known) > 255:
@@ -195,7 +185,7 @@ class Navigation(Rows[Episode]):
         self.places = Places(
             self.buildings, simulator, body,
             categories=self.categories if self.goal_kind == "object" else None,
-            tilts=None if reconstruction == "none" else tilts,
+            tilts=None if self.reconstruction == "none" else tilts,
             size=cache_size, cache_dir=folder,
         )  # fmt: skip
         self.rows = [None] * num_rows
@@ -207,9 +197,6 @@ class Navigation(Rows[Episode]):
         own = ("semantic",) if self.goal_kind == "object" else ()
         default = [key for key in all_spaces if key not in ON_REQUEST or key in own]
         self.observation_space = chosen_space(all_spaces, observations, default)
-        if "features" in self.observation_space.spaces:
-            assert self.backbone is not None
-            self.feature_mean, self.feature_std = self.backbone.statistics("agent", pooling)
         self.action_space: spaces.Space = (
             spaces.Discrete(rules.actions)
             if action == "discrete"
@@ -249,9 +236,7 @@ class Navigation(Rows[Episode]):
         elif self.goal_kind == "image":
             available["imagegoal"] = spaces.Box(0, 255, (height, width, 3), np.uint8)
         if self.backbone is not None:
-            patches = (height // self.backbone.patch) * (width // self.backbone.patch)
-            token = (self.backbone.dim,) if self.pooling == "mean" else (patches, self.backbone.dim)
-            available["features"] = spaces.Box(-10.0, 10.0, (self.window, *token), np.float32)
+            available["features"] = self.features.box(self.image_size, self.window)
             available["view_mask"] = spaces.MultiBinary(self.window)
         return available
 
@@ -386,24 +371,14 @@ class Navigation(Rows[Episode]):
         """Features of each window, in the agent's frame: Y up, the agent at the origin, looking along -Z."""
         if not episodes:
             return
-        assert self.backbone is not None
-        longest = max(len(episode.views) for episode in episodes)
         frames = [agent_frame(episode.state) for episode in episodes]
-        batch = stack_views(
-            [stack_views([*e.views, *[e.views[-1]] * (longest - len(e.views))]) for e in episodes]
-        ).moved(np.stack([inverse_pose(frame) for frame in frames])[:, None])
-        view_mask = np.array([[k < len(e.views) for k in range(longest)] for e in episodes])
-        known = [[*e.per_view, *[None] * longest][:longest] for e in episodes]
-        if any(kept is not None for row in known for kept in row):
-            encoding = self.backbone.encode(batch, view_mask, known)
-        else:
-            encoding = self.backbone.encode(batch, view_mask)
-        tokens = encoding.tokens.mean(dim=2) if self.pooling == "mean" else encoding.tokens
+        windows = [episode.views for episode in episodes]
+        encoding = self.features.encode(windows, frames, [episode.per_view for episode in episodes])
+        pooled = self.features.pooled(encoding, [len(views) for views in windows])
         for k, episode in enumerate(episodes):
-            count = len(episode.views)
-            episode.features = tokens[k, :count].float().cpu().numpy()
+            episode.features = pooled[k]
             if encoding.per_view is not None:
-                episode.per_view = encoding.per_view[k][:count]
+                episode.per_view = encoding.per_view[k][: len(windows[k])]
             if self.reconstruction == "backbone":
                 points = encoding.points[k, 0][encoding.mask[k, 0]].float().cpu().numpy()
                 self._map(episode, transform_points(frames[k], points))
@@ -431,9 +406,7 @@ class Navigation(Rows[Episode]):
             "pointgoal": lambda: polar(in_frame(state, episode.goal)),  # type: ignore[arg-type]
             "objectgoal": lambda: np.int64(self.semantic_ids[episode.category]),
             "imagegoal": lambda: episode.picture.copy(),  # type: ignore[union-attr]
-            "features": lambda: padded(
-                np.clip((episode.features - self.feature_mean) / self.feature_std, -10, 10), self.window
-            ),
+            "features": lambda: padded(self.features.standard(episode.features), self.window),
             "view_mask": lambda: (np.arange(self.window) < count).astype(np.int8),
         }
         return {key: made[key]() for key in self.observation_space.spaces}

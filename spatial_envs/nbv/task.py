@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from spatial_envs.backbones import make_backbone
-from spatial_envs.backbones.backbone import Backbone, Encoding
+from spatial_envs.backbones.backbone import Backbone
+from spatial_envs.core.features import Features
 from spatial_envs.core.task import Observation, Rows, check_state, checked_actions, chosen_space, padded
 from spatial_envs.foundation.arguments import (
     check_choice,
@@ -28,7 +28,6 @@ from spatial_envs.foundation.arguments import (
     check_flag,
     check_range,
     checked_folder,
-    checked_image_size,
     checked_poses,
     floats,
 )
@@ -114,7 +113,6 @@ class NBV(Rows[Episode]):
         check_choice("anchor", anchor, ("farthest", "antipode", "origin", "first_view"))
         check_choice("action", action, (*ACTION_DIMS, "candidates"))
         check_choice("reference", reference, ("visible", "surface"))
-        check_choice("pooling", pooling, ("mean", "none"))
         if not callable(reward):
             check_choice("reward", reward, tuple(POTENTIALS))
         check_range("views", views, 2, CANDIDATES if action == "candidates" else 100, int)
@@ -140,16 +138,9 @@ class NBV(Rows[Episode]):
         check_device(device)
         folder = checked_folder("cache_dir", cache_dir)
 
-        self.backbone = make_backbone(backbone, backbone_kwargs, device)
-        self.backbone_name = "none" if self.backbone is None else self.backbone.name
-        if reconstruction is None:
-            reconstruction = "depth" if self.backbone is None else "backbone"
-        check_choice("reconstruction", reconstruction, ("backbone", "depth"))
-        if reconstruction == "backbone" and self.backbone is None:
-            raise ValueError("reconstruction: got 'backbone' with backbone=None; expected 'depth'")
-        if image_size is None:
-            image_size = getattr(self.backbone, "image_size", 112)
-        self.image_size = checked_image_size(image_size, 1 if self.backbone is None else self.backbone.patch)
+        self.features = Features(backbone, backbone_kwargs, device, pooling, frame)
+        self.reconstruction = self.features.reconstruction(reconstruction)
+        self.image_size = self.features.image_size(image_size)
 
         self.objects = open_objects(scenes, split=split, up=up)
         if num_objects is not None:
@@ -165,7 +156,7 @@ class NBV(Rows[Episode]):
         self.start, self.frame, self.anchor, self.action = start, frame, anchor, action
         self.reward, self.invalid_penalty, self.stop_at = reward, invalid_penalty, stop_at
         self.placement = placement
-        self.reference, self.reconstruction, self.pooling = reference, reconstruction, pooling
+        self.reference = reference
         self.audit = check_flag("audit", audit)
         self.cache_size = cache_size
         self.cache_dir = folder
@@ -176,9 +167,6 @@ class NBV(Rows[Episode]):
         self.observable = tuple(all_spaces)
         default = [key for key in all_spaces if key not in ON_REQUEST]
         self.observation_space = chosen_space(all_spaces, observations, default)
-        if "features" in self.observation_space.spaces:
-            assert self.backbone is not None
-            self.feature_mean, self.feature_std = self.backbone.statistics(frame, pooling)
         self.action_space: spaces.Space
         if action == "candidates":
             self.action_space = spaces.Discrete(CANDIDATES)
@@ -203,9 +191,7 @@ class NBV(Rows[Episode]):
             available["glimpses"] = spaces.Box(0, 255, glimpse, np.uint8)
             available["gains"] = spaces.Box(-np.inf, np.inf, (CANDIDATES,), np.float32)
         if self.backbone is not None:
-            patches = (height // self.backbone.patch) * (width // self.backbone.patch)
-            token = (self.backbone.dim,) if self.pooling == "mean" else (patches, self.backbone.dim)
-            available["features"] = spaces.Box(-10.0, 10.0, (self.views, *token), np.float32)
+            available["features"] = self.features.box(self.image_size, self.views)
         return available
 
     # ---- the two calls that advance rows
@@ -285,16 +271,14 @@ class NBV(Rows[Episode]):
         if self.backbone is not None and (observed or self.reconstruction == "backbone"):
             # what does not depend on the other views is encoded once, and its points stay where they are
             sets = [_unstack(views) for views in new] if once else seen
-            encoding = self._encode(
-                episodes, sets, [None if once else episode.per_view for episode in episodes]
-            )
-            tokens = encoding.tokens.mean(dim=2) if self.pooling == "mean" else encoding.tokens
-            for k, (episode, views) in enumerate(zip(episodes, sets, strict=True)):
-                rows = tokens[k, : len(views)].float().cpu().numpy()
-                old = episode.features if once else None
+            counts, frames = [len(views) for views in sets], [episode.frame_to_world for episode in episodes]
+            kept = [None if once else episode.per_view for episode in episodes]
+            encoding = self.features.encode(sets, frames, kept)
+            for k, rows in enumerate(self.features.pooled(encoding, counts)):
+                old = episodes[k].features if once else None
                 features[k] = rows if old is None else np.concatenate([old, rows])
                 if encoding.per_view is not None:
-                    episode.per_view = encoding.per_view[k][: len(views)]
+                    episodes[k].per_view = encoding.per_view[k][: counts[k]]
         for k, episode in enumerate(episodes):
             measured = [episode.cloud] if self.reconstruction == "depth" else []
             for cloud in measured if episode.twin is None else [*measured, episode.twin]:
@@ -314,22 +298,6 @@ class NBV(Rows[Episode]):
             episode.features = features[k]
             episode.metrics = episode.cloud.metrics()
 
-    def _encode(
-        self, episodes: Sequence[Episode], sets: Sequence[Sequence[View]], kept: Sequence[list[Any] | None]
-    ) -> Encoding:
-        """One backbone call for all: the sets of views, in their episodes' frames, padded to the longest, and
-        what the backbone kept of the first of them."""
-        assert self.backbone is not None
-        longest = max(len(views) for views in sets)
-        batch = stack_views([stack_views([*views, *[views[-1]] * (longest - len(views))]) for views in sets])
-        to_frame = np.stack([inverse_pose(episode.frame_to_world) for episode in episodes])
-        view_mask = np.array([[k < len(views) for k in range(longest)] for views in sets])
-        batch = batch.moved(to_frame[:, None])
-        if not any(kept):
-            return self.backbone.encode(batch, view_mask)
-        known = [[*(row or []), *[None] * longest][:longest] for row in kept]
-        return self.backbone.encode(batch, view_mask, known)
-
     # ---- what the agent is told
 
     def observe(self, row: int) -> Observation:
@@ -337,9 +305,7 @@ class NBV(Rows[Episode]):
         episode = self.episode(row)
         latest, count = episode.views[-1], len(episode.views)
         made: dict[str, Callable[[], np.ndarray]] = {
-            "features": lambda: padded(
-                np.clip((episode.features - self.feature_mean) / self.feature_std, -10, 10), self.views
-            ),
+            "features": lambda: padded(self.features.standard(episode.features), self.views),
             "poses": lambda: padded(self._pose_rows(episode), self.views),
             "view_mask": lambda: (np.arange(self.views) < count).astype(np.int8),
             "anchor": lambda: self.anchor_direction(episode).astype(np.float32).clip(-1, 1),

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from spatial_envs.backbones import make_backbone
 from spatial_envs.backbones.backbone import Backbone
+from spatial_envs.core.features import Features
 from spatial_envs.core.task import Observation, Rows, check_state, checked_actions, chosen_space
 from spatial_envs.foundation.arguments import (
     check_choice,
@@ -31,7 +31,7 @@ from spatial_envs.foundation.arguments import (
     user_path,
 )
 from spatial_envs.geometry.camera import intrinsics as lens_of
-from spatial_envs.geometry.view import View, stack_views
+from spatial_envs.geometry.view import View
 from spatial_envs.prototypes.bank import POSE
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, bank_sizes, encoded
 from spatial_envs.prototypes.kmeans import clusters
@@ -83,7 +83,6 @@ class SceneFit(Rows[Episode]):
         check_choice("start", start, STARTS)
         check_choice("action", action, ("slot", "all"))
         check_choice("turn", turn, ("round_robin", "agent"))
-        check_choice("pooling", pooling, ("mean", "none"))
         if not callable(reward):
             check_choice("reward", reward, REWARDS)
         if reward == "surface" and scenes != "procedural":
@@ -108,11 +107,10 @@ class SceneFit(Rows[Episode]):
             self.frames = self.frames.first(num_frames)
         self.weights = SHIPPED if prototypes is None else user_path("prototypes", prototypes)
         self.slot_size = POSE + bank_sizes(self.weights).prototypes + 1
-        self.backbone = make_backbone(backbone, backbone_kwargs, device)
-        self.backbone_name = "none" if self.backbone is None else self.backbone.name
+        self.features = Features(backbone, backbone_kwargs, device, pooling, "first_view")
         self.slots, self.start, self.action, self.turn = int(slots), start, action, turn
         self.steps = int(steps) if steps is not None else (10 * self.slots if action == "slot" else 20)
-        self.points, self.reward, self.pooling = int(points), reward, pooling
+        self.points, self.reward = int(points), reward
         self.held_out, self.cache_size = held_out, cache_size
         self.cache: OrderedDict[int, tuple[DepthFrame, Target]] = OrderedDict()
         self.rows = [None] * num_rows
@@ -124,9 +122,6 @@ class SceneFit(Rows[Episode]):
         all_spaces = self._observation_spaces()
         self.observable = tuple(all_spaces)
         self.observation_space = chosen_space(all_spaces, observations, list(all_spaces))
-        if "features" in self.observation_space.spaces:
-            assert self.backbone is not None
-            self.feature_mean, self.feature_std = self.backbone.statistics("first_view", pooling)
 
     def _observation_spaces(self) -> dict[str, spaces.Space]:
         height, width = self.image_size
@@ -145,10 +140,7 @@ class SceneFit(Rows[Episode]):
         if self.action == "slot" and self.turn == "round_robin":
             available["turn"] = spaces.MultiBinary(self.slots)
         if self.backbone is not None:
-            rows, columns = self._feature_size(self.backbone)
-            patches = (rows // self.backbone.patch) * (columns // self.backbone.patch)
-            token = (self.backbone.dim,) if self.pooling == "mean" else (patches, self.backbone.dim)
-            available["features"] = spaces.Box(-10.0, 10.0, token, np.float32)
+            available["features"] = self.features.box(self._feature_size(self.backbone))
         return available
 
     def _feature_size(self, backbone: Backbone) -> tuple[int, int]:
@@ -234,11 +226,9 @@ class SceneFit(Rows[Episode]):
             rgb, _ = resized(view.rgb, view.intrinsics, size)
             own = np.eye(4, dtype=np.float32)  # the frame is the camera's
             seen = View(rgb, depth, lens.astype(np.float32), own)
-            encoding = self.backbone.encode(stack_views([stack_views([seen])]), np.ones((1, 1), np.bool_))
-            tokens = encoding.tokens[0, 0].float().cpu().numpy()
-            tokens = tokens.mean(axis=0) if self.pooling == "mean" else tokens
-            standard = (tokens - self.feature_mean) / self.feature_std
-            episode.features = standard.clip(-10, 10).astype(np.float32)
+            tokens = self.features.encode([[seen]], [own], [None]).tokens[0, 0].float().cpu().numpy()
+            tokens = tokens.mean(axis=0) if self.features.pooling == "mean" else tokens
+            episode.features = self.features.standard(tokens)
         return episode.features
 
     def info(self, row: int) -> dict[str, Any]:
