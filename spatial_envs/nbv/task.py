@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import reprlib
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from spatial_envs.foundation.arguments import (
     checked_poses,
     floats,
 )
+from spatial_envs.foundation.caches import Recent
 from spatial_envs.geometry.camera import (
     Region,
     direction,
@@ -158,9 +158,8 @@ class NBV(Rows[Episode]):
         self.placement = placement
         self.reference = reference
         self.audit = check_flag("audit", audit)
-        self.cache_size = cache_size
         self.cache_dir = folder
-        self.cache: OrderedDict[int, tuple[Mesh, Reference]] = OrderedDict()
+        self.cache = Recent[int, tuple[Mesh, Reference]](cache_size)
         self.rows = [None] * num_rows
 
         all_spaces = self._observation_spaces()
@@ -414,17 +413,14 @@ class NBV(Rows[Episode]):
 
     def _build(self, index: int) -> tuple[Mesh, Reference]:
         """The object and its reference, from the cache where they are there."""
-        if index in self.cache:
-            self.cache.move_to_end(index)
-        else:
+
+        def build() -> tuple[Mesh, Reference]:
             mesh = _displaced(self.objects.load(index), self.placement, index)
-            reference = build_reference(
+            return mesh, build_reference(
                 mesh, self.region, self.fov, self.image_size, self.reference, self.cache_dir
             )
-            self.cache[index] = mesh, reference
-            if len(self.cache) > self.cache_size:
-                self.cache.popitem(last=False)
-        return self.cache[index]
+
+        return self.cache.get(index, build)
 
     def floor(self, index: int) -> float:
         """The Chamfer distance, metres, that perfect points of an object of the set score."""

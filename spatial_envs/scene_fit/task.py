@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from spatial_envs.foundation.arguments import (
     floats,
     user_path,
 )
+from spatial_envs.foundation.caches import Recent
 from spatial_envs.geometry.camera import intrinsics as lens_of
 from spatial_envs.geometry.view import View
 from spatial_envs.prototypes.bank import POSE
@@ -111,8 +111,8 @@ class SceneFit(Rows[Episode]):
         self.slots, self.start, self.action, self.turn = int(slots), start, action, turn
         self.steps = int(steps) if steps is not None else (10 * self.slots if action == "slot" else 20)
         self.points, self.reward = int(points), reward
-        self.held_out, self.cache_size = held_out, cache_size
-        self.cache: OrderedDict[int, tuple[DepthFrame, Target]] = OrderedDict()
+        self.held_out = held_out
+        self.cache = Recent[int, tuple[DepthFrame, Target]](cache_size)
         self.rows = [None] * num_rows
         self._model: tuple[SlotEncoder, Shapes] | None = None
 
@@ -263,15 +263,13 @@ class SceneFit(Rows[Episode]):
 
     def load(self, index: int) -> tuple[DepthFrame, Target]:
         """The frame and its target, from the cache where they are there."""
-        if index in self.cache:
-            self.cache.move_to_end(index)
-        else:
+
+        def read() -> tuple[DepthFrame, Target]:
             frame = self.frames.load(index)
             target = make_target(frame, self.held_out)
-            self.cache[index] = replace(frame, truth=None), target
-            if len(self.cache) > self.cache_size:
-                self.cache.popitem(last=False)
-        return self.cache[index]
+            return replace(frame, truth=None), target
+
+        return self.cache.get(index, read)
 
     def _start(self, target: Target, seed: int) -> np.ndarray:
         """(K, 7 + P + 1) float64: where an episode begins."""
