@@ -14,35 +14,25 @@ import numpy as np
 from gymnasium import spaces
 
 from spatial_envs.backbones import make_backbone
-from spatial_envs.backbones.backbone import Backbone, Encoding
+from spatial_envs.backbones.backbone import Encoding
+from spatial_envs.core.settings import Settings
 from spatial_envs.foundation.arguments import check_choice, checked_image_size
 from spatial_envs.geometry.camera import inverse_pose
 from spatial_envs.geometry.view import View, stack_views
 
 LIMIT = 10.0  # standardised features are clipped to +- this
-POOLINGS = ("mean", "none")
 
 
 class Features:
-    """A backbone as a task uses it.
+    """A backbone as a task uses it: the one of its settings, or none, then there are no features.
 
-    backbone, backbone_kwargs, device   as for ``make_backbone``; without one there are no features
-    pooling   "mean" over the patches of a view, or "none"
-    frame     the frame of the views' poses, of which the backbone knows mean and standard deviation
+    frame  of the views' poses; the backbone knows mean and standard deviation of its features in it
     """
 
-    def __init__(
-        self,
-        backbone: str | Backbone | None,
-        backbone_kwargs: dict[str, Any] | None,
-        device: str,
-        pooling: str,
-        frame: str,
-    ) -> None:
-        check_choice("pooling", pooling, POOLINGS)
-        self.backbone = make_backbone(backbone, backbone_kwargs, device)
+    def __init__(self, settings: Settings, frame: str) -> None:
+        self.backbone = make_backbone(settings.backbone, settings.backbone_kwargs, settings.device)
         self.name = "none" if self.backbone is None else self.backbone.name
-        self.pooling, self.frame = pooling, frame
+        self.pooling, self.frame = settings.pooling, frame
 
     def image_size(self, wanted: Any) -> tuple[int, int]:
         """(H, W): the size wanted, or for None the backbone's own. ValueError for one that it cannot see."""
@@ -94,8 +84,9 @@ class Features:
         assert self.backbone is not None
         return self.backbone.statistics(self.frame, self.pooling)
 
-    def standard(self, pooled: np.ndarray) -> np.ndarray:
+    def standard(self, pooled: np.ndarray | None) -> np.ndarray:
         """(..., D) float32: pooled tokens as observations show them."""
+        assert pooled is not None
         mean, deviation = self.statistics
         return np.clip((pooled - mean) / deviation, -LIMIT, LIMIT).astype(np.float32)
 

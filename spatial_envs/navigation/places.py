@@ -110,7 +110,8 @@ class Places:
         return self.kept.get(index, partial(self._made, index))
 
     def _made(self, index: int) -> Place:
-        building, simulator = self.checked.pop(index, None) or self._open(index)
+        opened = self.checked.pop(index, None)
+        building, simulator = opened or self._open(index)
         reference = None
         if self.tilts is not None:
             rows, columns = self.body["image_size"]
