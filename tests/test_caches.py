@@ -1,4 +1,4 @@
-"""Caches on disk: what is kept is found again, by others too, and no fault of theirs ends the work."""
+"""Caches: what is kept is found again, on disk by others too, and no fault of theirs ends the work."""
 
 import errno
 import os
@@ -186,3 +186,24 @@ def test_kernels_are_compiled_on_a_full_disk(folder, monkeypatch, caplog):
     assert not files(folder)
     njit(half)(3.0)
     assert len(files(folder)) == 2  # once there is room again
+
+
+# ---- memory
+
+
+def test_what_was_used_last_is_kept():
+    cache, made = caches.Recent(2), []
+
+    def get(key):
+        return cache.get(key, lambda: made.append(key) or len(made))
+
+    assert [get(key) for key in "abab"] == [1, 2, 1, 2]
+    assert [get(key) for key in "acab"] == [1, 3, 1, 4]  # b was the one used longest ago
+    assert made == ["a", "b", "c", "b"]
+
+
+def test_what_cannot_be_made_is_not_kept():
+    cache = caches.Recent(2)
+    with pytest.raises(OSError, match="refused"):
+        cache.get("a", lambda: (_ for _ in ()).throw(OSError("refused")))
+    assert cache.get("a", lambda: 1) == 1

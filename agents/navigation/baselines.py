@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from agents.navigation.grid_paths import in_sight, trace, ways
+from spatial_envs.geometry.rotations import wrapped
 from spatial_envs.navigation.occupancy import CELL, FREE, OCCUPIED, UNKNOWN, OccupancyMap
 from spatial_envs.navigation.task import Navigation
 from spatial_envs.simulators.simulator import FORWARD, LEFT, RIGHT, STOP
@@ -74,8 +75,7 @@ class NavigationBaseline(ABC):
 
     def towards(self, dx: float, dz: float) -> int:
         """Turn towards (x, z) from here, or walk where that is nearly ahead."""
-        angle = math.atan2(-dx, -dz) - self.heading
-        angle = (angle + math.pi) % (2 * math.pi) - math.pi
+        angle = wrapped(math.atan2(-dx, -dz) - self.heading)
         if abs(angle) > math.radians(self.task.turn_step) * 0.55:
             return LEFT if angle > 0 else RIGHT
         return FORWARD
@@ -195,7 +195,7 @@ class Frontier(NavigationBaseline):
         """(rows, columns): steps that it takes to turn towards each cell."""
         rows, columns = np.ogrid[: self.cost.shape[0], : self.cost.shape[1]]
         angles = np.arctan2(-(columns - self.here[1]), -(rows - self.here[0])) - self.heading
-        return np.abs((angles + np.pi) % (2 * np.pi) - np.pi) / math.radians(self.task.turn_step)
+        return np.abs(wrapped(angles)) / math.radians(self.task.turn_step)
 
     def anywhere(self) -> tuple[int, int] | None:
         """A known place that can be reached, at random."""

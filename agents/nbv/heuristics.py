@@ -13,7 +13,7 @@ from spatial_envs.geometry.camera import facing_origin, fibonacci_directions, un
 from spatial_envs.geometry.voxels import VoxelGrid
 from spatial_envs.nbv import NBVEnv
 from spatial_envs.nbv.actions import farthest_direction
-from spatial_envs.nbv.task import CANDIDATES, GRID_SIDE
+from spatial_envs.nbv.candidates import CANDIDATES, GRID_SIDE
 
 REACHABLE = 256  # candidates of continuous actions
 

@@ -12,8 +12,9 @@ import torch
 from scipy.spatial import cKDTree
 
 from spatial_envs.backbones.networks import NetworkBackbone
+from spatial_envs.core.features import batched
 from spatial_envs.foundation.arguments import check_choice
-from spatial_envs.geometry.view import View, stack_views
+from spatial_envs.geometry.view import View
 from spatial_envs.nbv.actions import pose_from_action
 from spatial_envs.nbv.episode import Episode
 from spatial_envs.nbv.task import NBV
@@ -88,14 +89,10 @@ def reconstruct(
             task.renderer.render(episode.mesh, pose[None], task.lens, task.image_size)[0]
             for episode, pose in zip(episodes, there, strict=True)
         ]
-    counts = [len(episode.views) for episode in episodes]
-    longest = max(counts) + 1
-    sets = [
-        stack_views([*episode.views, *[image] * (longest - count)])
-        for episode, image, count in zip(episodes, images, counts, strict=True)
-    ]
-    views: Any = stack_views(sets)
-    new = torch.arange(longest) == torch.tensor(counts)[:, None]  # (B, longest)
+    sets = [[*episode.views, image] for episode, image in zip(episodes, images, strict=True)]
+    batch, view_mask, known = batched(sets, [episode.per_view for episode in episodes])
+    views: Any = batch
+    new = torch.arange(view_mask.shape[1]) == torch.tensor([len(e.views) for e in episodes])[:, None]
 
     def placed(known: np.ndarray, values: torch.Tensor) -> torch.Tensor:
         """What is known (B, longest, ...), the new views' values (B, ...) in their places."""
@@ -114,9 +111,6 @@ def reconstruct(
         ]
         rgb, depth = (torch.stack(values) for values in zip(*seen, strict=True))
         views = replace(views, rgb=placed(views.rgb, 255 * rgb), depth=placed(views.depth, depth))
-    kept = [list(episode.per_view or []) for episode in episodes]
-    known = [row + [None] * (longest - len(row)) for row in kept]
-    view_mask = np.arange(longest) <= np.array(counts)[:, None]
     backbone: NetworkBackbone = task.backbone  # type: ignore[assignment]
     encoding = backbone.encode(views, view_mask, known, grad=poses.requires_grad)
     clouds = []

@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 
+from spatial_envs.core.settings import Documented
 from spatial_envs.core.task import RENDER_METADATA, check_arguments, check_state
 from spatial_envs.core.window import _Window
 from spatial_envs.foundation.arguments import check_flag
@@ -29,18 +30,17 @@ def _action_array(name: str, action: Any) -> np.ndarray:
         raise ValueError(f"{name}: got {reprlib.repr(action)}; expected one array of numbers") from None
 
 
-class TaskEnv(gym.Env):
+class TaskEnv(Documented, gym.Env):
     """A single environment: row 0 of its task."""
 
     metadata: ClassVar[dict[str, Any]] = RENDER_METADATA  # type: ignore[misc]
-    task_type: ClassVar[type]
 
     def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode: got {render_mode!r}; expected None, 'rgb_array' or 'human'")
         check_arguments(self.task_type, arguments)
         self.render_mode = render_mode
-        self.task = self.task_type(num_rows=1, **arguments)
+        self.task = self.task_type(self.task_type.settings_type(**arguments))
         self.observation_space = self.task.observation_space
         self.action_space = self.task.action_space
         self._begun = self._over = False

@@ -7,28 +7,31 @@ task; ``TaskVectorEnv`` is N rows with Gymnasium's autoreset modes.
 
 from __future__ import annotations
 
-import inspect
 import reprlib
 from collections.abc import Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 
 from spatial_envs.backbones.backbone import Backbone
-from spatial_envs.foundation.arguments import check_choice, similar
+from spatial_envs.core.features import Features
+from spatial_envs.core.settings import Settings
+from spatial_envs.foundation.arguments import check_choice
 
 Observation = dict[str, np.ndarray]
 E = TypeVar("E")
 
 
 class Task(Protocol):
-    """What a family implements; ``rows`` are indices of episodes, B of them in one call."""
+    """What a family implements; ``rows`` are indices of episodes, B of them in one call. It is made of its
+    settings and the number of its rows."""
 
+    settings_type: ClassVar[type[Settings]]
     observation_space: gym.spaces.Dict
     action_space: gym.Space
-    backbone: Backbone | None
+    features: Features
 
     def reset(
         self, rows: Sequence[int], generators: Sequence[np.random.Generator], options: dict[str, Any]
@@ -55,9 +58,20 @@ class Task(Protocol):
 
 
 class Rows(Generic[E]):
-    """Where a task keeps its episodes, by row."""
+    """Where a task keeps its episodes, by row, and its backbone."""
 
     rows: list[E | None]
+    features: Features
+
+    @property
+    def backbone(self) -> Backbone | None:
+        """What makes the features, if there are any."""
+        return self.features.backbone
+
+    @property
+    def backbone_name(self) -> str:
+        """As tables print it; "none" without one."""
+        return self.features.name
 
     def episode(self, row: int) -> E:
         """The row's episode; ResetNeeded where there is none yet."""
@@ -70,13 +84,9 @@ class Rows(Generic[E]):
 RENDER_METADATA: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 2}
 
 
-def check_arguments(task_type: type, arguments: dict[str, Any]) -> None:
+def check_arguments(task_type: Any, arguments: dict[str, Any]) -> None:
     """TypeError that names an argument the task does not know, and lists those that it does."""
-    valid = [name for name in inspect.signature(task_type).parameters if name != "num_rows"]
-    for name in arguments:
-        if name not in valid:
-            hint = similar(name, valid)
-            raise TypeError(f"unexpected argument {name!r}{hint}; valid are {', '.join(sorted(valid))}")
+    task_type.settings_type.check_names(arguments)
 
 
 def checked_actions(space: gym.Space, actions: np.ndarray) -> np.ndarray:

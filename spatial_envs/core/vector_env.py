@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import reprlib
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -15,14 +15,13 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from spatial_envs.core.env import _action_array, _checked_options
+from spatial_envs.core.settings import Documented
 from spatial_envs.core.task import RENDER_METADATA, Observation, check_arguments
 from spatial_envs.foundation.threads import small_work
 
 
-class TaskVectorEnv(gym.vector.VectorEnv):
+class TaskVectorEnv(Documented, gym.vector.VectorEnv):
     """N rows of one task; each equals a single environment with the same seed."""
-
-    task_type: ClassVar[type]
 
     def __init__(
         self,
@@ -48,7 +47,7 @@ class TaskVectorEnv(gym.vector.VectorEnv):
         self.max_episode_steps = max_episode_steps
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**RENDER_METADATA, **type(self).metadata, "autoreset_mode": self.autoreset_mode}
-        self.task = self.task_type(num_rows=num_envs, **arguments)
+        self.task = self.task_type(self.task_type.settings_type(**arguments), num_envs)
         self.single_observation_space = self.task.observation_space
         self.single_action_space = self.task.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)

@@ -6,8 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numba.extending import register_jitable
 
 from spatial_envs.foundation.compilation import njit
+
+
+@register_jitable
+def slope(pixel, intrinsics, axis):
+    """Metres to the right (axis 0, of columns) or down (axis 1, of rows) for a metre along the optical axis,
+    on the ray through the pixel's centre; intrinsics (3, 3)."""
+    return (pixel + 0.5 - intrinsics[axis, 2]) / intrinsics[axis, axis]
 
 
 def intrinsics(fov: float, image_size: tuple[int, int]) -> np.ndarray:
@@ -122,9 +130,9 @@ def unproject(depth, intrinsics, cam_to_world):
     height, width = depth.shape
     points = np.empty((height, width, 3), np.float32)
     for row in range(height):
-        y = (row + 0.5 - intrinsics[1, 2]) / intrinsics[1, 1]
+        y = slope(row, intrinsics, 1)
         for column in range(width):
-            x = (column + 0.5 - intrinsics[0, 2]) / intrinsics[0, 0]
+            x = slope(column, intrinsics, 0)
             z = depth[row, column]
             for axis in range(3):
                 ray = cam_to_world[axis, 0] * x + cam_to_world[axis, 1] * y + cam_to_world[axis, 2]

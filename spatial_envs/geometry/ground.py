@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from spatial_envs.foundation.compilation import njit
+from spatial_envs.geometry.camera import slope
 
 HYPOTHESES, POINTS = 1000, 2000  # triples tried; points that each is tried on
 TOLERANCE = (0.015, 0.008)  # metres, and share of the depth: what may count as the plane while it is searched
@@ -38,9 +39,7 @@ def fit_ground(
     lens = np.asarray(intrinsics, np.float64)
     rows, columns = np.nonzero(depth > 0)
     z = depth[rows, columns].astype(np.float64)
-    points = np.stack(
-        [(columns + 0.5 - lens[0, 2]) / lens[0, 0] * z, (rows + 0.5 - lens[1, 2]) / lens[1, 1] * z, z], axis=1
-    )
+    points = np.stack([slope(columns, lens, 0) * z, slope(rows, lens, 1) * z, z], axis=1)
     if len(points) < 3:
         return None
     rng = np.random.default_rng(0)

@@ -19,6 +19,11 @@ def rotation_to(axis: np.ndarray) -> np.ndarray:
     return np.stack([x, y, np.cross(x, y)], axis=1)
 
 
+def wrapped(angles):
+    """Angles, a number or an array, radians, in [-pi, pi)."""
+    return (angles + np.pi) % (2 * np.pi) - np.pi
+
+
 SIDEWAYS, ALONG_X = rotation(x=np.pi / 2), rotation(z=-np.pi / 2)  # a cone's axis along Z; along X
 
 

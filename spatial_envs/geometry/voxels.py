@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from spatial_envs.foundation.compilation import njit
+from spatial_envs.geometry.camera import slope
 from spatial_envs.geometry.view import View
 
 # OctoMap's sensor model (Hornung et al. 2013): log odds of a hit, a miss, and their bounds
@@ -61,9 +62,9 @@ def camera_rays(
     lens: np.ndarray, cam_to_world: np.ndarray, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The camera's centre (3,), and for each pixel its ray (H W, 3), of unit depth along the camera's Z."""
-    rows, columns = (np.arange(n) + 0.5 for n in shape)
-    x = np.broadcast_to((columns - lens[0, 2]) / lens[0, 0], shape)
-    y = np.broadcast_to(((rows - lens[1, 2]) / lens[1, 1])[:, None], shape)
+    rows, columns = (np.arange(n) for n in shape)
+    x = np.broadcast_to(slope(columns, lens, 0), shape)
+    y = np.broadcast_to(slope(rows, lens, 1)[:, None], shape)
     local = np.stack([x, y, np.ones(shape)], axis=-1).reshape(-1, 3)
     pose = cam_to_world.astype(np.float64)
     return pose[:3, 3].copy(), local @ pose[:3, :3].T

@@ -112,28 +112,7 @@ class PointNavEnv(_GoalEnv):
 
     ## Arguments
 
-    | argument | values | default |
-    |---|---|---|
-    | scenes | "procedural", a mesh file, a folder of buildings, a scene-set YAML | "procedural" |
-    | split | "train", "validation", "test" | "train" |
-    | up | "auto", "y", "z": the up axis of files | "auto" |
-    | num_buildings | at most so many buildings, the first of the split | None, all |
-    | simulator | "builtin", "habitat", or a callable that makes one of a Building | "builtin" |
-    | renderer | of the built-in simulator: "builtin", "pytorch3d", an object | "builtin" |
-    | agent_height, agent_radius, camera_height | metres | 1.5, 0.1, 1.5 |
-    | hfov, image_size | degrees; pixels, n or (H, W) | 90; None: 112, and 518 for MapAnything |
-    | max_depth | metres | 10 |
-    | forward_step, turn_step, sliding | metres, degrees, bool | 0.25, 10 (ObjectNav 30), True |
-    | action | "discrete", "velocity" | "discrete" |
-    | max_steps, success_distance | | 500 (ImageNav 1000), 0.2 m (ObjectNav 0.1) |
-    | categories | ObjectNav: what may be sought | chair, bed, plant, toilet, tv_monitor, sofa |
-    | window | views that features are made of | 4 |
-    | reward, weights | see above | "log", None |
-    | randomise | what differs from episode to episode, as between a simulator and a robot: textures, light, camera_height, hfov, depth_noise, actuation_noise, see ``randomisation.Randomisation`` | None |
-    | backbone, backbone_kwargs, pooling, device | as in ``NBVEnv`` | "auto", None, "mean", "auto" |
-    | reconstruction | see above | "backbone"; "depth" where there is none |
-    | observations | the keys wanted | all but those on request |
-    | cache_size, cache_dir | buildings kept in memory (about 30 MB each); a folder that keeps what can be seen of them | 64, None |
+    {arguments}
 
     ## Version History
 
@@ -157,6 +136,10 @@ class ImageNavEnv(_GoalEnv):
     ## Episode End
 
     1000 steps truncate. Success: a stop at less than 0.2 m from the goal, whatever the heading.
+
+    ## Arguments
+
+    {arguments}
 
     ## Version History
 
@@ -185,6 +168,10 @@ class ObjectNavEnv(_GoalEnv):
     Success: a stop at less than 0.1 m, along the shortest way, from a view point: a place on a grid of 0.1 m
     within 1 m of such an object, from where it fills at least 0.3 % of a picture taken towards it.
 
+    ## Arguments
+
+    {arguments}
+
     ## Version History
 
     - v0: first version.
@@ -204,6 +191,10 @@ class ExploreEnv(_NavigationEnv):
 
     Stop terminates, 500 steps truncate. ``is_success``: a coverage of 0.9. What tells of a goal is not in
     ``info``.
+
+    ## Arguments
+
+    {arguments}
 
     ## Version History
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from spatial_envs.foundation.arguments import check_flag
 from spatial_envs.geometry.camera import turn_about_y
 from spatial_envs.geometry.view import View
 from spatial_envs.navigation.goals import Mission
 from spatial_envs.navigation.occupancy import OccupancyMap
 from spatial_envs.navigation.places import Place
 from spatial_envs.reconstruction.chamfer import Cloud, Metrics
-from spatial_envs.simulators.agent import wrapped
+from spatial_envs.simulators.agent import checked_angles, wrapped
 from spatial_envs.simulators.simulator import AgentState, Simulator
 
 FAR = 100.0  # metres: the bound of goal and position sensors
@@ -110,3 +112,19 @@ def polar(offset: np.ndarray) -> np.ndarray:
 def in_plan(before: AgentState, after: AgentState) -> float:
     """Metres from one place to another in plan, as the simulators' ways are measured."""
     return float(np.hypot(*(after.position - before.position)[[0, 2]]))
+
+
+def checked_trajectory(trajectory: Any, simulator: Simulator, least: int) -> list[AgentState]:
+    """The states of a trajectory, (position, yaw, pitch, collided) each, as ``get_state`` gives it.
+    ValueError for fewer than ``least``, and for one in which the simulator lets no agent be."""
+    name, walked = "state['task']['trajectory']", []
+    try:
+        for position, yaw, pitch, collided in trajectory:
+            simulator.snap(position)
+            angles = checked_angles(yaw, pitch)
+            walked.append(AgentState(np.array(position), *angles, check_flag("collided", collided)))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: got {reprlib.repr(trajectory)}: {error}") from None
+    if len(walked) < least:
+        raise ValueError(f"{name}: got {len(walked)} states; expected at least one")
+    return walked

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from spatial_envs.foundation.compilation import njit
+from spatial_envs.geometry.camera import slope
 from spatial_envs.geometry.view import View
 from spatial_envs.simulators.simulator import AgentState
 
@@ -100,7 +101,7 @@ def _add(depth, lens, pose, marked, low, floor, agent_height, grid, target):
             z = depth[row, column]
             if z <= 0.0:
                 continue
-            cx, cy = (column + 0.5 - lens[0, 2]) / lens[0, 0] * z, (row + 0.5 - lens[1, 2]) / lens[1, 1] * z
+            cx, cy = slope(column, lens, 0) * z, slope(row, lens, 1) * z
             dx = pose[0, 0] * cx + pose[0, 1] * cy + pose[0, 2] * z
             dy = pose[1, 0] * cx + pose[1, 1] * cy + pose[1, 2] * z
             dz = pose[2, 0] * cx + pose[2, 1] * cy + pose[2, 2] * z

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from spatial_envs.foundation.caches import Recent
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building
 from spatial_envs.navigation.picture import Plan, Seen, draw_plan
@@ -81,8 +82,8 @@ class Places:
         cache_dir: Path | None,
     ) -> None:
         self.buildings, self.simulator, self.body = buildings, simulator, body
-        self.categories, self.tilts, self.size, self.cache_dir = categories, tilts, size, cache_dir
-        self.kept: OrderedDict[int, Place] = OrderedDict()
+        self.categories, self.tilts, self.cache_dir = categories, tilts, cache_dir
+        self.kept = Recent[int, Place](size)
         self.checked: dict[int, tuple[Building, Simulator]] = {}
 
     def check(self, index: int) -> None:
@@ -106,10 +107,11 @@ class Places:
 
     def place(self, index: int) -> Place:
         """The building and what is known of it; MeshError where the task cannot run in it."""
-        if index in self.kept:
-            self.kept.move_to_end(index)
-            return self.kept[index]
-        building, simulator = self.checked.pop(index) if index in self.checked else self._open(index)
+        return self.kept.get(index, partial(self._made, index))
+
+    def _made(self, index: int) -> Place:
+        opened = self.checked.pop(index, None)
+        building, simulator = opened or self._open(index)
         reference = None
         if self.tilts is not None:
             rows, columns = self.body["image_size"]
@@ -117,10 +119,7 @@ class Places:
             lens = horizontal_intrinsics(self.body["hfov"], size)
             reference = building_reference(building, simulator, lens, size, self.tilts, self.cache_dir)
         corners = building.mesh.vertices[:, [0, 2]].astype(np.float64)
-        self.kept[index] = Place(building, simulator, reference, (corners.min(axis=0), corners.max(axis=0)))
-        if len(self.kept) > self.size:
-            self.kept.popitem(last=False)
-        return self.kept[index]
+        return Place(building, simulator, reference, (corners.min(axis=0), corners.max(axis=0)))
 
     def varied(self, place: Place, randomisation: Randomisation, seed: int) -> Simulator:
         """The building's simulator, or one in the colours of the episode of this seed and with its camera."""

@@ -8,252 +8,110 @@ In the order in which data runs: action -> walk (simulator) -> View -> the map a
 from __future__ import annotations
 
 import math
-import os
-import reprlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
 
-from spatial_envs.backbones import make_backbone
-from spatial_envs.backbones.backbone import Backbone
-from spatial_envs.core.task import (
-    Observation,
-    Rows,
-    check_state,
-    checked_actions,
-    chosen_space,
-    padded,
-)
-from spatial_envs.foundation.arguments import (
-    check_choice,
-    check_device,
-    check_flag,
-    check_range,
-    checked_folder,
-    checked_image_size,
-    checked_poses,
-)
-from spatial_envs.geometry.building import STRUCTURE
-from spatial_envs.geometry.camera import inverse_pose, transform_points, unproject
-from spatial_envs.geometry.view import View, stack_views
-from spatial_envs.navigation.episode import FAR, Episode, agent_frame, in_frame, in_plan, polar
+from spatial_envs.core.features import Features
+from spatial_envs.core.task import Observation, Rows, check_state, checked_actions, chosen_space
+from spatial_envs.foundation.arguments import check_choice, check_flag, check_range, checked_poses
+from spatial_envs.geometry.camera import transform_points, unproject
+from spatial_envs.geometry.view import View
+from spatial_envs.navigation.episode import Episode, agent_frame, checked_trajectory, in_plan
 from spatial_envs.navigation.goals import Mission, NoEpisode, checked_mission, draw_mission
-from spatial_envs.navigation.occupancy import CHANNELS, CROP, OccupancyMap
+from spatial_envs.navigation.occupancy import OccupancyMap
 from spatial_envs.navigation.picture import draw_navigation, footprint
 from spatial_envs.navigation.places import Place, Places
 from spatial_envs.navigation.randomisation import as_randomisation
-from spatial_envs.procedural.furniture import CATEGORIES
-from spatial_envs.reconstruction.chamfer import POTENTIALS, Metrics
+from spatial_envs.navigation.sensors import Sensors
+from spatial_envs.navigation.settings import (
+    STILL,
+    STRAIGHT_ON,
+    ExploreSettings,
+    ImageNavSettings,
+    NavigationSettings,
+    ObjectNavSettings,
+)
+from spatial_envs.reconstruction.chamfer import Metrics, gain
 from spatial_envs.rendering import make_renderer
-from spatial_envs.rendering.renderer import Renderer
 from spatial_envs.scenes.buildings import open_buildings
 from spatial_envs.simulators import check_simulator
-from spatial_envs.simulators.agent import check_body, checked_angles, wrapped
-from spatial_envs.simulators.simulator import FORWARD, LEFT, RIGHT, STOP, AgentState, Simulator
+from spatial_envs.simulators.simulator import FORWARD, LEFT, RIGHT, STOP, AgentState
 
-SOUGHT = ("chair", "bed", "plant", "toilet", "tv_monitor", "sofa")  # what ObjectNav asks for, as habitat's
 ENOUGH = 0.9  # of what can be seen: Explore's success
 VELOCITIES = {STOP: (-1, 0), FORWARD: (1, 0), LEFT: (-1, 1), RIGHT: (-1, -1)}
-STILL, STRAIGHT_ON = 0.025, 1.0  # metres and degrees: a velocity below both is a stop (habitat-lab)
+BODY = (  # what a simulator is told of the agent
+    "agent_height", "agent_radius", "camera_height", "hfov", "forward_step", "turn_step", "sliding",
+    "renderer",
+)  # fmt: skip
 ON_REQUEST = ("semantic", "map")  # observed only where asked for; ObjectNav has semantic by default
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What habitat-lab says of a task: lengths in metres, turns in degrees."""
-
-    goal: str  # "point", "image", "object" or "none"
-    success_distance: float
-    max_steps: int
-    turn_step: float
-    actions: int
-    weights: Mapping[str, float]
-
-
-GOAL_WEIGHTS = {"chamfer": 0.1, "geodesic": 1.0, "success": 2.5, "slack": 0.01, "collision": 0.02}
-EXPLORE_WEIGHTS = {"chamfer": 1.0, "slack": 0.0, "collision": 0.0}
 
 
 class Navigation(Rows[Episode]):
     """The task behind the four ids (arguments are documented in ``PointNavEnv``), for any number of rows."""
 
-    rules: ClassVar[Rules]
+    settings_type: ClassVar[type[NavigationSettings]] = NavigationSettings
+    goal_kind: ClassVar[str]  # "point", "image", "object" or "none"
+    actions: ClassVar[int] = 4
 
-    def __init__(
-        self,
-        num_rows: int = 1,
-        *,
-        scenes: str = "procedural",
-        split: str = "train",
-        up: str = "auto",
-        num_buildings: int | None = None,
-        simulator: str | Callable[..., Simulator] = "builtin",
-        renderer: str | Renderer = "builtin",
-        agent_height: float = 1.5,
-        agent_radius: float = 0.1,
-        camera_height: float = 1.5,
-        hfov: float = 90.0,
-        image_size: int | tuple[int, int] | None = None,
-        max_depth: float = 10.0,
-        forward_step: float = 0.25,
-        turn_step: float | None = None,
-        sliding: bool = True,
-        action: str = "discrete",
-        max_steps: int | None = None,
-        success_distance: float | None = None,
-        categories: Sequence[str] = SOUGHT,
-        window: int = 4,
-        reward: str | Callable[[Metrics, Metrics], float] = "log",
-        weights: Mapping[str, float] | None = None,
-        randomise: Mapping[str, Any] | None = None,
-        backbone: str | Backbone | None = "auto",
-        backbone_kwargs: dict[str, Any] | None = None,
-        reconstruction: str | None = None,
-        pooling: str = "mean",
-        observations: Sequence[str] | None = None,
-        device: str = "auto",
-        cache_size: int = 64,
-        cache_dir: str | Path | None = None,
-    ) -> None:
-        rules = self.rules
-        check_choice("action", action, ("discrete", "velocity"))
-        check_choice("pooling", pooling, ("mean", "none"))
-        if not callable(reward):
-            check_choice("reward", reward, tuple(POTENTIALS))
-        turn_step = rules.turn_step if turn_step is None else turn_step
-        max_steps = rules.max_steps if max_steps is None else max_steps
-        success_distance = rules.success_distance if success_distance is None else success_distance
-        check_range("turn_step", turn_step, 0.01, 180)
-        check_range("max_steps", max_steps, 1, 1_000_000, int)
-        check_range("success_distance", success_distance, 0, 100)
-        check_range("max_depth", max_depth, 0.1, 1000)
-        check_range("window", window, 1, 64, int)
-        check_range("cache_size", cache_size, 1, math.inf, int)
-        if not isinstance(scenes, (str, os.PathLike)):
-            raise ValueError(f"scenes: got {scenes!r}; expected 'procedural' or a path")
-        check_device(device)
-        folder = checked_folder("cache_dir", cache_dir)
-        self.weights = self._checked_weights(weights)
-        self.randomisation = as_randomisation(randomise)
-        words = not isinstance(categories, str) and np.iterable(categories)
-        if not words or not len(categories) or not all(isinstance(c, str) and c for c in categories):
-            raise ValueError(f"categories: got {categories!r}; expected a list of names, at least one")
-
-        self.backbone = make_backbone(backbone, backbone_kwargs, device)
-        self.backbone_name = "none" if self.backbone is None else self.backbone.name
-        if reconstruction is None:
-            reconstruction = "depth" if self.backbone is None else "backbone"
-        check_choice("reconstruction", reconstruction, ("backbone", "depth", "none"))
-        if reconstruction == "backbone" and self.backbone is None:
-            raise ValueError("reconstruction: got 'backbone' with backbone=None; expected 'depth' or 'none'")
-        if reconstruction == "none" and self.weights["chamfer"]:
+    def __init__(self, settings: NavigationSettings, num_rows: int = 1) -> None:
+        self.settings = settings
+        self.weights = settings.all_weights()
+        self.randomisation = as_randomisation(settings.randomise)
+        self.features = Features(settings, "agent")
+        self.reconstruction = self.features.reconstruction(settings.reconstruction, "none")
+        if self.reconstruction == "none" and self.weights["chamfer"]:
             raise ValueError(
                 "reconstruction: got 'none', but the reward counts the map's Chamfer gain; expected "
                 "weights={'chamfer': 0} with it"
             )
-        if image_size is None:
-            image_size = getattr(self.backbone, "image_size", 112)
-        self.image_size = checked_image_size(image_size, 1 if self.backbone is None else self.backbone.patch)
-        self.buildings = open_buildings(scenes, split=split, up=up)
-        if num_buildings is not None:
-            check_range("num_buildings", num_buildings, 1, math.inf, int)
-            self.buildings = self.buildings.first(int(num_buildings))
-        check_body(camera_height, hfov, forward_step, turn_step, 30.0, sliding)
-        check_range("agent_height", agent_height, 0.05, 10.0)
-        check_range("agent_radius", agent_radius, 0.01, 2.0)
-        if action == "velocity" and (forward_step < STILL or turn_step < STRAIGHT_ON):
-            raise ValueError(
-                f"action: got 'velocity' with forward_step={forward_step} and turn_step={turn_step}, whose "
-                f"motions would be stops; expected at least {STILL} m and {STRAIGHT_ON:g} degree"
-            )
-        check_simulator(simulator)
-        make_renderer(renderer)
-        if simulator == "habitat" and self.randomisation.varies_the_camera:
-            raise ValueError("randomise: textures, camera_height and hfov need simulator='builtin'")
-        body: dict[str, Any] = {
-            "agent_height": agent_height, "agent_radius": agent_radius, "camera_height": camera_height,
-            "hfov": hfov, "image_size": self.image_size, "forward_step": forward_step,
-            "turn_step": turn_step, "sliding": sliding, "renderer": renderer,
-        }  # fmt: skip
-        self.agent_height, self.agent_radius = agent_height, agent_radius
-        self.max_depth, self.forward_step, self.turn_step = max_depth, forward_step, turn_step
-        self.action, self.max_steps, self.success_distance = action, int(max_steps), success_distance
-        self.window, self.reward, self.pooling = int(window), reward, pooling
-        self.reconstruction, self.goal_kind = reconstruction, rules.goal
-        self.categories = tuple(categories)
-        known = dict.fromkeys((*STRUCTURE, *CATEGORIES, *self.categories))
-        if len(known) > 255:
-            raise ValueError(f"categories: got {len(categories)}; expected at most 255 with those known")
-        self.semantic_ids = {name: number for number, name in enumerate(known, 1)}  # 0 = anything else
-        looks_up = action == "discrete" and rules.actions > 4
-        tilts = (0.0, math.radians(30), -math.radians(30)) if looks_up else (0.0,)
-        self.places = Places(
-            self.buildings, simulator, body,
-            categories=self.categories if self.goal_kind == "object" else None,
-            tilts=None if reconstruction == "none" else tilts,
-            size=cache_size, cache_dir=folder,
-        )  # fmt: skip
+        self.image_size = self.features.image_size(settings.image_size)
+        self.buildings = open_buildings(settings.scenes, split=settings.split, up=settings.up)
+        if settings.num_buildings is not None:
+            self.buildings = self.buildings.first(int(settings.num_buildings))
+        self.agent_height, self.agent_radius = settings.agent_height, settings.agent_radius
+        self.forward_step, self.turn_step = settings.forward_step, settings.turn_step
+        self.max_steps, self.success_distance = settings.max_steps, settings.success_distance
+        self.max_depth, self.window, self.action = settings.max_depth, settings.window, settings.action
+        self.categories = tuple(settings.categories)
+        self.sensors = Sensors(settings, self.goal_kind, self.image_size, self.features)
+        self.semantic_ids = self.sensors.semantic_ids
+        self.places = self._places()
         self.rows = [None] * num_rows
-        if len(self.buildings) == 1 and scenes != "procedural":  # of more, the unusable are passed over
-            self.places.check(0)
+        if len(self.buildings) == 1 and settings.scenes != "procedural":
+            self.places.check(0)  # of more than one, the unusable are passed over
 
-        all_spaces = self._observation_spaces()
+        all_spaces = self.sensors.available()
         self.observable = tuple(all_spaces)
         own = ("semantic",) if self.goal_kind == "object" else ()
         default = [key for key in all_spaces if key not in ON_REQUEST or key in own]
-        self.observation_space = chosen_space(all_spaces, observations, default)
-        if "features" in self.observation_space.spaces:
-            assert self.backbone is not None
-            self.feature_mean, self.feature_std = self.backbone.statistics("agent", pooling)
+        self.observation_space = chosen_space(all_spaces, settings.observations, default)
         self.action_space: spaces.Space = (
-            spaces.Discrete(rules.actions)
-            if action == "discrete"
+            spaces.Discrete(self.actions)
+            if self.action == "discrete"
             else spaces.Box(-1.0, 1.0, (2,), np.float32)
         )
 
-    def _checked_weights(self, weights: Mapping[str, float] | None) -> dict[str, float]:
-        """The weights of the reward's parts, the defaults where none are given."""
-        if weights is not None and not isinstance(weights, Mapping):
-            raise ValueError(
-                f"weights: got {weights!r}; expected a mapping of {', '.join(self.rules.weights)}"
-            )
-        for key, value in (weights or {}).items():
-            check_choice("weights", key, tuple(self.rules.weights))
-            check_range(f"weights[{key!r}]", value, 0, 1e6)
-        return {**self.rules.weights, **(weights or {})}
-
-    def _observation_spaces(self) -> dict[str, spaces.Space]:
-        height, width = self.image_size
-        available: dict[str, spaces.Space] = {
-            "rgb": spaces.Box(0, 255, (height, width, 3), np.uint8),
-            "depth": spaces.Box(0.0, self.max_depth, (height, width, 1), np.float32),
-            "semantic": spaces.Box(0, 255, (height, width, 1), np.uint8),
-            "gps": spaces.Box(-FAR, FAR, (2,), np.float32),
-            "compass": spaces.Box(-math.pi, math.pi, (1,), np.float32),
-            "odometry": spaces.Box(
-                np.array([0, -math.pi, 0], np.float32), np.array([FAR, math.pi, 1], np.float32)
-            ),
-            "remaining": spaces.Box(0.0, 1.0, (1,), np.float32),
-            "map": spaces.Box(0, 255, (CROP, CROP, len(CHANNELS)), np.uint8),
-        }
-        if self.goal_kind == "point":
-            bound = np.array([FAR, math.pi], np.float32)
-            available["pointgoal"] = spaces.Box(np.array([0, -math.pi], np.float32), bound)
-        elif self.goal_kind == "object":
-            available["objectgoal"] = spaces.Discrete(len(self.semantic_ids) + 1)
-        elif self.goal_kind == "image":
-            available["imagegoal"] = spaces.Box(0, 255, (height, width, 3), np.uint8)
-        if self.backbone is not None:
-            patches = (height // self.backbone.patch) * (width // self.backbone.patch)
-            token = (self.backbone.dim,) if self.pooling == "mean" else (patches, self.backbone.dim)
-            available["features"] = spaces.Box(-10.0, 10.0, (self.window, *token), np.float32)
-            available["view_mask"] = spaces.MultiBinary(self.window)
-        return available
+    def _places(self) -> Places:
+        """The buildings as they are walked in; nothing is read or rendered yet."""
+        settings = self.settings
+        check_simulator(settings.simulator)
+        make_renderer(settings.renderer)
+        if settings.simulator == "habitat" and self.randomisation.varies_the_camera:
+            raise ValueError("randomise: textures, camera_height and hfov need simulator='builtin'")
+        body = {name: getattr(settings, name) for name in BODY}
+        looks_up = self.action == "discrete" and self.actions > 4
+        tilts = (0.0, math.radians(30), -math.radians(30)) if looks_up else (0.0,)
+        return Places(
+            self.buildings, settings.simulator, {**body, "image_size": self.image_size},
+            categories=self.categories if self.goal_kind == "object" else None,
+            tilts=None if self.reconstruction == "none" else tilts,
+            size=settings.cache_size, cache_dir=settings.cache_dir,
+        )  # fmt: skip
 
     # ---- the two calls that advance rows
 
@@ -344,10 +202,7 @@ class Navigation(Rows[Episode]):
         after = episode.metrics
         if not after or after is before:
             return 0.0
-        if callable(self.reward):
-            return float(self.reward(before, after))
-        potential = POTENTIALS[self.reward]
-        return potential(after, episode.first) - potential(before, episode.first)
+        return gain(self.settings.reward, before, after, episode.first)
 
     def _success(self, episode: Episode) -> bool:
         return episode.stopped and episode.goal is not None and episode.distance < self.success_distance
@@ -362,7 +217,7 @@ class Navigation(Rows[Episode]):
             episode.per_view = [None, *episode.per_view[: self.window - 1]]
             if episode.occupancy is not None:
                 sought = self.semantic_ids.get(episode.category)
-                target = None if sought is None else self._semantic(episode) == sought
+                target = None if sought is None else self.sensors.semantic(episode) == sought
                 episode.occupancy.add(view, episode.state, target)
         if self.backbone is not None and (
             "features" in self.observation_space.spaces or self.reconstruction == "backbone"
@@ -386,24 +241,14 @@ class Navigation(Rows[Episode]):
         """Features of each window, in the agent's frame: Y up, the agent at the origin, looking along -Z."""
         if not episodes:
             return
-        assert self.backbone is not None
-        longest = max(len(episode.views) for episode in episodes)
         frames = [agent_frame(episode.state) for episode in episodes]
-        batch = stack_views(
-            [stack_views([*e.views, *[e.views[-1]] * (longest - len(e.views))]) for e in episodes]
-        ).moved(np.stack([inverse_pose(frame) for frame in frames])[:, None])
-        view_mask = np.array([[k < len(e.views) for k in range(longest)] for e in episodes])
-        known = [[*e.per_view, *[None] * longest][:longest] for e in episodes]
-        if any(kept is not None for row in known for kept in row):
-            encoding = self.backbone.encode(batch, view_mask, known)
-        else:
-            encoding = self.backbone.encode(batch, view_mask)
-        tokens = encoding.tokens.mean(dim=2) if self.pooling == "mean" else encoding.tokens
+        windows = [episode.views for episode in episodes]
+        encoding = self.features.encode(windows, frames, [episode.per_view for episode in episodes])
+        pooled = self.features.pooled(encoding, [len(views) for views in windows])
         for k, episode in enumerate(episodes):
-            count = len(episode.views)
-            episode.features = tokens[k, :count].float().cpu().numpy()
+            episode.features = pooled[k]
             if encoding.per_view is not None:
-                episode.per_view = encoding.per_view[k][:count]
+                episode.per_view = encoding.per_view[k][: len(windows[k])]
             if self.reconstruction == "backbone":
                 points = encoding.points[k, 0][encoding.mask[k, 0]].float().cpu().numpy()
                 self._map(episode, transform_points(frames[k], points))
@@ -417,42 +262,7 @@ class Navigation(Rows[Episode]):
 
     def observe(self, row: int) -> Observation:
         """See ``Task.observe``; the keys are documented in ``PointNavEnv``."""
-        episode = self.episode(row)
-        view, state, count = episode.views[0], episode.state, len(episode.views)
-        made: dict[str, Callable[[], Any]] = {
-            "rgb": lambda: view.rgb.copy(),
-            "depth": lambda: view.depth[..., None].copy(),
-            "semantic": lambda: self._semantic(episode)[..., None],
-            "gps": lambda: in_frame(episode.start, state.position).astype(np.float32).clip(-FAR, FAR),
-            "compass": lambda: np.array([wrapped(state.yaw - episode.start.yaw)], np.float32),
-            "odometry": episode.odometry,
-            "remaining": lambda: np.array([1 - episode.steps / self.max_steps], np.float32).clip(0, 1),
-            "map": lambda: self._crop(episode),
-            "pointgoal": lambda: polar(in_frame(state, episode.goal)),  # type: ignore[arg-type]
-            "objectgoal": lambda: np.int64(self.semantic_ids[episode.category]),
-            "imagegoal": lambda: episode.picture.copy(),  # type: ignore[union-attr]
-            "features": lambda: padded(
-                np.clip((episode.features - self.feature_mean) / self.feature_std, -10, 10), self.window
-            ),
-            "view_mask": lambda: (np.arange(self.window) < count).astype(np.int8),
-        }
-        return {key: made[key]() for key in self.observation_space.spaces}
-
-    def _semantic(self, episode: Episode) -> np.ndarray:
-        """(H, W) uint8: ids of categories, 0 where nothing known is seen."""
-        segment = episode.views[0].segment
-        objects = episode.place.building.objects
-        if segment is None or not objects:
-            return np.zeros(self.image_size, np.uint8)
-        ids = np.zeros(max(max(objects), int(segment.max())) + 1, np.uint8)
-        for number, thing in objects.items():
-            ids[number] = self.semantic_ids.get(thing.category, 0)
-        return ids[segment]
-
-    def _crop(self, episode: Episode) -> np.ndarray:
-        assert episode.occupancy is not None
-        goal = episode.goal if self.goal_kind == "point" else None
-        return episode.occupancy.crop(episode.state, None if goal is None else goal[[0, 2]])
+        return self.sensors.observe(self.episode(row), tuple(self.observation_space.spaces))
 
     def info(self, row: int) -> dict[str, Any]:
         """See ``Task.info``; the keys are documented in ``PointNavEnv``."""
@@ -551,7 +361,7 @@ class Navigation(Rows[Episode]):
         if self.goal_kind == "object":
             numbers = place.building.of_category(episode.category)
             footprints = [footprint(place.building, number) for number in numbers]
-            sought = self._semantic(episode) == self.semantic_ids[episode.category]
+            sought = self.sensors.semantic(episode) == self.semantic_ids[episode.category]
         if episode.goal is not None:
             way = episode.simulator.path(episode.start.position, episode.goal)
         return draw_navigation(
@@ -581,17 +391,7 @@ class Navigation(Rows[Episode]):
         stopped = check_flag("state['task']['stopped']", state["stopped"])
         check_range("state['task']['gain']", state["gain"], -1e9, 1e9)
         place = self.places.place(index)
-        walked = []
-        try:
-            for position, yaw, pitch, collided in state["trajectory"]:
-                place.simulator.snap(position)
-                angles = checked_angles(yaw, pitch)
-                walked.append(AgentState(np.array(position), *angles, check_flag("collided", collided)))
-        except (TypeError, ValueError) as error:
-            got = reprlib.repr(state["trajectory"])
-            raise ValueError(f"state['task']['trajectory']: got {got}: {error}") from None
-        if len(walked) < 1 + stopped:
-            raise ValueError(f"state['task']['trajectory']: got {len(walked)} states; expected at least one")
+        walked = checked_trajectory(state["trajectory"], place.simulator, 1 + stopped)
         mission = checked_mission(place, self.goal_kind, self.categories, walked[0], state)
         episode = self._episode(index, place, mission)
         self._look([episode])
@@ -608,28 +408,30 @@ class Navigation(Rows[Episode]):
         episode.gain, episode.stopped = state["gain"], stopped
         self.rows[row] = episode
 
-    # ---- what comes from outside
-
 
 class PointNav(Navigation):
     """To a point, given in the agent's frame."""
 
-    rules = Rules("point", 0.2, 500, 10.0, 4, GOAL_WEIGHTS)
+    goal_kind = "point"
 
 
 class ImageNav(Navigation):
     """To where a picture was taken."""
 
-    rules = Rules("image", 0.2, 1000, 10.0, 4, GOAL_WEIGHTS)
+    settings_type = ImageNavSettings
+    goal_kind = "image"
 
 
 class ObjectNav(Navigation):
     """To an object of a class."""
 
-    rules = Rules("object", 0.1, 500, 30.0, 6, GOAL_WEIGHTS)
+    settings_type = ObjectNavSettings
+    goal_kind = "object"
+    actions = 6  # looking up and down
 
 
 class Explore(Navigation):
     """To see all there is."""
 
-    rules = Rules("none", 0.0, 500, 10.0, 4, EXPLORE_WEIGHTS)
+    settings_type = ExploreSettings
+    goal_kind = "none"

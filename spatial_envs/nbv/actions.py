@@ -124,3 +124,24 @@ def farthest_direction(taken: np.ndarray, rotation: np.ndarray, region: Region) 
     candidates = candidates[region.contains(region.middle * candidates @ rotation.T)]
     angles = np.degrees(np.arccos(np.clip((candidates @ taken.T).max(axis=1), -1, 1)))
     return candidates[np.argmax(angles >= angles.max() - 1)]
+
+
+def anchor_direction(kind: str, taken: np.ndarray, rotation: np.ndarray, region: Region) -> np.ndarray:
+    """(3,) float64: the unit direction, in the frame's axes, that a zero action means.
+
+    kind: "farthest", "antipode", "origin" or "first_view"; taken (n, 3) and rotation (3, 3) as in
+    ``farthest_direction``.
+    """
+    if kind == "first_view":
+        return taken[0]
+    if kind == "origin":
+        chosen = np.array([0.0, 0.0, 1.0])
+    else:
+        mean = taken.mean(axis=0)
+        if kind == "antipode" and np.linalg.norm(mean) >= 0.2:
+            chosen = -mean / np.linalg.norm(mean)
+        else:
+            return farthest_direction(taken, rotation, region)
+    world = torch.as_tensor(region.middle * rotation @ chosen)[None]
+    projected = project(world, world / region.middle, region)[0][0].numpy()
+    return projected / np.linalg.norm(projected) @ rotation

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from spatial_envs.core.env import TaskEnv
 from spatial_envs.core.vector_env import TaskVectorEnv
-from spatial_envs.foundation.arguments import (
-    check_choice,
-)
 from spatial_envs.foundation.threads import small_work
 from spatial_envs.geometry.view import View
-from spatial_envs.nbv.task import NBV
+from spatial_envs.nbv.task import NBV, NBVDiscrete
 
 
 class NBVEnv(TaskEnv):
@@ -91,28 +86,7 @@ class NBVEnv(TaskEnv):
 
     ## Arguments
 
-    | argument | values | default |
-    |---|---|---|
-    | scenes | "procedural", a mesh file, a folder, a scene-set YAML | "procedural" |
-    | split | "train", "validation", "test", "test_category" | "train" |
-    | up | "auto", "y", "z": the up axis of mesh files | "auto" |
-    | placement | metres: objects are smaller by that and as far off the centre that cameras look at, up to 0.4 | 0 |
-    | num_objects | only the first so many objects of the split | None, all |
-    | views, initial_views | the budget in all, 2 to 100; those given at the start | 5, 1 |
-    | radius, fov | (inner, outer), metres; degrees, across the shorter side | (1.2, 2.0), 50 |
-    | image_size | pixels, n or (H, W), at least 16 | None: 112, and 518 for MapAnything |
-    | start, frame, anchor, action | see above | |
-    | candidate_radius | of Discrete actions, metres, within ``radius`` | None: the middle |
-    | reward, invalid_penalty, stop_at | see above | "log", 0.05, None |
-    | reference | "visible" (what 256 cameras of the region see), "surface" | "visible" |
-    | backbone, backbone_kwargs | see ``spatial_envs.backbones`` | "auto", None |
-    | reconstruction | "backbone": its points; "depth": the measured depth, unprojected | "backbone" |
-    | pooling | "mean" over patches, "none" | "mean" |
-    | renderer | "builtin", "pytorch3d", an object | "builtin" |
-    | observations | the keys wanted | all |
-    | audit | True: the measured depth's figures in info, too | False |
-    | device | for the backbone and PyTorch3D | "auto" |
-    | cache_size, cache_dir | objects kept in memory (about 5 MB each); a folder that keeps references on disk | 128, None |
+    {arguments}
 
     ## Version History
 
@@ -152,14 +126,16 @@ class NBVDiscreteEnv(NBVEnv):
     within 5 degrees of a view; choosing such a one costs ``invalid_penalty`` and spends the view.
     The budget is at most 64 views. All else is as in ``NBVEnv``.
 
+    ## Arguments
+
+    {arguments}
+
     ## Version History
 
     - v0: first version.
     """
 
-    def __init__(self, render_mode: str | None = None, action: str = "candidates", **arguments: Any) -> None:
-        check_choice("action", action, ("candidates",))
-        super().__init__(render_mode, action=action, **arguments)
+    task_type = NBVDiscrete
 
     def action_masks(self) -> np.ndarray:
         """(64,) bool: which candidates are left."""
@@ -176,9 +152,7 @@ class NBVVectorEnv(TaskVectorEnv):
 class NBVDiscreteVectorEnv(NBVVectorEnv):
     """Many episodes of ``NBVDiscreteEnv`` at once."""
 
-    def __init__(self, num_envs: int = 1, *, action: str = "candidates", **arguments: Any) -> None:
-        check_choice("action", action, ("candidates",))
-        super().__init__(num_envs, action=action, **arguments)
+    task_type = NBVDiscrete
 
     def action_masks(self) -> np.ndarray:
         """(N, 64) bool: which candidates are left."""

@@ -7,36 +7,26 @@ In the order in which data runs: action -> pose (actions.py) -> View (renderer) 
 from __future__ import annotations
 
 import math
-import os
 import reprlib
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from gymnasium import spaces
 
-from spatial_envs.backbones import make_backbone
-from spatial_envs.backbones.backbone import Backbone, Encoding
+from spatial_envs.core.features import Features
 from spatial_envs.core.task import Observation, Rows, check_state, checked_actions, chosen_space, padded
 from spatial_envs.foundation.arguments import (
     check_choice,
-    check_device,
-    check_flag,
     check_range,
-    checked_folder,
-    checked_image_size,
     checked_poses,
     floats,
 )
+from spatial_envs.foundation.caches import Recent
 from spatial_envs.geometry.camera import (
     Region,
-    direction,
-    facing_origin,
-    fibonacci_directions,
     intrinsics,
     inverse_pose,
     transform_points,
@@ -45,30 +35,26 @@ from spatial_envs.geometry.camera import (
 )
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.view import View, stack_views
-from spatial_envs.geometry.voxels import GLIMPSES, VoxelGrid
+from spatial_envs.geometry.voxels import GLIMPSES
 from spatial_envs.nbv.actions import (
     ACTION_DIMS,
     PENALISED,
     action_from_pose,
-    farthest_direction,
+    anchor_direction,
     pose_from_action,
-    project,
 )
+from spatial_envs.nbv.candidates import CANDIDATES, GLIMPSE, Candidates, azimuth
 from spatial_envs.nbv.episode import Episode
 from spatial_envs.nbv.picture import draw_next_best_view
 from spatial_envs.nbv.reference import build_reference
-from spatial_envs.reconstruction.chamfer import POTENTIALS, Metrics
+from spatial_envs.nbv.settings import NBVDiscreteSettings, NBVSettings
+from spatial_envs.nbv.starts import checked_views, initial_poses
+from spatial_envs.reconstruction.chamfer import gain
 from spatial_envs.reconstruction.reference import Reference
 from spatial_envs.rendering import make_renderer
-from spatial_envs.rendering.renderer import Renderer
 from spatial_envs.scenes.objects import open_objects
 
-FIXED_ELEVATION = 20.0  # degrees, of the fixed start
-CANDIDATES = 64  # of action="candidates"
 ON_REQUEST = ("glimpses", "gains")  # observed only where asked for: they take their time
-GRID_SIDE = 1.1  # metres, of the cube of voxels that glimpses look into
-GLIMPSE, GLIMPSE_FOV = 14, 40.0  # pixels, and degrees: the cube from the middle radius
-NEAR_CANDIDATE = 5.0  # degrees: a candidate this near to a view counts as taken
 POINTS_PER_VIEW = 2000  # of a network's points, by a fixed stride
 SUCCESS_SHARE = 0.95  # of the attainable coverage
 
@@ -76,118 +62,40 @@ SUCCESS_SHARE = 0.95  # of the attainable coverage
 class NBV(Rows[Episode]):
     """The task behind ``NBVEnv`` (arguments are documented there), for any number of rows."""
 
-    def __init__(
-        self,
-        num_rows: int = 1,
-        *,
-        scenes: str = "procedural",
-        split: str = "train",
-        up: str = "auto",
-        num_objects: int | None = None,
-        placement: float = 0.0,
-        views: int = 5,
-        initial_views: int = 1,
-        radius: tuple[float, float] = (1.2, 2.0),
-        fov: float = 50.0,
-        image_size: int | tuple[int, int] | None = None,
-        start: str | float = "random",
-        frame: str = "gravity",
-        anchor: str = "farthest",
-        action: str = "shell",
-        candidate_radius: float | None = None,
-        reward: str | Callable[[Metrics, Metrics], float] = "log",
-        invalid_penalty: float = 0.05,
-        stop_at: float | None = None,
-        reference: str = "visible",
-        backbone: str | Backbone | None = "auto",
-        backbone_kwargs: dict[str, Any] | None = None,
-        reconstruction: str | None = None,
-        pooling: str = "mean",
-        renderer: str | Renderer = "builtin",
-        observations: Sequence[str] | None = None,
-        audit: bool = False,
-        device: str = "auto",
-        cache_size: int = 128,
-        cache_dir: str | Path | None = None,
-    ) -> None:
-        check_choice("frame", frame, ("gravity", "first_view", "world"))
-        check_choice("anchor", anchor, ("farthest", "antipode", "origin", "first_view"))
-        check_choice("action", action, (*ACTION_DIMS, "candidates"))
-        check_choice("reference", reference, ("visible", "surface"))
-        check_choice("pooling", pooling, ("mean", "none"))
-        if not callable(reward):
-            check_choice("reward", reward, tuple(POTENTIALS))
-        check_range("views", views, 2, CANDIDATES if action == "candidates" else 100, int)
-        check_range("initial_views", initial_views, 1, views - 1, int)
-        check_range("fov", fov, 10, 120)
-        check_range("placement", placement, 0, 0.4)
-        check_range("invalid_penalty", invalid_penalty, 0, 1e6)
-        check_range("cache_size", cache_size, 1, math.inf, int)
-        if stop_at is not None:
-            check_range("stop_at", stop_at, 0, 1)
-        if isinstance(start, str):
-            check_choice("start", start, ("random", "fixed"))
-        elif start is None:
-            raise ValueError("start: got None; expected 'random', 'fixed' or degrees from 0 to 180")
-        else:
-            check_range("start", start, 0, 180)
-        expected = "(inner, outer), metres, 0.5 < inner <= outer"
-        bounds = floats("radius", radius, expected)
-        if bounds.shape != (2,) or not 0.5 < bounds[0] <= bounds[1] < math.inf:
-            raise ValueError(f"radius: got {radius!r}; expected {expected}")
-        if not isinstance(scenes, (str, os.PathLike)):
-            raise ValueError(f"scenes: got {scenes!r}; expected 'procedural' or a path")
-        check_device(device)
-        folder = checked_folder("cache_dir", cache_dir)
+    settings_type: ClassVar[type[NBVSettings]] = NBVSettings
 
-        self.backbone = make_backbone(backbone, backbone_kwargs, device)
-        self.backbone_name = "none" if self.backbone is None else self.backbone.name
-        if reconstruction is None:
-            reconstruction = "depth" if self.backbone is None else "backbone"
-        check_choice("reconstruction", reconstruction, ("backbone", "depth"))
-        if reconstruction == "backbone" and self.backbone is None:
-            raise ValueError("reconstruction: got 'backbone' with backbone=None; expected 'depth'")
-        if image_size is None:
-            image_size = getattr(self.backbone, "image_size", 112)
-        self.image_size = checked_image_size(image_size, 1 if self.backbone is None else self.backbone.patch)
-
-        self.objects = open_objects(scenes, split=split, up=up)
-        if num_objects is not None:
-            check_range("num_objects", num_objects, 1, len(self.objects), int)
-            self.objects = self.objects.first(num_objects)
-        self.renderer = make_renderer(renderer, device)
-        self.region = Region((float(bounds[0]), float(bounds[1])))
-        if candidate_radius is not None:
-            check_range("candidate_radius", candidate_radius, *self.region.radius)
-        self.candidate_radius = self.region.middle if candidate_radius is None else float(candidate_radius)
-        self.lens = intrinsics(fov, self.image_size)
-        self.fov, self.views, self.initial_views = fov, int(views), int(initial_views)
-        self.start, self.frame, self.anchor, self.action = start, frame, anchor, action
-        self.reward, self.invalid_penalty, self.stop_at = reward, invalid_penalty, stop_at
-        self.placement = placement
-        self.reference, self.reconstruction, self.pooling = reference, reconstruction, pooling
-        self.audit = check_flag("audit", audit)
-        self.cache_size = cache_size
-        self.cache_dir = folder
-        self.cache: OrderedDict[int, tuple[Mesh, Reference]] = OrderedDict()
+    def __init__(self, settings: NBVSettings, num_rows: int = 1) -> None:
+        self.settings = settings
+        self.features = Features(settings, settings.frame)
+        self.reconstruction = self.features.reconstruction(settings.reconstruction)
+        self.image_size = self.features.image_size(settings.image_size)
+        self.objects = open_objects(settings.scenes, split=settings.split, up=settings.up)
+        if settings.num_objects is not None:
+            check_range("num_objects", settings.num_objects, 1, len(self.objects), int)
+            self.objects = self.objects.first(settings.num_objects)
+        self.renderer = make_renderer(settings.renderer, settings.device)
+        self.views, self.initial_views = settings.views, settings.initial_views
+        self.fov, self.action, self.audit = settings.fov, settings.action, settings.audit
+        self.lens = intrinsics(self.fov, self.image_size)
+        self.region = Region(settings.radius)
+        radius = self.region.middle if settings.candidate_radius is None else float(settings.candidate_radius)
+        self.candidates = Candidates(self.region, radius, settings.frame)
+        self.cache = Recent[int, tuple[Mesh, Reference]](settings.cache_size)
         self.rows = [None] * num_rows
 
         all_spaces = self._observation_spaces()
         self.observable = tuple(all_spaces)
         default = [key for key in all_spaces if key not in ON_REQUEST]
-        self.observation_space = chosen_space(all_spaces, observations, default)
-        if "features" in self.observation_space.spaces:
-            assert self.backbone is not None
-            self.feature_mean, self.feature_std = self.backbone.statistics(frame, pooling)
+        self.observation_space = chosen_space(all_spaces, settings.observations, default)
         self.action_space: spaces.Space
-        if action == "candidates":
+        if self.action == "candidates":
             self.action_space = spaces.Discrete(CANDIDATES)
         else:
-            self.action_space = spaces.Box(-1.0, 1.0, (ACTION_DIMS[action],), np.float32)
+            self.action_space = spaces.Box(-1.0, 1.0, (ACTION_DIMS[self.action],), np.float32)
 
     def _observation_spaces(self) -> dict[str, spaces.Space]:
         (height, width), outer = self.image_size, self.region.radius[1]
-        reach = outer + self.region.radius[1] if self.frame == "first_view" else outer
+        reach = outer + self.region.radius[1] if self.settings.frame == "first_view" else outer
         bound = np.tile(np.array([reach] * 3 + [1] * 6, np.float32), (self.views, 1))
         available: dict[str, spaces.Space] = {
             "poses": spaces.Box(-bound, bound, dtype=np.float32),
@@ -203,9 +111,7 @@ class NBV(Rows[Episode]):
             available["glimpses"] = spaces.Box(0, 255, glimpse, np.uint8)
             available["gains"] = spaces.Box(-np.inf, np.inf, (CANDIDATES,), np.float32)
         if self.backbone is not None:
-            patches = (height // self.backbone.patch) * (width // self.backbone.patch)
-            token = (self.backbone.dim,) if self.pooling == "mean" else (patches, self.backbone.dim)
-            available["features"] = spaces.Box(-10.0, 10.0, (self.views, *token), np.float32)
+            available["features"] = self.features.box(self.image_size, self.views)
         return available
 
     # ---- the two calls that advance rows
@@ -217,15 +123,17 @@ class NBV(Rows[Episode]):
         for key in options:
             check_choice("options", key, ("object", "views"))
         index = None if options.get("object") is None else self.objects.index(options["object"])
-        given = None if options.get("views") is None else self._checked_views(options["views"])
+        start, count, given = self.settings.start, self.initial_views, options.get("views")
+        given = None if given is None else checked_views(given, count, self.region)
         begun: list[Episode] = []
         initial: list[np.ndarray] = []
         for generator in generators:
             drawn, built = (
                 self.objects.draw(generator, self._build) if index is None else (index, self._build(index))
             )
-            initial.append(self._initial_poses(generator) if given is None else given)
-            begun.append(self._episode(drawn, built, initial[-1][0]))
+            poses = initial_poses(generator, self.region, start, count) if given is None else given
+            initial.append(poses)
+            begun.append(self._episode(drawn, built, poses[0]))
         self._take(begun, np.stack(initial))
         for row, episode in zip(rows, begun, strict=True):
             episode.first = episode.metrics
@@ -238,19 +146,14 @@ class NBV(Rows[Episode]):
         poses, valid = self._poses(episodes, checked_actions(self.action_space, actions))
         self._take(episodes, poses[:, None])
         rewards, terminated = np.zeros(len(episodes)), np.zeros(len(episodes), np.bool_)
+        stop_at = self.settings.stop_at
         for k, episode in enumerate(episodes):
-            episode.gain = self._gain(before[k], episode.metrics, episode.first)
+            episode.gain = gain(self.settings.reward, before[k], episode.metrics, episode.first)
             episode.invalid = not valid[k]
-            rewards[k] = episode.gain - self.invalid_penalty * episode.invalid
-            stopped = self.stop_at is not None and episode.metrics["coverage"] >= self.stop_at
+            rewards[k] = episode.gain - self.settings.invalid_penalty * episode.invalid
+            stopped = stop_at is not None and episode.metrics["coverage"] >= stop_at
             terminated[k] = stopped or len(episode.views) >= self.views
         return rewards, terminated, np.zeros_like(terminated)
-
-    def _gain(self, before: Metrics, after: Metrics, first: Metrics) -> float:
-        if callable(self.reward):
-            return float(self.reward(before, after))
-        potential = POTENTIALS[self.reward]
-        return potential(after, first) - potential(before, first)
 
     # ---- action -> pose -> View -> encoding -> cloud
 
@@ -285,16 +188,14 @@ class NBV(Rows[Episode]):
         if self.backbone is not None and (observed or self.reconstruction == "backbone"):
             # what does not depend on the other views is encoded once, and its points stay where they are
             sets = [_unstack(views) for views in new] if once else seen
-            encoding = self._encode(
-                episodes, sets, [None if once else episode.per_view for episode in episodes]
-            )
-            tokens = encoding.tokens.mean(dim=2) if self.pooling == "mean" else encoding.tokens
-            for k, (episode, views) in enumerate(zip(episodes, sets, strict=True)):
-                rows = tokens[k, : len(views)].float().cpu().numpy()
-                old = episode.features if once else None
+            counts, frames = [len(views) for views in sets], [episode.frame_to_world for episode in episodes]
+            kept = [None if once else episode.per_view for episode in episodes]
+            encoding = self.features.encode(sets, frames, kept)
+            for k, rows in enumerate(self.features.pooled(encoding, counts)):
+                old = episodes[k].features if once else None
                 features[k] = rows if old is None else np.concatenate([old, rows])
                 if encoding.per_view is not None:
-                    episode.per_view = encoding.per_view[k][: len(views)]
+                    episodes[k].per_view = encoding.per_view[k][: counts[k]]
         for k, episode in enumerate(episodes):
             measured = [episode.cloud] if self.reconstruction == "depth" else []
             for cloud in measured if episode.twin is None else [*measured, episode.twin]:
@@ -314,22 +215,6 @@ class NBV(Rows[Episode]):
             episode.features = features[k]
             episode.metrics = episode.cloud.metrics()
 
-    def _encode(
-        self, episodes: Sequence[Episode], sets: Sequence[Sequence[View]], kept: Sequence[list[Any] | None]
-    ) -> Encoding:
-        """One backbone call for all: the sets of views, in their episodes' frames, padded to the longest, and
-        what the backbone kept of the first of them."""
-        assert self.backbone is not None
-        longest = max(len(views) for views in sets)
-        batch = stack_views([stack_views([*views, *[views[-1]] * (longest - len(views))]) for views in sets])
-        to_frame = np.stack([inverse_pose(episode.frame_to_world) for episode in episodes])
-        view_mask = np.array([[k < len(views) for k in range(longest)] for views in sets])
-        batch = batch.moved(to_frame[:, None])
-        if not any(kept):
-            return self.backbone.encode(batch, view_mask)
-        known = [[*(row or []), *[None] * longest][:longest] for row in kept]
-        return self.backbone.encode(batch, view_mask, known)
-
     # ---- what the agent is told
 
     def observe(self, row: int) -> Observation:
@@ -337,34 +222,18 @@ class NBV(Rows[Episode]):
         episode = self.episode(row)
         latest, count = episode.views[-1], len(episode.views)
         made: dict[str, Callable[[], np.ndarray]] = {
-            "features": lambda: padded(
-                np.clip((episode.features - self.feature_mean) / self.feature_std, -10, 10), self.views
-            ),
+            "features": lambda: padded(self.features.standard(episode.features), self.views),
             "poses": lambda: padded(self._pose_rows(episode), self.views),
             "view_mask": lambda: (np.arange(self.views) < count).astype(np.int8),
             "anchor": lambda: self.anchor_direction(episode).astype(np.float32).clip(-1, 1),
             "remaining": lambda: np.array([(self.views - count) / self.views], np.float32),
             "rgb": lambda: latest.rgb.copy(),
             "depth": lambda: latest.depth[..., None].copy(),
-            "candidates": lambda: self._candidate_rows(episode),
-            "glimpses": lambda: self._glimpses(episode),
+            "candidates": lambda: self.candidates.rows(episode),
+            "glimpses": lambda: self.candidates.glimpses(episode),
             "gains": lambda: self._candidate_gains(row),
         }
         return {key: made[key]() for key in self.observation_space.spaces}
-
-    def _candidate_rows(self, episode: Episode) -> np.ndarray:
-        directions = self.candidate_poses(episode)[:, :3, 3] / self.candidate_radius
-        in_frame = (directions @ episode.frame_to_world[:3, :3]).clip(-1, 1)
-        return np.column_stack([in_frame, self.action_mask(episode)]).astype(np.float32)
-
-    def _glimpses(self, episode: Episode) -> np.ndarray:
-        """What the candidates would see of the voxels that the views so far have filled."""
-        if episode.grid is None:
-            episode.grid = VoxelGrid(GRID_SIDE)
-        for view in episode.views[episode.grid.count :]:
-            episode.grid.add(view)
-        lens = intrinsics(GLIMPSE_FOV, (GLIMPSE, GLIMPSE))
-        return episode.grid.glimpses(lens, self.candidate_poses(episode), GLIMPSE)
 
     def _candidate_gains(self, row: int) -> np.ndarray:
         episode = self.episode(row)
@@ -404,42 +273,25 @@ class NBV(Rows[Episode]):
 
     def anchor_direction(self, episode: Episode) -> np.ndarray:
         """(3,) float64: the unit direction, in the frame's axes, that a zero action means."""
-        taken = episode.directions()
         rotation = episode.frame_to_world[:3, :3]
-        if self.anchor == "first_view":
-            return taken[0]
-        if self.anchor == "origin":
-            chosen = np.array([0.0, 0.0, 1.0])
-        else:
-            mean = taken.mean(axis=0)
-            if self.anchor == "antipode" and np.linalg.norm(mean) >= 0.2:
-                chosen = -mean / np.linalg.norm(mean)
-            else:
-                return farthest_direction(taken, rotation, self.region)
-        world = torch.as_tensor(self.region.middle * rotation @ chosen)[None]
-        projected = project(world, world / self.region.middle, self.region)[0][0].numpy()
-        return projected / np.linalg.norm(projected) @ rotation
+        return anchor_direction(self.settings.anchor, episode.directions(), rotation, self.region)
 
     def candidate_poses(self, episode: Episode) -> np.ndarray:
         """(64, 4, 4) float32 cam_to_world of the candidates, world frame."""
-        turn = np.eye(4) if self.frame == "world" else turn_about_y(_azimuth(episode.views[0].cam_to_world))
-        directions = fibonacci_directions(CANDIDATES, self.region.max_elevation)
-        return (turn @ facing_origin(directions * self.candidate_radius)).astype(np.float32)
+        return self.candidates.poses(episode)
 
     def action_mask(self, episode: Episode) -> np.ndarray:
         """(64,) bool: the candidates farther than 5 degrees from every view taken."""
-        candidates = self.candidate_poses(episode)[:, :3, 3] / self.candidate_radius
-        taken = episode.directions() @ episode.frame_to_world[:3, :3].T
-        return (candidates @ taken.T).max(axis=1) < math.cos(math.radians(NEAR_CANDIDATE))
+        return self.candidates.left(episode)
 
     # ---- beginnings
 
     def _episode(self, index: int, built: tuple[Mesh, Reference], first_pose: np.ndarray) -> Episode:
         mesh, reference = built
         frame_to_world = np.eye(4)
-        if self.frame == "gravity":
-            frame_to_world = turn_about_y(_azimuth(first_pose))
-        elif self.frame == "first_view":
+        if self.settings.frame == "gravity":
+            frame_to_world = turn_about_y(azimuth(first_pose))
+        elif self.settings.frame == "first_view":
             frame_to_world = first_pose.astype(np.float64)
         cloud = reference.empty_cloud()
         twin = reference.empty_cloud() if self.audit else None
@@ -448,46 +300,18 @@ class NBV(Rows[Episode]):
 
     def _build(self, index: int) -> tuple[Mesh, Reference]:
         """The object and its reference, from the cache where they are there."""
-        if index in self.cache:
-            self.cache.move_to_end(index)
-        else:
-            mesh = _displaced(self.objects.load(index), self.placement, index)
-            reference = build_reference(
-                mesh, self.region, self.fov, self.image_size, self.reference, self.cache_dir
-            )
-            self.cache[index] = mesh, reference
-            if len(self.cache) > self.cache_size:
-                self.cache.popitem(last=False)
-        return self.cache[index]
+
+        def build() -> tuple[Mesh, Reference]:
+            mesh = _displaced(self.objects.load(index), self.settings.placement, index)
+            kind, folder = self.settings.reference, self.settings.cache_dir
+            return mesh, build_reference(mesh, self.region, self.fov, self.image_size, kind, folder)
+
+        return self.cache.get(index, build)
 
     def floor(self, index: int) -> float:
         """The Chamfer distance, metres, that perfect points of an object of the set score."""
         mesh, reference = self._build(index)
         return reference.floor(mesh)
-
-    def _initial_poses(self, generator: np.random.Generator) -> np.ndarray:
-        """(n, 4, 4) float32: the first view by ``start``, each further one farthest from those before."""
-        centres = [self._start(generator)]
-        while len(centres) < self.initial_views:
-            taken = np.array(centres) / np.linalg.norm(centres, axis=1, keepdims=True)
-            centres.append(self.region.middle * farthest_direction(taken, np.eye(3), self.region))
-        return facing_origin(np.array(centres)).astype(np.float32)
-
-    def _start(self, generator: np.random.Generator) -> np.ndarray:
-        """(3,): the first camera's centre. A cone of 0 degrees is "fixed", one of 180 is "random"."""
-        degrees = {"fixed": 0.0, "random": 180.0}.get(self.start, self.start)  # type: ignore[arg-type]
-        fixed = direction(0.0, math.radians(FIXED_ELEVATION))
-        while True:
-            drawn = generator.normal(size=3)
-            offset = generator.uniform(-1, 1) * degrees / 180 * (self.region.radius[1] - self.region.middle)
-            if degrees == 0:
-                return self.region.middle * fixed
-            cosine = generator.uniform(math.cos(math.radians(degrees)), 1)
-            aside = drawn - drawn @ fixed * fixed
-            aside /= np.linalg.norm(aside)
-            centre = (self.region.middle + offset) * (cosine * fixed + math.sqrt(1 - cosine**2) * aside)
-            if self.region.contains(centre, slack=0):
-                return centre
 
     # ---- for those who look ahead, look around, or go back
 
@@ -517,7 +341,7 @@ class NBV(Rows[Episode]):
         inside = np.flatnonzero(self.region.contains(poses[:, :3, 3].astype(np.float64)))
         for chunk in np.array_split(inside, max(1, math.ceil(len(inside) / 32))):
             for k, twin in zip(chunk, self.extended(episode, poses[chunk]), strict=True):
-                gains[k] = self._gain(episode.metrics, twin.metrics, episode.first)
+                gains[k] = gain(self.settings.reward, episode.metrics, twin.metrics, episode.first)
         return gains
 
     def extended(self, episode: Episode, poses: np.ndarray) -> list[Episode]:
@@ -570,28 +394,11 @@ class NBV(Rows[Episode]):
         episode.gain, episode.invalid = state["gain"], state["invalid"]
         self.rows[row] = episode
 
-    # ---- what comes from outside
 
-    def _checked_views(self, views: Any) -> np.ndarray:
-        poses = floats("options['views']", views, f"({self.initial_views}, 4, 4)")
-        if poses.shape != (self.initial_views, 4, 4):
-            raise ValueError(
-                f"options['views']: got shape {poses.shape}; expected ({self.initial_views}, 4, 4), one "
-                "cam_to_world for each of initial_views"
-            )
-        rotation = poses[:, :3, :3]
-        rigid = np.isfinite(poses).all() and np.allclose(poses[:, 3], [0, 0, 0, 1])
-        if not rigid or not np.allclose(rotation @ rotation.transpose(0, 2, 1), np.eye(3), atol=1e-3):
-            raise ValueError("options['views']: got matrices that are no rigid cam_to_world poses")
-        if np.linalg.det(rotation).min() < 0:
-            raise ValueError("options['views']: got a reflection; expected right-handed OpenCV axes")
-        outside = ~self.region.contains(poses[:, :3, 3], slack=1e-3)
-        if outside.any():
-            raise ValueError(
-                f"options['views']: got a camera at {poses[outside][0, :3, 3].tolist()}; expected a radius "
-                f"in {self.region.radius} m and an elevation within {self.region.max_elevation} degrees"
-            )
-        return poses.astype(np.float32)
+class NBVDiscrete(NBV):
+    """The task behind ``NBVDiscreteEnv``: over candidates."""
+
+    settings_type = NBVDiscreteSettings
 
 
 def _displaced(mesh: Mesh, distance: float, index: int) -> Mesh:
@@ -602,11 +409,6 @@ def _displaced(mesh: Mesh, distance: float, index: int) -> Mesh:
     aside = np.random.default_rng(index).normal(size=3)
     scale, aside = 1 - distance / 0.5, distance * aside / np.linalg.norm(aside)
     return replace(mesh, vertices=(scale * mesh.vertices + aside).astype(np.float32))
-
-
-def _azimuth(cam_to_world: np.ndarray) -> float:
-    """Of a camera's centre about +Y, radians, 0 along +Z."""
-    return math.atan2(cam_to_world[0, 3], cam_to_world[2, 3])
 
 
 def _unstack(views: View) -> list[View]:

@@ -31,7 +31,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from spatial_envs.foundation.compilation import njit
-from spatial_envs.geometry.camera import inverse_pose
+from spatial_envs.geometry.camera import inverse_pose, slope
 from spatial_envs.prototypes.distance import nearest
 from spatial_envs.prototypes.sphere import Sphere
 from spatial_envs.prototypes.target import Target
@@ -76,14 +76,11 @@ def score_fit(target: Target, fit: Fit) -> Scores:
         distance = np.sqrt(squared.min(axis=0))
         front = rendered_depth(target, surfaces, topology).min(axis=0).ravel()[target.pixels]
         areas = vertex_areas(surfaces, topology)
-        scores = {
-            "one_directional": float(distance.mean()),
-            "occlusion_aware": float(np.maximum(distance, ray_gaps(target, front)).mean()),
-            "held_out": _mean_distance(target.held_out, surfaces, topology),
-            "fsv": float((areas * violations(target, surfaces)).sum() / max(areas.sum(), 1e-12)),
-            "depth_agreement": float((np.abs(front - target.depth.ravel()[target.pixels]) <= COVERED).mean()),
-            "slots": len(surfaces),
-        }
+        measured, violating = target.depth.ravel()[target.pixels], areas * violations(target, surfaces)
+        scores = seen_figures(
+            distance, front, measured, ray_lengths(target), violating.sum(), areas.sum(), len(surfaces)
+        )
+        scores["held_out"] = _mean_distance(target.held_out, surfaces, topology)
         if truth:
             assert target.surface is not None
             assert target.objects is not None
@@ -98,6 +95,34 @@ def score_fit(target: Target, fit: Fit) -> Scores:
                 "reverse": float((areas * to_truth).sum() / max(areas.sum(), 1e-12)),
             }
     return scores
+
+
+def seen_figures(
+    distance: np.ndarray,
+    front: np.ndarray,
+    measured: np.ndarray,
+    rays: np.ndarray,
+    violating: float,
+    area: float,
+    slots: int,
+) -> Scores:
+    """The figures that need no truth, which rewards and scores share: one_directional, occlusion_aware, fsv,
+    depth_agreement, slots.
+
+    distance  (N,) metres from each of the target's points to the fit
+    front     (N,) metres: depth of the nearest fitted surface on each point's ray, inf where there is none
+    measured  (N,) metres: depth of each point
+    rays      (N,) as ``ray_lengths``
+    violating, area  m^2 of the fitted surfaces: in free space, and in all
+    """
+    gap = np.maximum(measured - front, 0) * rays
+    return {
+        "one_directional": float(distance.mean()),
+        "occlusion_aware": float(np.maximum(distance, gap).mean()),
+        "fsv": float(violating / max(area, 1e-12)),
+        "depth_agreement": float((np.abs(front - measured) <= COVERED).mean()),
+        "slots": slots,
+    }
 
 
 def score(scores: Scores, d_random: float, d_oracle: float, num_objects: int) -> float:
@@ -127,19 +152,11 @@ def rendered_depth(target: Target, surfaces: np.ndarray, topology: Sphere) -> np
     return depth
 
 
-def ray_gaps(target: Target, front: np.ndarray) -> np.ndarray:
-    """(N,) metres: how far in front of each point, along its ray, the depth ``front`` (N,) lies; 0 behind."""
-    measured = target.depth.ravel()[target.pixels]
-    return np.maximum(measured - front, 0) * ray_lengths(target)
-
-
 def ray_lengths(target: Target) -> np.ndarray:
     """(N,): metres along the ray of each point's pixel for a metre along the optical axis."""
     row, column = np.divmod(target.pixels, target.depth.shape[1])
     lens = target.intrinsics
-    return np.sqrt(
-        1 + ((column + 0.5 - lens[0, 2]) / lens[0, 0]) ** 2 + ((row + 0.5 - lens[1, 2]) / lens[1, 1]) ** 2
-    )
+    return np.sqrt(1 + slope(column, lens, 0) ** 2 + slope(row, lens, 1) ** 2)
 
 
 def vertex_areas(surfaces: np.ndarray, topology: Sphere) -> np.ndarray:

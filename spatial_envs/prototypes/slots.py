@@ -10,14 +10,14 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from spatial_envs.geometry.mesh import Mesh
-from spatial_envs.geometry.rotations import turn_matrix
+from spatial_envs.geometry.rotations import turn_matrix, wrapped
 from spatial_envs.prototypes.bank import POSE, PrototypeBank
 from spatial_envs.prototypes.distance import nearest
-from spatial_envs.prototypes.scores import Fit, ray_lengths, vertex_areas, violations
+from spatial_envs.prototypes.scores import Fit, ray_lengths, seen_figures, vertex_areas, violations
 from spatial_envs.prototypes.sphere import Sphere
 from spatial_envs.prototypes.target import Target
 from spatial_envs.rendering.builtin import rasterise_once
-from spatial_envs.rendering.renderer import AMBIENT, SKY, SUN, SUN_DIRECTION
+from spatial_envs.rendering.renderer import SUN_DIRECTION, light
 
 # what a step of size 1 changes, and how far it can take a slot: lengths in the target's unit
 STEPS = np.array([0.5, 0.5, 0.5, 0.5, 1.0, 0.5, 0.5])  # log scale; x, y, z; yaw, pitch, roll, radians
@@ -143,27 +143,17 @@ class SlotState:
             distance = np.full(len(self.points), unit)
         else:
             distance = np.sqrt(self.squared.min(axis=0).astype(np.float64))
-        front = self.front()
-        gap = np.maximum(self.measured - front, 0) * self.rays
-        one_directional = float(distance.mean())
-        occlusion_aware = float(np.maximum(distance, gap).mean())
-        fsv = float(self.violating.sum() / max(self.areas.sum(), 1e-12))
-        slots = int(self.present.sum())
+        slots, area = int(self.present.sum()), self.areas.sum()
+        figures = seen_figures(
+            distance, self.front(), self.measured, self.rays, self.violating.sum(), area, slots
+        )
         known = {}
         if self.tree is not None:
             missed = np.sqrt(self.from_truth.min(axis=0)).mean() if slots else unit
-            strayed = self.to_truth.sum() / max(self.areas.sum(), 1e-12) if slots else unit
+            strayed = self.to_truth.sum() / max(area, 1e-12) if slots else unit
             known["surface"] = -(float(missed + strayed) / unit + PARSIMONY * slots)
-        return {
-            "one_directional": one_directional,
-            "occlusion_aware": occlusion_aware,
-            "fsv": fsv,
-            "depth_agreement": float((np.abs(front - self.measured) <= 0.05).mean()),
-            "slots": slots,
-            "full": -(occlusion_aware / unit + FREE_SPACE * fsv + PARSIMONY * slots),
-            "chamfer": -one_directional / unit,
-            **known,
-        }
+        cost = figures["occlusion_aware"] / unit + FREE_SPACE * figures["fsv"] + PARSIMONY * slots
+        return {**figures, "full": -cost, "chamfer": -figures["one_directional"] / unit, **known}
 
     def front(self) -> np.ndarray:
         """(n,) metres: depth of the nearest fitted surface on each point's ray, inf where there is none."""
@@ -240,13 +230,13 @@ class SlotState:
             normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
             away = ((a - centre) * normal).sum(axis=1) > 0
             normal[away] *= -1
-            light = AMBIENT + SKY * (1 + normal[:, 1]) / 2 + SUN * np.maximum(normal @ SUN_DIRECTION, 0)
+            brightness = light(normal[:, 1], np.maximum(normal @ SUN_DIRECTION, 0))
             if colors is None:
                 corners = self.shapes.vertex_colors(self.slots[k])[faces[face]]
                 albedo = (corners[:, 0] + corners[:, 1] + corners[:, 2]) / 3
             else:
                 albedo = colors[k]
-            out[where] = albedo * light[:, None]
+            out[where] = albedo * brightness[:, None]
         return (255 * out.clip(0, 1)).astype(np.uint8)
 
     def world_mesh(self) -> Mesh:
@@ -288,7 +278,7 @@ def action_to(slot: np.ndarray, wanted: np.ndarray, unit: float, size: float | N
     change = np.empty(len(slot))
     change[0] = math.log(max(wanted[0], 1e-9) / slot[0]) / STEPS[0]
     change[1:4] = (wanted[1:4] - slot[1:4]) / (STEPS[1:4] * unit)
-    change[4:POSE] = _wrapped(wanted[4:POSE] - slot[4:POSE]) / STEPS[4:]
+    change[4:POSE] = wrapped(wanted[4:POSE] - slot[4:POSE]) / STEPS[4:]
     change[POSE:] = (wanted[POSE:] - slot[POSE:]) / LOGIT_STEP
     if size is None:
         size = float(np.clip(np.abs(change).max(), SMALLEST_STEP, 1))
@@ -300,14 +290,10 @@ def bounded(slots: np.ndarray, unit: float) -> np.ndarray:
     out = np.array(slots, np.float64)
     out[..., 0] = out[..., 0].clip(SCALES[0] * unit, SCALES[1] * unit)
     out[..., 1:4] = out[..., 1:4].clip(-REACH * unit, REACH * unit)
-    out[..., 4:POSE] = _wrapped(out[..., 4:POSE])
+    out[..., 4:POSE] = wrapped(out[..., 4:POSE])
     out[..., POSE:] -= out[..., POSE:].mean(axis=-1, keepdims=True)
     out[..., POSE:] = out[..., POSE:].clip(-MOST_LOGIT, MOST_LOGIT)
     return out
-
-
-def _wrapped(angles: np.ndarray) -> np.ndarray:
-    return (angles + math.pi) % (2 * math.pi) - math.pi
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -193,3 +193,11 @@ POTENTIALS: dict[str, Callable[[Metrics, Metrics], float]] = {
     "chamfer_sum": lambda metrics, first: -metrics["chamfer_sum"],
     "coverage": lambda metrics, first: metrics["coverage"],
 }
+Reward = str | Callable[[Metrics, Metrics], float]  # the name of a potential, or of figures before and after
+
+
+def gain(reward: Reward, before: Metrics, after: Metrics, first: Metrics) -> float:
+    """What a step is worth that led from the figures before to those after."""
+    if callable(reward):
+        return float(reward(before, after))
+    return POTENTIALS[reward](after, first) - POTENTIALS[reward](before, first)

@@ -6,6 +6,7 @@ import numpy as np
 
 from spatial_envs.foundation.compilation import njit
 from spatial_envs.foundation.errors import MeshError
+from spatial_envs.geometry.camera import slope
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.sampling import surface_samples
 from spatial_envs.reconstruction.reference import DENSE_POINTS
@@ -59,8 +60,8 @@ def _mark_seen(points, normals, inverse_depth, lens, pose, seen):
         shown = inverse_depth[int(v), int(u)]
         if shown == 0.0:
             continue
-        x = (int(u) + 0.5 - lens[0, 2]) / lens[0, 0]
-        y = (int(v) + 0.5 - lens[1, 2]) / lens[1, 1]
+        x = slope(int(u), lens, 0)
+        y = slope(int(v), lens, 1)
         along, across = 0.0, 0.0
         delta = (dx, dy, dz)
         for axis in range(3):

@@ -16,7 +16,7 @@ import torch
 from spatial_envs.foundation.arguments import resolve_device
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.view import View
-from spatial_envs.rendering.renderer import AMBIENT, SKY, SUN, SUN_DIRECTION
+from spatial_envs.rendering.renderer import SUN_DIRECTION, light
 
 INSTALL = "https://github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md"
 NEAR = 0.01  # metres: what is closer to the camera is cut away
@@ -209,7 +209,7 @@ def _shade(tensors: _Tensors, poses: torch.Tensor, focal: float, pixels: _Pixels
     facing = (normal * normalize(interpolate(tensors.corners) - centre, dim=1)).sum(1)
     normal = torch.where(facing[:, None] > 0, -normal, normal)
     sun = normal @ torch.tensor(SUN_DIRECTION, dtype=normal.dtype, device=normal.device)
-    light = AMBIENT + SKY * (1 + normal[:, 1]) / 2 + SUN * sun.clamp(min=0)
+    brightness = light(normal[:, 1], sun.clamp(min=0))
     albedo = interpolate(tensors.corner_colors)
     (use,) = (tensors.face_texture[pixels.face] >= 0).nonzero(as_tuple=True)
     if len(use):
@@ -218,7 +218,7 @@ def _shade(tensors: _Tensors, poses: torch.Tensor, focal: float, pixels: _Pixels
         footprint = tensors.texel_density[face] * pixel
         texture = _texture(tensors, face, interpolate(tensors.corner_uv)[use], footprint)
         albedo = albedo.index_put((use,), albedo[use] * texture)
-    return (albedo * light[:, None]).clamp(0, 1)
+    return (albedo * brightness[:, None]).clamp(0, 1)
 
 
 def _texture(

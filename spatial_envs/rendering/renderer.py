@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numba.extending import register_jitable
 
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.view import View
 
-# Both renderers shade alike: Lambert with a fixed sun, and a sky that is brighter above,
-# colour = albedo * (AMBIENT + SKY * (1 + n_y) / 2 + SUN * max(0, n . SUN_DIRECTION)), n turned to the camera.
 AMBIENT, SKY, SUN = 0.35, 0.30, 0.35
 SUN_DIRECTION = np.array([0.48, 0.80, 0.36])
+
+
+@register_jitable
+def light(up, sun):
+    """What a surface's albedo is multiplied by: Lambert with a fixed sun, and a sky that is brighter above.
+
+    up: n_y, sun: max(0, n . SUN_DIRECTION), with n the unit normal, turned to the camera. Numbers, arrays or
+    tensors; all renderers shade alike.
+    """
+    return AMBIENT + SKY * (1 + up) / 2 + SUN * sun
 
 
 @runtime_checkable

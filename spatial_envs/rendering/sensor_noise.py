@@ -8,6 +8,7 @@ import numpy as np
 
 from spatial_envs.foundation.arguments import check_range
 from spatial_envs.foundation.compilation import njit
+from spatial_envs.geometry.camera import slope
 
 QUANTUM = 1 / 8 / (580 * 0.075)  # per metre: a Kinect's 1/8 pixel of disparity; focal length px, baseline m
 NEAREST, FARTHEST = 0.4, 8.0  # metres: it returns nothing outside
@@ -58,8 +59,8 @@ def _measure(depth, lens, level, normal, uniform, out):
             # 1/z is linear in pixels over a plane, and its slopes give the plane's normal
             across = lens[0, 0] * _slope(depth, row, column, 0, 1)
             down = lens[1, 1] * _slope(depth, row, column, 1, 0)
-            x = (column + 0.5 - lens[0, 2]) / lens[0, 0]
-            y = (row + 0.5 - lens[1, 2]) / lens[1, 1]
+            x = slope(column, lens, 0)
+            y = slope(row, lens, 1)
             ahead = 1.0 / z - x * across - y * down
             length = math.sqrt((across**2 + down**2 + ahead**2) * (x * x + y * y + 1.0))
             angle = math.acos(min(1.0 / (z * length), 1.0))

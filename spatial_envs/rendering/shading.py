@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from spatial_envs.foundation.compilation import njit
-from spatial_envs.rendering.renderer import AMBIENT, SKY, SUN, SUN_DIRECTION
+from spatial_envs.rendering.renderer import SUN_DIRECTION, light
 
 
 @njit(error_model="numpy")
@@ -76,8 +76,8 @@ def shade(
                 scale = (-1.0 if facing > 0.0 else 1.0) / math.sqrt(squared)
                 nx, ny, nz = nx * scale, ny * scale, nz * scale
                 lambert = nx * SUN_DIRECTION[0] + ny * SUN_DIRECTION[1] + nz * SUN_DIRECTION[2]
-                light = AMBIENT + SKY * 0.5 * (1.0 + ny) + SUN * max(lambert, 0.0)
-                red, green, blue = red * light, green * light, blue * light
+                brightness = light(ny, max(lambert, 0.0))
+                red, green, blue = red * brightness, green * brightness, blue * brightness
             rgb[row, column, 0] = int(min(red + 0.5, 255.0))
             rgb[row, column, 1] = int(min(green + 0.5, 255.0))
             rgb[row, column, 2] = int(min(blue + 0.5, 255.0))

@@ -70,23 +70,7 @@ class SceneFitEnv(TaskEnv):
 
     ## Arguments
 
-    | argument | values | default |
-    |---|---|---|
-    | scenes | "procedural", or a data set of depth, see ``spatial_envs.scenes.depth_frames.open_depth`` | "procedural" |
-    | split | "train", "validation", "test", "test_category" | "train" |
-    | num_objects, noise | of procedural scenes: how many, or (least, most); of the sensor, 1 = a Kinect's | (1, 6), 0 |
-    | num_frames | only the first so many frames of the split | None, all |
-    | held_out | share of the target's pixels that is kept from the agent, for scores | 0 |
-    | intrinsics, max_depth | of files, see ``open_depth`` | None |
-    | image_size | pixels, n or (H, W), at least 16 | (72, 96) |
-    | slots, steps | K; how many steps | 6; None: 10 K, or 20 with action="all" |
-    | start, action, turn, reward | see above | |
-    | points | of the target's, that figures and rewards look at | 512 |
-    | prototypes | weights of an encoder and its bank, as ``agents.scene_fit.encoder`` writes them | None: those that ship |
-    | backbone, backbone_kwargs, pooling | see ``spatial_envs.backbones``; "mean" over patches, "none" | "auto", None, "mean" |
-    | observations | the keys wanted | all |
-    | device | of the backbone | "auto" |
-    | cache_size | frames kept in memory (about 0.5 MB each) | 512 |
+    {arguments}
 
     ## Version History
 

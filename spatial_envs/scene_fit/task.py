@@ -9,29 +9,27 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
 
-from spatial_envs.backbones import make_backbone
 from spatial_envs.backbones.backbone import Backbone
+from spatial_envs.core.features import Features
 from spatial_envs.core.task import Observation, Rows, check_state, checked_actions, chosen_space
 from spatial_envs.foundation.arguments import (
     check_choice,
-    check_device,
     check_range,
     checked_image_size,
     checked_poses,
     floats,
     user_path,
 )
+from spatial_envs.foundation.caches import Recent
 from spatial_envs.geometry.camera import intrinsics as lens_of
-from spatial_envs.geometry.view import View, stack_views
+from spatial_envs.geometry.view import View
 from spatial_envs.prototypes.bank import POSE
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, bank_sizes, encoded
 from spatial_envs.prototypes.kmeans import clusters
@@ -40,10 +38,9 @@ from spatial_envs.prototypes.target import Target, make_target
 from spatial_envs.rendering import make_renderer
 from spatial_envs.scene_fit.episode import Episode, Figures
 from spatial_envs.scene_fit.picture import draw_fit
+from spatial_envs.scene_fit.settings import REWARDS, SceneFitSettings
 from spatial_envs.scenes.depth_frames import DepthFrame, open_depth, resized
 
-REWARDS = ("full", "chamfer", "surface")  # potentials among the figures of a ``SlotState``
-STARTS = ("kmeans", "random", "encoder")
 FARTHEST = 1000.0  # metres, of observed depth
 SUCCESS_DISTANCE, SUCCESS_FSV = 0.03, 0.1  # metres, share
 RENDER_SIZE, RENDER_FOV = (240, 320), 50.0  # of render_view
@@ -52,81 +49,34 @@ RENDER_SIZE, RENDER_FOV = (240, 320), 50.0  # of render_view
 class SceneFit(Rows[Episode]):
     """The task behind ``SceneFitEnv`` (arguments are documented there), for any number of rows."""
 
-    def __init__(
-        self,
-        num_rows: int = 1,
-        *,
-        scenes: str = "procedural",
-        split: str = "train",
-        num_objects: int | Sequence[int] = (1, 6),
-        noise: float = 0.0,
-        num_frames: int | None = None,
-        held_out: float = 0.0,
-        intrinsics: Any = None,
-        max_depth: float | None = None,
-        image_size: int | tuple[int, int] = (72, 96),
-        slots: int = 6,
-        steps: int | None = None,
-        start: str = "kmeans",
-        action: str = "slot",
-        turn: str = "round_robin",
-        points: int = 512,
-        prototypes: str | Path | None = None,
-        reward: str | Callable[[Figures, Figures], float] = "full",
-        backbone: str | Backbone | None = "auto",
-        backbone_kwargs: dict[str, Any] | None = None,
-        pooling: str = "mean",
-        observations: Sequence[str] | None = None,
-        device: str = "auto",
-        cache_size: int = 512,
-    ) -> None:
-        check_choice("start", start, STARTS)
-        check_choice("action", action, ("slot", "all"))
-        check_choice("turn", turn, ("round_robin", "agent"))
-        check_choice("pooling", pooling, ("mean", "none"))
-        if not callable(reward):
-            check_choice("reward", reward, REWARDS)
-        if reward == "surface" and scenes != "procedural":
-            known = "only procedural scenes have a known surface"
-            raise ValueError(f"reward: got 'surface' for scenes={str(scenes)!r}; {known}: expected 'full'")
-        check_range("slots", slots, 1, 64, int)
-        if steps is not None:
-            check_range("steps", steps, 1, 100_000, int)
-        check_range("held_out", held_out, 0.0, 0.9)
-        check_range("points", points, 16, 100_000, int)
-        check_range("cache_size", cache_size, 1, math.inf, int)
-        check_device(device)
-        if turn == "agent" and action == "all":
-            raise ValueError("turn: got 'agent' with action='all'; expected action='slot'")
-        self.image_size = checked_image_size(image_size, 1)
+    settings_type: ClassVar[type[SceneFitSettings]] = SceneFitSettings
+
+    def __init__(self, settings: SceneFitSettings, num_rows: int = 1) -> None:
+        self.settings = settings
+        self.image_size = checked_image_size(settings.image_size, 1)
         self.frames = open_depth(
-            scenes, split, num_objects=num_objects, noise=noise, image_size=self.image_size,
-            max_depth=max_depth, intrinsics=intrinsics,
+            settings.scenes, settings.split, num_objects=settings.num_objects, noise=settings.noise,
+            image_size=self.image_size, max_depth=settings.max_depth, intrinsics=settings.intrinsics,
         )  # fmt: skip
-        if num_frames is not None:
-            check_range("num_frames", num_frames, 1, len(self.frames), int)
-            self.frames = self.frames.first(num_frames)
+        if settings.num_frames is not None:
+            check_range("num_frames", settings.num_frames, 1, len(self.frames), int)
+            self.frames = self.frames.first(settings.num_frames)
+        prototypes = settings.prototypes
         self.weights = SHIPPED if prototypes is None else user_path("prototypes", prototypes)
         self.slot_size = POSE + bank_sizes(self.weights).prototypes + 1
-        self.backbone = make_backbone(backbone, backbone_kwargs, device)
-        self.backbone_name = "none" if self.backbone is None else self.backbone.name
-        self.slots, self.start, self.action, self.turn = int(slots), start, action, turn
-        self.steps = int(steps) if steps is not None else (10 * self.slots if action == "slot" else 20)
-        self.points, self.reward, self.pooling = int(points), reward, pooling
-        self.held_out, self.cache_size = held_out, cache_size
-        self.cache: OrderedDict[int, tuple[DepthFrame, Target]] = OrderedDict()
+        self.features = Features(settings, "first_view")
+        self.slots, self.action, self.turn = settings.slots, settings.action, settings.turn
+        self.steps = settings.steps or (10 * self.slots if self.action == "slot" else 20)
+        self.cache = Recent[int, tuple[DepthFrame, Target]](settings.cache_size)
         self.rows = [None] * num_rows
         self._model: tuple[SlotEncoder, Shapes] | None = None
 
         width = 1 + self.slot_size
-        size = width + (turn == "agent") if action == "slot" else self.slots * width
+        size = width + (self.turn == "agent") if self.action == "slot" else self.slots * width
         self.action_space: spaces.Space = spaces.Box(-1.0, 1.0, (size,), np.float32)
         all_spaces = self._observation_spaces()
         self.observable = tuple(all_spaces)
-        self.observation_space = chosen_space(all_spaces, observations, list(all_spaces))
-        if "features" in self.observation_space.spaces:
-            assert self.backbone is not None
-            self.feature_mean, self.feature_std = self.backbone.statistics("first_view", pooling)
+        self.observation_space = chosen_space(all_spaces, settings.observations, list(all_spaces))
 
     def _observation_spaces(self) -> dict[str, spaces.Space]:
         height, width = self.image_size
@@ -145,10 +95,7 @@ class SceneFit(Rows[Episode]):
         if self.action == "slot" and self.turn == "round_robin":
             available["turn"] = spaces.MultiBinary(self.slots)
         if self.backbone is not None:
-            rows, columns = self._feature_size(self.backbone)
-            patches = (rows // self.backbone.patch) * (columns // self.backbone.patch)
-            token = (self.backbone.dim,) if self.pooling == "mean" else (patches, self.backbone.dim)
-            available["features"] = spaces.Box(-10.0, 10.0, token, np.float32)
+            available["features"] = self.features.box(self._feature_size(self.backbone))
         return available
 
     def _feature_size(self, backbone: Backbone) -> tuple[int, int]:
@@ -202,9 +149,10 @@ class SceneFit(Rows[Episode]):
         return [(episode.steps % self.slots, action)]
 
     def _gain(self, before: Figures, after: Figures) -> float:
-        if callable(self.reward):
-            return float(self.reward(before, after))
-        return after[self.reward] - before[self.reward]
+        reward = self.settings.reward
+        if callable(reward):
+            return float(reward(before, after))
+        return after[reward] - before[reward]
 
     # ---- what the agent is told
 
@@ -234,11 +182,9 @@ class SceneFit(Rows[Episode]):
             rgb, _ = resized(view.rgb, view.intrinsics, size)
             own = np.eye(4, dtype=np.float32)  # the frame is the camera's
             seen = View(rgb, depth, lens.astype(np.float32), own)
-            encoding = self.backbone.encode(stack_views([stack_views([seen])]), np.ones((1, 1), np.bool_))
-            tokens = encoding.tokens[0, 0].float().cpu().numpy()
-            tokens = tokens.mean(axis=0) if self.pooling == "mean" else tokens
-            standard = (tokens - self.feature_mean) / self.feature_std
-            episode.features = standard.clip(-10, 10).astype(np.float32)
+            tokens = self.features.encode([[seen]], [own], [None]).tokens[0, 0].float().cpu().numpy()
+            tokens = tokens.mean(axis=0) if self.features.pooling == "mean" else tokens
+            episode.features = self.features.standard(tokens)
         return episode.features
 
     def info(self, row: int) -> dict[str, Any]:
@@ -259,8 +205,8 @@ class SceneFit(Rows[Episode]):
     # ---- beginnings
 
     def _episode(self, index: int, frame: DepthFrame, target: Target, slots: np.ndarray) -> Episode:
-        truth = self.reward == "surface"
-        state = SlotState(target, self.model[1], slots, self.points, truth)
+        truth = self.settings.reward == "surface"
+        state = SlotState(target, self.model[1], slots, self.settings.points, truth)
         return Episode(index, frame, state, state.figures())
 
     @property
@@ -273,24 +219,22 @@ class SceneFit(Rows[Episode]):
 
     def load(self, index: int) -> tuple[DepthFrame, Target]:
         """The frame and its target, from the cache where they are there."""
-        if index in self.cache:
-            self.cache.move_to_end(index)
-        else:
+
+        def read() -> tuple[DepthFrame, Target]:
             frame = self.frames.load(index)
-            target = make_target(frame, self.held_out)
-            self.cache[index] = replace(frame, truth=None), target
-            if len(self.cache) > self.cache_size:
-                self.cache.popitem(last=False)
-        return self.cache[index]
+            target = make_target(frame, self.settings.held_out)
+            return replace(frame, truth=None), target
+
+        return self.cache.get(index, read)
 
     def _start(self, target: Target, seed: int) -> np.ndarray:
         """(K, 7 + P + 1) float64: where an episode begins."""
-        if self.start == "encoder":
+        if self.settings.start == "encoder":
             return encoded(self.model[0], [target], self.slots)[0].double().numpy()
         rng = np.random.default_rng(seed)
         slots = np.zeros((self.slots, self.slot_size))
         slots[:, -1] = -3.0  # there is something
-        if self.start == "random":
+        if self.settings.start == "random":
             low, high = target.points.min(axis=0), target.points.max(axis=0)
             slots[:, 0] = rng.uniform(0.2, 0.6, self.slots) * target.unit
             slots[:, 1:4] = rng.uniform(low, high, (self.slots, 3))

@@ -27,6 +27,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from spatial_envs.foundation.errors import SceneError
+from spatial_envs.geometry.camera import slope
 from spatial_envs.scenes import depth_decoding as decoding
 
 logger = logging.getLogger(__name__)
@@ -216,9 +217,7 @@ def depth_residual(before: np.ndarray, after: np.ndarray, motion: np.ndarray, le
     rows, columns = np.mgrid[: before.shape[0], : before.shape[1]][:, ::4, ::4].reshape(2, -1)
     z = before[rows, columns].astype(np.float64)
     keep = (z > 0) & (z < OUTDOORS)
-    rays = np.stack(
-        [(columns + 0.5 - lens[0, 2]) / lens[0, 0], (rows + 0.5 - lens[1, 2]) / lens[1, 1], np.ones(len(z))]
-    )
+    rays = np.stack([slope(columns, lens, 0), slope(rows, lens, 1), np.ones(len(z))])
     points = motion[:3, :3] @ (rays * z)[:, keep] + motion[:3, 3:]
     points = points[:, points[2] > 0.1]
     column = np.floor(lens[0, 0] * points[0] / points[2] + lens[0, 2])

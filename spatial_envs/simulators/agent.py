@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from spatial_envs.foundation.arguments import check_flag, check_range, checked_image_size, floats
+from spatial_envs.geometry import rotations
 from spatial_envs.geometry.view import View
 from spatial_envs.simulators.simulator import DOWN, FORWARD, LEFT, RIGHT, STOP, UP, AgentState
 
@@ -111,9 +112,8 @@ def horizontal_intrinsics(hfov: float, image_size: tuple[int, int]) -> np.ndarra
 
 
 def wrapped(angle: float) -> float:
-    """The angle in [-pi, pi), radians."""
-    inside = -math.pi <= angle < math.pi  # to the bit
-    return float(angle if inside else (angle + math.pi) % (2 * math.pi) - math.pi)
+    """The angle in [-pi, pi), radians; one that is there is kept to the bit."""
+    return float(angle if -math.pi <= angle < math.pi else rotations.wrapped(angle))
 
 
 def check_body(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +11,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from spatial_envs.foundation.arguments import check_range, floats
+from spatial_envs.foundation.caches import Recent
 from spatial_envs.foundation.compilation import njit
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.mesh import Mesh
@@ -58,7 +58,7 @@ class NavigableSpace:
         self._bounds = np.array([shapely.MultiPolygon(floor.polygons).bounds for floor in self.floors])
         self._doors = self._find_doors()
         self._join_islands()
-        self._goals: OrderedDict[bytes, _Goal] = OrderedDict()
+        self._goals = Recent[bytes, _Goal](KEPT_GOALS)
 
     def _find_doors(self) -> np.ndarray:
         """(D, 4): floor, other floor, x, z: places on both, along the borders of what is theirs."""
@@ -273,15 +273,9 @@ class NavigableSpace:
         goals = floats("goal", goal, "(3,) or (G, 3), metres")
         if goals.ndim not in (1, 2) or goals.shape[-1] != 3 or goals.size == 0:
             raise ValueError(f"goal: got shape {goals.shape}; expected (3,) or (G, 3)")
-        key = goals.tobytes()
-        if key in self._goals:
-            self._goals.move_to_end(key)
-            return self._goals[key]
-        places = [self.locate(g, name="goal") for g in goals.reshape(-1, 3)]
-        self._goals[key] = _Goal(self, places)
-        if len(self._goals) > KEPT_GOALS:
-            self._goals.popitem(last=False)
-        return self._goals[key]
+        return self._goals.get(
+            goals.tobytes(), lambda: _Goal(self, [self.locate(g, name="goal") for g in goals.reshape(-1, 3)])
+        )
 
     @cached_property
     def graph(self) -> _Graph:

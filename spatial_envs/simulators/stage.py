@@ -19,7 +19,7 @@ from PIL import Image
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building
 from spatial_envs.geometry.mesh import Mesh
-from spatial_envs.rendering.renderer import AMBIENT, SKY, SUN, SUN_DIRECTION
+from spatial_envs.rendering.renderer import SUN_DIRECTION, light
 
 FLOAT, UINT, USHORT = 5126, 5125, 5123  # glTF's component types
 VERTICES, INDICES = 34962, 34963  # and its kinds of buffer
@@ -109,7 +109,7 @@ def write_glb(building: Building, path: str | Path) -> None:
 def _light(normals: np.ndarray) -> np.ndarray:
     """(...,) the light on surfaces with these normals (..., 3), at most 1; see `spatial_envs.rendering`."""
     sun = np.maximum(normals @ SUN_DIRECTION.astype(np.float32), 0)
-    return AMBIENT + SKY * (1 + normals[..., 1]) / 2 + SUN * sun
+    return light(normals[..., 1], sun)
 
 
 def _primitive(

@@ -13,7 +13,7 @@ from agents.nbv.planners import Beam, SetCover, maximum_cover
 from spatial_envs.geometry.camera import facing_origin, fibonacci_directions, unproject
 from spatial_envs.geometry.voxels import VoxelGrid
 from spatial_envs.nbv import NBVDiscreteEnv, NBVEnv
-from spatial_envs.nbv.task import GRID_SIDE
+from spatial_envs.nbv.candidates import GRID_SIDE
 
 SMALL = {"backbone": None, "image_size": 56, "num_objects": 2, "observations": ["poses"]}
 

@@ -17,6 +17,7 @@ from spatial_envs.geometry.camera import (
     intrinsics,
     inverse_pose,
     look_at,
+    slope,
     transform_points,
     turn_about_y,
     unproject,
@@ -35,6 +36,15 @@ def test_the_field_of_view_is_across_the_shorter_side(size, half):
         [0, half * np.tan(np.radians(25)) / np.tan(np.radians(25))]
     )  # the shorter side's middle
     assert np.degrees(2 * np.arctan(border[1] / lens[0, 0])) == pytest.approx(50, abs=1e-4)
+
+
+def test_slopes_are_those_of_the_rays_through_pixel_centres():
+    lens = np.array([[80.0, 0, 30], [0, 90, 20], [0, 0, 1]])
+    assert [slope(30, lens, 0), slope(19, lens, 1)] == [0.5 / 80, -0.5 / 90]
+    columns = np.arange(60)
+    np.testing.assert_array_equal(80 * slope(columns, lens, 0) + 30, columns + 0.5)
+    points = unproject(np.full((40, 60), 2.0, np.float32), lens, np.eye(4))
+    np.testing.assert_array_equal(points[3, :, 0], (2 * slope(columns, lens, 0)).astype(np.float32))
 
 
 def test_directions_by_azimuth_and_elevation():

@@ -11,7 +11,7 @@ from spatial_envs.geometry.camera import facing_origin, intrinsics
 from spatial_envs.geometry.view import View
 from spatial_envs.geometry.voxels import HIT, MISS, MOST, VoxelGrid
 from spatial_envs.nbv import NBVDiscreteEnv
-from spatial_envs.nbv.task import GLIMPSE, GLIMPSE_FOV, GRID_SIDE
+from spatial_envs.nbv.candidates import GLIMPSE, GLIMPSE_FOV, GRID_SIDE
 
 
 def voxels_on(origin, ray, side, n):

@@ -25,7 +25,7 @@ from spatial_envs.prototypes.losses import (
 )
 from spatial_envs.prototypes.pieces import pieces
 from spatial_envs.prototypes.refine import refined
-from spatial_envs.prototypes.scores import Fit, adjusted_rand_index, ray_gaps, rendered_depth, score_fit
+from spatial_envs.prototypes.scores import Fit, adjusted_rand_index, ray_lengths, rendered_depth, score_fit
 from spatial_envs.prototypes.target import make_target
 from spatial_envs.scenes.depth_frames import open_depth
 
@@ -93,7 +93,8 @@ def test_occlusion_and_free_space_agree_with_the_scores(targets):
     points, pixels = torch.as_tensor(target.points)[None], torch.as_tensor(target.pixels)[None]
     gap = occlusion(points, pixels, vertices, bank.topology, sight_of(target))
     front = rendered_depth(target, vertices[0].detach().numpy(), bank.topology).min(axis=0)
-    np.testing.assert_allclose(gap[0].detach(), ray_gaps(target, front.ravel()[target.pixels]), atol=2e-3)
+    before = np.maximum(target.depth.ravel()[target.pixels] - front.ravel()[target.pixels], 0)
+    np.testing.assert_allclose(gap[0].detach(), before * ray_lengths(target), atol=2e-3)
     gap.sum().backward()
     assert (slots.grad[..., 3] != 0).any()  # towards the camera or away
     nearer = slots.detach().clone()

@@ -74,7 +74,7 @@ def test_figures_over_all_points_are_those_of_the_scores(encoder, target):
     state = SlotState(target, Shapes.of(encoder.bank), random_slots(encoder, 3), len(target.points))
     figures, scores = state.figures(), score_fit(target, state.fit())
     for name in ("one_directional", "occlusion_aware", "fsv", "depth_agreement", "slots"):
-        assert figures[name] == pytest.approx(scores[name], rel=1e-5), name
+        assert figures[name] == pytest.approx(scores[name], rel=1e-6), name
 
 
 def test_actions_reach_what_they_aim_at(encoder):
