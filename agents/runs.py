@@ -198,9 +198,9 @@ def falling(name: str, value: str) -> Callable[[float], float]:
 def extractor_type(env_id: str) -> type[ViewFeatures] | type[NavigationFeatures] | type[SlotFeatures]:
     """What goes in front of a policy of Stable-Baselines3's own."""
     module = env_type(env_id).__module__
-    if module == "spatial_envs.scene_fit":
+    if module.startswith("spatial_envs.scene_fit."):
         return SlotFeatures
-    return NavigationFeatures if module == "spatial_envs.navigation" else ViewFeatures
+    return NavigationFeatures if module.startswith("spatial_envs.navigation.") else ViewFeatures
 
 
 def observed(env_id: str, hyperparameters: dict[str, Any], observable: Sequence[str]) -> list[str]:
