@@ -109,6 +109,8 @@ def training_envs(run: dict[str, Any]) -> VecNormalize:
 
 def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> BaseAlgorithm:
     """The run's model as it was before training."""
+    if "untrained" in run:  # of an exported agent, which names no class that could be imported
+        return run["untrained"](envs)
     hyperparameters = dict(run["hyperparameters"])
     policy = policy_type(hyperparameters.pop("policy", "MultiInputPolicy"))
     policy_kwargs = dict(hyperparameters.pop("policy_kwargs", None) or {})
