@@ -7,8 +7,8 @@ without a valid signature is read with ``--trust`` alone. The same holds for the
 class's path, which is imported.
 
 That a folder is owned by the user says nothing: what was downloaded is, too. A signature is the HMAC-SHA256
-of a file's content, so a folder of one's own that came back with another model in it is noticed. A folder that
-was moved or copied on this computer is still one's own; on another one, or for another user, it is not.
+of a file's content, so a folder of one's own that came back with another model in it is noticed. A folder
+that was moved or copied on this computer is still one's own; on another one, or for another user, it is not.
 Signatures are in signatures.json, each there before the file itself is, so that a kill at any moment leaves a
 file with a valid one. Where the key cannot be kept (a home that is read-only), nothing is signed, which one
 line says.
