@@ -25,13 +25,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import tyro
 from safetensors.torch import save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from agents.agent_yaml import (
     CARD,
@@ -63,9 +63,9 @@ OPTIMISERS = ("optimizer_class", "optimizer_kwargs")  # which an agent that lear
 class Flags:
     """What the command line says."""
 
-    run: Positional[UserPath]
+    run: Positional[Annotated[UserPath, arg(metavar="RUN")]]
     """A run folder that train_agent.py made."""
-    out: Positional[UserPath]
+    out: Positional[Annotated[UserPath, arg(metavar="OUT")]]
     """The folder to write, which must not hold anything yet."""
     trust: bool = False
     """Read a run that no training of yours on this computer wrote, too. Its model is a pickle, and to read it
@@ -255,7 +255,7 @@ def _replacing_folder(path: Path) -> Iterator[Path]:
 
 if __name__ == "__main__":
     try:
-        export(tyro.cli(Flags, description=__doc__))
+        export(tyro.cli(Flags, prog="python -m agents.export", description=__doc__))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"agents.export: {error}")
     except KeyboardInterrupt:

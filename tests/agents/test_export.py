@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import tyro
 from safetensors.torch import load_file, save_file
 
 import agents.export as exporting
@@ -372,7 +373,7 @@ DAMAGED = {
     "a wider one": (yaml(KWARGS, "net_arch", value=[10**18] * 2), UNMADE),
     "a negative one": (yaml(KWARGS, "net_arch", value=[-1]), UNMADE),
     "no number": (yaml(KWARGS, "net_arch", value=["os"]), UNMADE),
-    "many layers": (yaml(KWARGS, value={"net_arch": [4] * 5000}), "got 5000 layers; expected at most"),
+    "many layers": (yaml(KWARGS, value={"net_arch": [4] * 50}), "got 50 layers; expected at most"),
     "deep": (yaml(KWARGS, EXTRACTOR, value={"num_layers": 10**9}), "num_layers: got 100"),
     "a wide view": (yaml(KWARGS, EXTRACTOR, value={"hidden_dim": 10**9}), "1000000000"),
     "a lacking tensor": (weights(lambda kept: kept.pop(HEAD)), "lacks log_std; expected the 33"),
@@ -539,12 +540,9 @@ def test_trainings_that_begin_at_once_have_one_key(tmp_path):
     assert os.listdir(path.parent) == ["run_key"]
 
 
-def test_flags_are_told(made, tmp_path):
-    """And what can be said of trust is true of both scripts."""
-    done = subprocess.run(
-        [sys.executable, "-m", "agents.export", "--help"], cwd=ROOT, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "110"}, check=True,
-    )  # fmt: skip
-    for part in ("RUN", "OUT", "--trust", "policy.safetensors", "load_agent"):
-        assert part in done.stdout
-    assert replace(Comparison(), trust=True).trust
+def test_flags_are_told(capsys):
+    with pytest.raises(SystemExit):
+        tyro.cli(Flags, args=["--help"], description=exporting.__doc__)
+    printed = capsys.readouterr().out
+    for part in ("RUN", "OUT", "--trust", "safetensors", "load_agent"):
+        assert part in printed

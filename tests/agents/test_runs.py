@@ -271,7 +271,7 @@ SPOILT = {
     "hyperparameters": (spoil(hyperparameters={"gamma": 2}), r"config.yaml: hyperparameters: gamma: got 2"),
     "a device": (spoil(device="gpu"), r"config.yaml: device: got 'gpu'"),
     "a count": (spoil(num_envs=1.5), r"config.yaml: num_envs: got 1.5"),
-    "a model": (write("model.zip", b"junk"), r"got .*model.zip; expected a model of ppo that a run saved"),
+    "a model": (write("model.zip", b"junk"), r"got .*model.zip, which no training of yours"),
     "no model": (lambda folder: (folder / "model.zip").unlink(), r".* holds no model.zip"),
 }
 
