@@ -65,9 +65,9 @@ class Family:
 def family(env_id: str) -> Family:
     """The family of an environment; ValueError for an id that is none of ours."""
     played = env_type(env_id)
-    if played.__module__ == "spatial_envs.navigation":
+    if played.__module__.startswith("spatial_envs.navigation."):
         return EXPLORATION if played.__name__.startswith("Explore") else GOALS
-    return FITTING if played.__module__ == "spatial_envs.scene_fit" else NEXT_BEST_VIEW
+    return FITTING if played.__module__.startswith("spatial_envs.scene_fit.") else NEXT_BEST_VIEW
 
 
 # ---- next-best-view

@@ -19,10 +19,12 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 
+from agents.exported import ExportedAgent, as_run, is_exported
 from agents.families import family
 from agents.hyperparameters import MOST, checked
 from agents.runs import ALGORITHMS, command_line, console, env_type
 from agents.scene_fit.baselines import Encoded
+from agents.signatures import check_own, sign_file, sign_policy
 from agents.training.warm_start import lessons
 from spatial_envs.core.task import check_arguments
 from spatial_envs.foundation import yaml_files
@@ -46,6 +48,7 @@ OF_AGENTS = ("timesteps", "num_envs", "eval_every", "validation_starts", "device
 
 def write_config(folder: Path, run: dict[str, Any]) -> None:
     """What ``read_config`` reads."""
+    sign_policy(folder, policy_of(run))
     with replacing(folder / "config.yaml") as path:
         path.write_text(yaml_files.text(run), encoding="utf-8")
 
@@ -59,8 +62,14 @@ def save(model: BaseAlgorithm, folder: Path) -> None:
     if isinstance(model, OffPolicyAlgorithm):
         parts["replay_buffer.pkl"] = model.save_replay_buffer
     for name, write in parts.items():
-        with replacing(folder / name) as path:
-            write(path)
+        keep(folder, name, write)
+
+
+def keep(folder: Path, name: str, write: Callable[[Path], None]) -> None:
+    """Write a file of the folder's, whole and signed."""
+    with replacing(folder / name) as path:
+        write(path)
+        sign_file(folder, name, path)
 
 
 def holds_a_run(folder: Path) -> bool:
@@ -145,6 +154,11 @@ def check_config(run: dict[str, Any]) -> None:
         run["hyperparameters"] = checked(algorithm, run["hyperparameters"], "hyperparameters")
 
 
+def policy_of(run: dict[str, Any]) -> str:
+    """The name, or path, of a run's policy."""
+    return str(run["hyperparameters"].get("policy", "MultiInputPolicy"))
+
+
 def on_devices_here(run: dict[str, Any]) -> dict[str, Any]:
     """The run, with "auto" in place of a GPU that is not here, which is said."""
     away = {str(each["device"]) for each in (run, run["env_kwargs"]) if is_away(each.get("device"))}
@@ -221,9 +235,12 @@ def steps_learned(path: Path) -> int:
         return -1
 
 
-def load(folder: Path, flag: str = "run") -> tuple[dict[str, Any], Any]:
-    """A run's configuration and its best model, for playing; of an encoder's the fitter that it is.
-    FileNotFoundError or ValueError, which begin with the flag, for what is no whole run."""
+def load(folder: Path, flag: str = "run", trust: bool = False) -> tuple[dict[str, Any], Any]:
+    """A run's configuration and its best model, for playing; of an encoder's the fitter that it is; of what
+    ``agents.export`` made the exported agent. FileNotFoundError or ValueError, which begin with the flag, for
+    what is no whole run, or without ``trust`` not one's own (``agents.signatures``)."""
+    if is_exported(folder):
+        return as_run(folder, flag)
     run = on_devices_here(read_config(folder, flag))
     if run["algo"] == "encoder":
         fitter = Encoded(folder / "encoder.safetensors")
@@ -231,19 +248,24 @@ def load(folder: Path, flag: str = "run") -> tuple[dict[str, Any], Any]:
             _ = fitter.model
         return run, fitter
     path, row = best(folder, column := family(run["env"]).curve)
-    model = load_model(run, path, flag)
+    model = load_model(run, path, flag, trust)
     if row is not None:
         score = f"{column} {float(row[column]):.3f}"
         console.print(f"{folder}: the agent of step {model.num_timesteps:,}, {score} on the validation split")
     return run, model
 
 
-def load_model(run: dict[str, Any], path: Path, flag: str, **keywords: Any) -> BaseAlgorithm:
-    """The algorithm's model in a file of the run's."""
+def load_model(
+    run: dict[str, Any], path: Path, flag: str, trust: bool = False, **keywords: Any
+) -> BaseAlgorithm:
+    """The algorithm's model in a file of the run's, one's own or trusted."""
     if not path.is_file():
         raise FileNotFoundError(
             f"{flag}: {path.parent} holds no {path.name}; it was ended before its first evaluation"
         )
+    if not trust:
+        folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+        check_own(flag, folder, [path], policy_of(run))
     with _named(flag, path, f"a model of {run['algo']}"):
         return ALGORITHMS[run["algo"]].load(path, device=run.get("device", "auto"), **keywords)
 
@@ -253,7 +275,7 @@ def heading(folders: Sequence[Path], runs: Sequence[tuple[dict[str, Any], Any]])
     steps = [
         f"- {folder}: the agent of step {model.num_timesteps:,}\n"
         for folder, (_, model) in zip(folders, runs, strict=True)
-        if isinstance(model, BaseAlgorithm)
+        if isinstance(model, (BaseAlgorithm, ExportedAgent))
     ]
     return f"`{command_line()}`\n\n{''.join(steps)}\n"
 
@@ -269,12 +291,15 @@ def _named(flag: str, path: Path, what: str) -> Iterator[None]:
 
 
 def resumed(
-    run: dict[str, Any], envs: VecNormalize, folder: Path, tensorboard_log: str | None
+    run: dict[str, Any], envs: VecNormalize, folder: Path, tensorboard_log: str | None, trust: bool = False
 ) -> BaseAlgorithm:
-    """The last model, its normalisation and its replay buffer, ready to go on."""
+    """The last model, its normalisation and its replay buffer, one's own or trusted, ready to go on."""
+    pickles = [folder / name for name in ("model.zip", "vecnormalize.pkl", "replay_buffer.pkl")]
+    if not trust:
+        check_own("resume", folder, [path for path in pickles if path.is_file()], policy_of(run))
     with _named("resume", folder / "vecnormalize.pkl", "a normalisation"):
         envs = VecNormalize.load(str(folder / "vecnormalize.pkl"), envs.venv)
-    model = load_model(run, folder / "model.zip", "resume", env=envs, tensorboard_log=tensorboard_log)
+    model = load_model(run, folder / "model.zip", "resume", True, env=envs, tensorboard_log=tensorboard_log)
     if isinstance(model, OffPolicyAlgorithm):
         with _named("resume", folder / "replay_buffer.pkl", "a replay buffer"):
             model.load_replay_buffer(folder / "replay_buffer.pkl")

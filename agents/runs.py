@@ -111,6 +111,8 @@ def training_envs(run: dict[str, Any]) -> VecNormalize:
 
 def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> BaseAlgorithm:
     """The run's model as it was before training."""
+    if "untrained" in run:  # of an exported agent, which names no class that could be imported
+        return run["untrained"](envs)
     hyperparameters = dict(run["hyperparameters"])
     policy = policy_type(hyperparameters.pop("policy", "MultiInputPolicy"))
     policy_kwargs = dict(hyperparameters.pop("policy_kwargs", None) or {})
@@ -200,9 +202,9 @@ def falling(name: str, value: str) -> Callable[[float], float]:
 def extractor_type(env_id: str) -> type[ViewFeatures] | type[NavigationFeatures] | type[SlotFeatures]:
     """What goes in front of a policy of Stable-Baselines3's own."""
     module = env_type(env_id).__module__
-    if module == "spatial_envs.scene_fit":
+    if module.startswith("spatial_envs.scene_fit."):
         return SlotFeatures
-    return NavigationFeatures if module == "spatial_envs.navigation" else ViewFeatures
+    return NavigationFeatures if module.startswith("spatial_envs.navigation.") else ViewFeatures
 
 
 def observed(env_id: str, hyperparameters: dict[str, Any], observable: Sequence[str]) -> list[str]:

@@ -12,6 +12,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_key(tmp_path_factory):
+    """Trainings of the tests sign their files with a key of their own, not with the user's."""
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("user_data"))
+
+
 @pytest.fixture(scope="session")
 def meshes() -> Path:
     """The folder with spot and bob, two real textured meshes."""

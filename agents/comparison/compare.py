@@ -33,7 +33,11 @@ class Flags:
     """What the command line says."""
 
     run: tuple[UserPath, ...] = ()
-    """Run folders; those of one algorithm, one backbone and one set of scenes, its seeds, become one row."""
+    """Run folders, or what agents.export made of them; those of one algorithm, one backbone and one set of
+    scenes, its seeds, become one row."""
+    trust: bool = False
+    """Read runs that no training of yours on this computer wrote, too. Their models are pickles, and to read
+    one runs whatever code its author put in; what agents.export made holds none, and needs no trust."""
     agent: str | None = None
     """An agent of your own, module:Class."""
     baselines: tuple[str, ...] | None = None
@@ -73,7 +77,7 @@ def compare(flags: Flags) -> dict[str, Any]:
         check_range("episodes", flags.episodes, 1, 1_000_000, int)
     if flags.out is not None:
         check_out(flags.out, file=flags.out.suffix == ".md")
-    runs = [load(folder) for folder in flags.run]
+    runs = [load(folder, trust=flags.trust) for folder in flags.run]
     set_threads(flags.threads, large=any(own["resolved_backbone"] == "mapanything" for own, _ in runs))
     first = flags.env or (runs[0][0]["env"] if runs else "NBV-MapAnything-v0")
     for own, _ in runs:

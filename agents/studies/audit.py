@@ -31,6 +31,8 @@ class Flags:
     """A baseline; not read with --run."""
     run: UserPath | None = None
     """A run folder, whose agent and environment are taken."""
+    trust: bool = False
+    """Read a run that no training of yours on this computer wrote, too: see evaluate_agent.py --help."""
     backbone: str = "compact"
     """Whose reconstruction is judged; not read with --run."""
     episodes: int = 32
@@ -42,7 +44,7 @@ def audit(flags: Flags) -> str:
     policy: Any = None
     run: dict[str, Any] = {"env": "NBV-MapAnything-v0", "env_kwargs": {"backbone": flags.backbone}}
     if flags.run is not None:
-        run, policy = load(flags.run)
+        run, policy = load(flags.run, trust=flags.trust)
     env = single_env(run, split="test", num_objects=None, reconstruction="backbone")
     depth: dict[str, Any] = {"backbone": None, "reconstruction": "depth", "observations": ["poses"]}
     twin = single_env(run, split="test", num_objects=None, **depth)

@@ -27,6 +27,8 @@ class Flags:
 
     run: tuple[UserPath, ...]
     """Run folders; those told the same, its seeds, become one row."""
+    trust: bool = False
+    """Read runs that no training of yours on this computer wrote, too: see evaluate_agent.py --help."""
     split: str = "test"
     """train, validation, test or test_category."""
     episodes: int = 64
@@ -47,7 +49,7 @@ def study(flags: Flags) -> str:
     """Markdown: a row for each kind of features, compared with every other kind."""
     groups: dict[str, list[tuple[dict[str, Any], Any]]] = {}
     for folder in flags.run:
-        run, model = load(folder)
+        run, model = load(folder, trust=flags.trust)
         if run["env_kwargs"].get("reconstruction") != "depth":
             raise ValueError(
                 f"run: {folder} was not trained with reconstruction=depth; the rewards must be the same"

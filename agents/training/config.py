@@ -96,6 +96,9 @@ class Flags:
     """The run folder; by default runs/<env>-<algo>-seed<seed>."""
     resume: UserPath | None = None
     """A run folder to go on with; all other flags but --timesteps are then read from it."""
+    trust: bool = False
+    """With --resume: go on with a run that no training of yours on this computer wrote, too. Its model,
+    normalisation and replay buffer are pickles, and to read them runs whatever code their author put in."""
     eval_every: int | None = None
     """Environment steps between evaluations on the validation split; the run is saved at each. By default
     5,000, for navigation 50,000, for fitting 20,000."""

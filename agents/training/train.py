@@ -43,15 +43,16 @@ def train(flags: Flags) -> Path:
     with answering(signal.default_int_handler):
         folder, run = _open_run(flags)
         set_threads(flags.threads, large=run["resolved_backbone"] == "mapanything")
-        train_it = _train_encoder if run["algo"] == "encoder" else _train_agent
-        return train_it(folder, run, fresh=flags.resume is None)
+        if run["algo"] == "encoder":
+            return _train_encoder(folder, run, fresh=flags.resume is None)
+        return _train_agent(folder, run, fresh=flags.resume is None, trust=flags.trust)
 
 
-def _train_agent(folder: Path, run: dict[str, Any], fresh: bool) -> Path:
+def _train_agent(folder: Path, run: dict[str, Any], fresh: bool, trust: bool) -> Path:
     kind, here = family(run["env"]), on_devices_here(run)
     envs = training_envs(here)
     logs = None if run["track"] == "none" else str(folder)
-    model = untrained(here, envs, logs) if fresh else resumed(here, envs, folder, logs)
+    model = untrained(here, envs, logs) if fresh else resumed(here, envs, folder, logs, trust)
     warm = lessons(run["warm_start"]) if run.get("warm_start") and fresh else None
     left = run["timesteps"] - model.num_timesteps
     if warm is not None and left <= warm.all_steps:

@@ -12,8 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.families import Family
-from agents.run_folder import evaluations, save, write_evaluations
-from spatial_envs.foundation.files import replacing
+from agents.run_folder import evaluations, keep, save, write_evaluations
 
 
 class Interrupted(KeyboardInterrupt):
@@ -101,8 +100,7 @@ class Keeper(BaseCallback):
         scores = self.rival if name == self.kind.against else self._played(policy)
         figures = self.kind.figures(scores, self.rival)
         if name == "agent" and self.num_timesteps:  # there before the line that may choose it
-            with replacing(self.folder / "checkpoints" / f"{self.num_timesteps}.zip") as path:
-                self.model.save(path)
+            keep(self.folder, f"checkpoints/{self.num_timesteps}.zip", self.model.save)
         row = {"policy": name, "timesteps": self.num_timesteps, **figures}
         self.rows.append({**row, "backbone": self.env.task.backbone_name})
         write_evaluations(self.folder, self.rows)
