@@ -123,9 +123,10 @@ def plain(space: gym.Space) -> dict[str, Any]:
 
 
 def _bound(values: np.ndarray) -> Any:
-    """A number where all are the same."""
-    first = values.flat[0].item()
-    return first if (values == first).all() else values.tolist()
+    """Without the leading axes along which it is the same."""
+    if (values == values.flat[0]).all():
+        return values.flat[0].item()
+    return _bound(values[0]) if values.ndim > 1 and (values == values[0]).all() else values.tolist()
 
 
 def read_description(path: Path) -> dict[str, Any]:

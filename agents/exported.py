@@ -171,12 +171,10 @@ def _spaces(path: Path, said: dict[str, Any]) -> tuple[spaces.Dict, gym.Space]:
 def _shown(space: gym.Space) -> spaces.Dict:
     """As policies are shown it: with the channels of images first, as in training."""
     assert isinstance(space, spaces.Dict)
-    found = {
-        key: VecTransposeImage.transpose_space(each, key)
-        if is_image_space(each) and not is_image_space_channels_first(each)
-        else each
-        for key, each in space.spaces.items()
-    }
+    found = dict(space.spaces)
+    for key, each in space.spaces.items():
+        if isinstance(each, spaces.Box) and is_image_space(each) and not is_image_space_channels_first(each):
+            found[key] = VecTransposeImage.transpose_space(each, key)
     return spaces.Dict(found)
 
 
@@ -216,7 +214,7 @@ def _network(
 def distinct(policy: BasePolicy) -> dict[str, str]:
     """Of each name in the policy's state the first name of the same tensor: parts that are shared have
     several."""
-    state, first = policy.state_dict(keep_vars=True), {}
+    state, first = policy.state_dict(keep_vars=True), dict[int, str]()
     for name, tensor in state.items():
         first.setdefault(id(tensor), name)
     return {name: first[id(tensor)] for name, tensor in state.items()}

@@ -25,7 +25,7 @@ from agents.nbv.evaluation import evaluate
 from agents.play import FIRST_SEED
 from agents.runs import single_env, training_envs, untrained
 from agents.statistics import interval
-from agents.training import train as training
+from agents.training import config as training
 from spatial_envs.foundation.threads import set_threads
 from spatial_envs.nbv import NBVEnv
 
