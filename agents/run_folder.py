@@ -19,9 +19,9 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 
-from agents.families import family
+from agents.families import env_type, family
 from agents.hyperparameters import checked
-from agents.runs import ALGORITHMS, command_line, console, env_type
+from agents.runs import ALGORITHMS, command_line, console
 from agents.scene_fit.baselines import Encoded
 from spatial_envs.core.task import check_arguments
 from spatial_envs.foundation import yaml_files
@@ -186,9 +186,9 @@ def _is_whole(row: dict[Any, Any]) -> bool:
 
 
 def write_evaluations(folder: Path, rows: list[dict[str, Any]]) -> None:
-    """All lines, in place of those that are there; they have the same columns."""
+    """All lines, in place of those that are there; the last has the columns of all."""
     with replacing(folder / "evaluations.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
+        writer = csv.DictWriter(file, rows[-1], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
 
