@@ -174,6 +174,15 @@ class Family:
         """The set of the environment's scenes, or None."""
         return getattr(env.unwrapped.task, self.scenes, None)
 
+    def label_of(self, env) -> str:
+        """What tables call the set of scenes; without one, the task."""
+        scenes = self.scene_set(env)
+        return type(env.unwrapped.task).__name__ if scenes is None else scenes.label
+
+    def is_leaky(self, env) -> bool:
+        """Whether the scenes have no splits, so that train = test."""
+        return bool(getattr(self.scene_set(env), "leaky", False))
+
     @property
     def all_scenes(self) -> dict[str, None]:
         """The argument that asks for all scenes of a split."""

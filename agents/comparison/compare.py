@@ -94,9 +94,7 @@ def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
     changes |= parse_settings("set", flags.set)
     own_kwargs = dict(runs[0][0]["env_kwargs"]) if runs else None
     if own_kwargs is not None and runs[0][0]["env"] != env_id:  # what is shown there means nothing here
-        own_kwargs = {
-            key: value for key, value in own_kwargs.items() if key not in ("observations", "action")
-        }
+        own_kwargs = {k: v for k, v in own_kwargs.items() if k not in ("observations", "action")}
     common = kind.arguments(own_kwargs, changes, agent is not None)
     called = names([own for own, _ in runs], flags.run)
     called = [f"{name}, trained here" if name in kind.baselines else name for name in called]
@@ -132,7 +130,7 @@ def final_tables(run: dict[str, Any], model) -> str:
     entries = [("trained here" if run["algo"] in kind.algorithms else "agent", (run, model))]
     shown: list[Shown] = []
     for unseen in ({}, kind.unseen):
-        if unseen is None or (shown and not is_leaky(kind, shown[0].env)):
+        if unseen is None or (shown and not kind.is_leaky(shown[0].env)):
             break
         changes = {**kind.all_scenes, "split": "test", **unseen}
         played = {**run, "env_kwargs": {**run["env_kwargs"], **changes}}
@@ -157,7 +155,7 @@ def _shown(
     if not rows:
         raise ValueError(f"baselines: got {list(baselines)}, none of which can play here; expected others")
     results = play(kind, rows, episodes, kept)
-    leaky = is_leaky(kind, env) or played["env_kwargs"].get("split", "train") == "train"
+    leaky = kind.is_leaky(env) or played["env_kwargs"].get("split", "train") == "train"
     seen_by = dict.fromkeys(name for name, (own, _) in runs if leaky and place(own) == place(played))
     text = f"### {title}\n\n" if title else ""
     return Shown(title, env, rows, results, text + page(kind, env, results, [*seen_by], budgets))
@@ -183,12 +181,6 @@ def _own_rows(own: dict[str, Any], model, env, played: dict[str, Any], changes: 
         )
     home = single_env(own, **changes)
     return {UNTRAINED: (home, untrained(own, adapted(home))), "": (home, model)}
-
-
-def is_leaky(kind: Family, env) -> bool:
-    """Whether its scenes have no splits."""
-    scenes = kind.scene_set(env)
-    return scenes is not None and scenes.leaky
 
 
 def joined_pages(kind: Family, shown: Iterable[Shown]) -> str:

@@ -79,17 +79,12 @@ def report(kind: Family, folder: Path, text: str, shown: Sequence[Shown]) -> Non
                     f'src="data:video/mp4;base64,{_base64(path)}"></video>'
                 )
     page = PAGE.format(
-        title=html.escape(_label(kind, shown[0])),
+        title=html.escape(f"{kind.label_of(shown[0].env)}, {kind.details(shown[0].env.unwrapped.task)}"),
         tables=markdown.markdown(text, extensions=["tables"]),
         curves="\n".join(pictures),
         films="\n".join(films),
     )
     (folder / "report.html").write_text(page, encoding="utf-8")
-
-
-def _label(kind: Family, shown: Shown) -> str:
-    scenes, task = kind.scene_set(shown.env), shown.env.unwrapped.task
-    return f"{type(task).__name__ if scenes is None else scenes.label}, {kind.details(task)}"
 
 
 def _filmed(kind: Family, shown: Shown) -> dict[str, tuple[Any, Any]]:

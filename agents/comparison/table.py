@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 from rich.markdown import Markdown
@@ -81,15 +82,13 @@ def page(
     that were trained on these scenes; ``budgets`` are smaller than the environment's: where the episodes are
     stopped, for a table each."""
     any_scores, task = next(iter(results.values())), env.unwrapped.task
-    scenes = kind.scene_set(env)
-    label = type(task).__name__ if scenes is None else scenes.label
     novelty = f"unseen {kind.scenes}"
     if seen_by:
         novelty = f"training {kind.scenes} of {', '.join(seen_by)}, unseen by the others"
     seeds = max(scores.seeds for scores in results.values())
     spread = f"; up to {seeds} seeds, their least and largest mean in parentheses" if seeds > 1 else ""
     text = (
-        f"**{label}, {novelty}**: {len(any_scores.scenes)} paired episodes, "
+        f"**{kind.label_of(env)}, {novelty}**: {len(any_scores.scenes)} paired episodes, "
         f"{len(np.unique(any_scores.scenes))} {kind.scenes}, {kind.details(task)}{spread}\n\n"
         f"{table(kind, results)}\n\n"
     )
@@ -104,23 +103,12 @@ def page(
 
 def show(text: str) -> None:
     """Print markdown; of its tables so many columns abreast as there is room for, rows' names whole."""
-    for is_table, lines in _parts(text):
+    for is_table, lines in groupby(text.splitlines(), lambda line: line.startswith("|")):
         if is_table:
-            console.print("\n".join(fitted(lines, console.width)), highlight=False, no_wrap=True, crop=False)
+            plain = "\n".join(fitted([*lines], console.width))
+            console.print(plain, highlight=False, no_wrap=True, crop=False)
         else:
             console.print(Markdown("\n".join(lines)))
-
-
-def _parts(text: str) -> Iterator[tuple[bool, list[str]]]:
-    """Runs of lines that are, or are not, of a table."""
-    lines: list[str] = []
-    for line in text.splitlines():
-        if lines and line.startswith("|") != lines[0].startswith("|"):
-            yield lines[0].startswith("|"), lines
-            lines = []
-        lines.append(line)
-    if lines:
-        yield lines[0].startswith("|"), lines
 
 
 def fitted(lines: Sequence[str], width: int) -> list[str]:
@@ -129,10 +117,10 @@ def fitted(lines: Sequence[str], width: int) -> list[str]:
     names = [row[0] for row in body]
     beside = max(map(len, [head[0], *names]))
     columns = [(head[k], [row[k] for row in body]) for k in range(1, len(head))]
-    wide = [max(map(len, [*cells, *_longest(title)])) for title, cells in columns]
+    wide = [max(map(len, [*cells, *title.split(), *textwrap.wrap(title, 12)])) for title, cells in columns]
     out: list[str] = []
     while columns:
-        count, used = 0, beside
+        beginning, count, used = not out, 0, beside
         while count < len(columns) and (count == 0 or used + 2 + wide[count] <= width):
             used += 2 + wide[count]
             count += 1
@@ -144,15 +132,10 @@ def fitted(lines: Sequence[str], width: int) -> list[str]:
         out.append("-" * used)
         for k, name in enumerate(names):
             cells = [column[k] for _, column in columns[:count]]
-            out += [_line(name, beside, cells, wide)] if any(cells) else []
+            out += [_line(name, beside, cells, wide)] if any(cells) or beginning else []
         out.append("")
         columns, wide = columns[count:], wide[count:]
     return out
-
-
-def _longest(title: str) -> Iterable[str]:
-    """What a title cannot be narrower than: its words, and lines of at most twelve letters."""
-    return [*title.split(), *textwrap.wrap(title, 12)]
 
 
 def _line(name: str, beside: int, cells: Sequence[str], wide: Sequence[int]) -> str:

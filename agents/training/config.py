@@ -31,19 +31,9 @@ class Flags:
     """What the command line says."""
 
     algo: Literal[
-        "ppo",
-        "a2c",
-        "recurrent_ppo",
-        "maskable_ppo",
-        "dqn",
-        "ranking",
-        "sac",
-        "td3",
-        "tqc",
-        "crossq",
-        "differentiable",
-        "encoder",
-    ] = "ppo"
+        "ppo", "a2c", "recurrent_ppo", "maskable_ppo", "dqn", "ranking", "sac", "td3", "tqc", "crossq",
+        "differentiable", "encoder",
+    ] = "ppo"  # fmt: skip
     """One of Stable-Baselines3's or sb3-contrib's; "ranking" is supervised by counterfactual gains,
     "differentiable" by the gradient of a Chamfer loss through the backbone, "encoder", of prototype fitting,
     by the losses of a fit."""
