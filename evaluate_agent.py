@@ -3,6 +3,7 @@
     python evaluate_agent.py --run runs/NBV-MapAnything-v0-ppo-seed0
     python evaluate_agent.py --run runs/ppo-seed0 runs/ppo-seed1 --episodes 64 --out table.md
     python evaluate_agent.py --agent my_module:MyAgent
+    python evaluate_agent.py --env my_module:MyEnv-v0 --baselines all    # see agents/examples/new_family.py
 
 An agent is a class with Stable-Baselines3's ``predict``; it is constructed with the environment.
 """

@@ -2,6 +2,7 @@
 
     python train_agent.py --algo ppo
     python train_agent.py --algo sac --scenes path/to/meshes --set start=fixed views=3
+    python train_agent.py --env my_module:MyEnv-v0    # see agents/examples/new_family.py
     python train_agent.py --resume runs/NBV-MapAnything-v0-ppo-seed0
 
 A run folder holds the model, its normalisation, the resolved configuration, checkpoints, TensorBoard logs,

@@ -32,7 +32,7 @@ from sb3_contrib.crossq.policies import CrossQPolicy
 from stable_baselines3.common.policies import BasePolicy
 
 from agents import policies
-from agents.families import FITTING, family
+from agents.families import family
 from agents.hyperparameters import checked
 from agents.navigation.policy import NavigationFeatures
 from agents.nbv.candidates import CandidateDQNPolicy, CandidateScores, GlimpseDQNPolicy
@@ -80,7 +80,15 @@ KEYWORDS = (  # of policies
 )  # fmt: skip
 MOST_BYTES = 2**20
 NO_NAME = "/\\:\0~"  # letters that make a path of a name
-LEFT_OUT = ("scenes", "split", "device", "cache_size", "cache_dir")  # of the computer or the evaluation
+LEFT_OUT = (
+    "scenes",
+    "split",
+    "device",
+    "cache_size",
+    "cache_dir",
+    "up",
+    "intrinsics",
+)  # of the computer or the evaluation
 SETTINGS = ("up", "num_objects", "num_buildings", "num_frames", "intrinsics", "max_depth")  # which scenes
 
 _Kinds = tuple[type, ...]
@@ -103,9 +111,7 @@ VALIDATION: dict[str, _Kinds] = {
 def left_out(env_id: str) -> tuple[str, ...]:
     """Settings of an environment that are no part of an exported agent's: of the computer, of the evaluation,
     and which scenes were trained on."""
-    kind = family(env_id)
-    shown = ("intrinsics", "max_depth") if kind is FITTING else ("up",)
-    return (*LEFT_OUT, *kind.few, *shown)
+    return (*LEFT_OUT, *family(env_id).few)
 
 
 def plain(space: gym.Space) -> dict[str, Any]:

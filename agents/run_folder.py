@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import reprlib
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +21,9 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.exported import ExportedAgent, as_run, is_exported
-from agents.families import family
+from agents.families import env_type, family
 from agents.hyperparameters import MOST, checked
-from agents.runs import ALGORITHMS, command_line, console, env_type
+from agents.runs import ALGORITHMS, command_line, console
 from agents.scene_fit.baselines import Encoded
 from agents.signatures import check_own, sign_file, sign_policy
 from agents.training.warm_start import lessons
@@ -146,7 +147,11 @@ def check_config(run: dict[str, Any]) -> None:
         if not isinstance(run[key], dict):
             raise ValueError(f"{key}: got {run[key]!r}; expected a mapping")
     if "warm_start" in run:
-        lessons(run["warm_start"])
+        known = [*family(run["env"]).experts]
+        if (expert := lessons(run["warm_start"]).expert) not in known:
+            raise ValueError(
+                f"warm_start: got {reprlib.repr(expert)}; expected one of {', '.join(known) or 'none'}"
+            )
     check_device(run.get("device", "auto"))
     check_arguments(env_type(run["env"]).task_type, run["env_kwargs"])
     if run["algo"] != "encoder":
@@ -204,9 +209,9 @@ def _is_whole(row: dict[Any, Any]) -> bool:
 
 
 def write_evaluations(folder: Path, rows: list[dict[str, Any]]) -> None:
-    """All lines, in place of those that are there; they have the same columns."""
+    """All lines, in place of those that are there; the last has the columns of all."""
     with replacing(folder / "evaluations.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
+        writer = csv.DictWriter(file, rows[-1], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
 

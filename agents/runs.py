@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import pydoc
 import reprlib
@@ -26,20 +25,14 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize, VecTransposeImage
 
-import spatial_envs
-from agents.navigation.policy import NavigationFeatures
+from agents.families import env_type, family
 from agents.nbv.differentiable import Differentiable
-from agents.nbv.policy import ViewFeatures
 from agents.nbv.ranking import Ranking
 from agents.policies import by_dimension
 from agents.sb3.replay import HeldReplayBuffer, JoinedReplayBuffer
 from agents.sb3.vec_env import SB3VecEnv
-from agents.scene_fit.policy import SlotFeatures
-from spatial_envs.core.env import TaskEnv
 from spatial_envs.foundation import yaml_files
-from spatial_envs.foundation.arguments import check_choice, legible, similar
-
-gym.register_envs(spatial_envs)
+from spatial_envs.foundation.arguments import check_choice, legible
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
     "ppo": PPO, "a2c": A2C, "recurrent_ppo": RecurrentPPO, "maskable_ppo": MaskablePPO, "dqn": DQN,
@@ -53,9 +46,10 @@ DISCRETE, CONTINUOUS = (
 NOISES = {"normal": NormalActionNoise, "ornstein-uhlenbeck": OrnsteinUhlenbeckActionNoise}
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
 UNTOLD = (  # arguments of environments that are said elsewhere, or that make no difference to a run
-    "scenes", "split", "up", "num_buildings", "num_frames", "cache_size", "cache_dir", "backbone", "device",
-    "observations",
+    "scenes", "split", "up", "num_objects", "num_buildings", "num_frames", "cache_size", "cache_dir",
+    "backbone", "device", "observations",
 )  # fmt: skip
+NOWHERE = ("scenes", "up", "split", "cache_size", "cache_dir", "device")  # which a row need not say
 BUFFER_LIMIT = 4 * 2**30  # bytes
 console = Console(markup=False)
 if isinstance(sys.stdout, io.TextIOWrapper):  # no evaluation is lost to a letter that the terminal lacks
@@ -73,16 +67,6 @@ def parse_settings(flag: str, settings: tuple[str, ...]) -> dict[str, Any]:
             raise ValueError(f"{flag}: got {name} twice; expected it once")
         parsed[name] = yaml_files.parse(value, f"{flag}: {name}")
     return parsed
-
-
-def env_type(env_id: str) -> type[TaskEnv]:
-    """The class of the single environment; ValueError for an id that is none of ours."""
-    places = {known: str(spec.entry_point) for known, spec in gym.registry.items()}
-    ours = [known for known, place in places.items() if place.startswith("spatial_envs.")]
-    if env_id not in ours:
-        raise ValueError(f"env: got {env_id!r}{similar(env_id, ours)}; expected one of {', '.join(ours)}")
-    module, _, name = places[env_id].partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def single_env(run: dict[str, Any], render_mode: str | None = None, **changes: Any):
@@ -117,7 +101,7 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
     policy = policy_type(hyperparameters.pop("policy", "MultiInputPolicy"))
     policy_kwargs = dict(hyperparameters.pop("policy_kwargs", None) or {})
     if not hasattr(policy, "KEYS"):  # ours bring their own
-        policy_kwargs["features_extractor_class"] = extractor_type(run["env"])
+        policy_kwargs["features_extractor_class"] = family(run["env"]).extractor
     if noise := hyperparameters.pop("noise_type", None):
         check_choice("noise_type", noise, tuple(NOISES))
         each = np.ones(envs.action_space.shape)
@@ -148,31 +132,39 @@ def names(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:
     called = []
     for run in runs:
         alike = [other for other in runs if other["algo"] == run["algo"]]
-        name = run["algo"]
-        if len({other["resolved_backbone"] for other in alike}) > 1:
-            name += by_features(run)
+        name, backbone = run["algo"], run["resolved_backbone"]
+        if len({other["resolved_backbone"] for other in runs}) > 1:  # whatever their algorithms are
+            name += " without features" if backbone == "none" else f" with {backbone} features"
+        if len({other.get("env") for other in alike}) > 1:
+            name += f" in {run['env']}"
+        if len({place(other) for other in alike}) > 1:
+            name += f" trained on {Path(run['scenes']).name}"
         if len({_expert(other) for other in alike}) > 1:
             name += f", {_expert(run)}"
-        told = {key for other in alike for key in other["env_kwargs"]} - {*UNTOLD}
-        for key in sorted(told):
+        for key in sorted({key for other in alike for key in other["env_kwargs"]} - {*UNTOLD}):
             own = run["env_kwargs"].get(key)
             if own is not None and any(other["env_kwargs"].get(key) != own for other in alike):
                 name += f", {key}={own}"
         called.append(name)
-    same = ("hyperparameters", "timesteps", "num_envs", "env_kwargs")
     own_names = [folder.resolve().name for folder in folders]
     for name in set(called):
         group = [k for k, other in enumerate(called) if other == name]
-        if any(runs[k].get(key) != runs[group[0]].get(key) for k in group for key in same):
+        if any(_learned(runs[k]) != _learned(runs[group[0]]) for k in group):
             for k in group:
                 called[k] = own_names[k] if own_names.count(own_names[k]) == 1 else str(folders[k])
     return called
 
 
-def by_features(run: dict[str, Any]) -> str:
-    """What a row's name says of a run's backbone."""
-    backbone = run["resolved_backbone"]
-    return " without features" if backbone == "none" else f" with {backbone} features"
+def place(run: dict[str, Any]) -> str:
+    """A run's scenes as comparable, however their path was written."""
+    scenes = run["env_kwargs"].get("scenes", "procedural")
+    return scenes if scenes == "procedural" else str(Path(scenes).expanduser().resolve())
+
+
+def _learned(run: dict[str, Any]) -> Any:
+    """All that may tell a run from another of its row but for the seed."""
+    kwargs = {key: value for key, value in run["env_kwargs"].items() if key not in NOWHERE}
+    return kwargs, [run.get(key) for key in ("hyperparameters", "timesteps", "num_envs")]
 
 
 def _expert(run: dict[str, Any]) -> str:
@@ -199,18 +191,10 @@ def falling(name: str, value: str) -> Callable[[float], float]:
     return lambda left: left * start
 
 
-def extractor_type(env_id: str) -> type[ViewFeatures] | type[NavigationFeatures] | type[SlotFeatures]:
-    """What goes in front of a policy of Stable-Baselines3's own."""
-    module = env_type(env_id).__module__
-    if module.startswith("spatial_envs.scene_fit."):
-        return SlotFeatures
-    return NavigationFeatures if module.startswith("spatial_envs.navigation.") else ViewFeatures
-
-
 def observed(env_id: str, hyperparameters: dict[str, Any], observable: Sequence[str]) -> list[str]:
     """The keys that a policy of these hyperparameters is shown, of those that the environment has."""
     policy = policy_type(hyperparameters.get("policy", "MultiInputPolicy"))
-    needed = getattr(policy, "KEYS", None) or extractor_type(env_id).KEYS
+    needed = getattr(policy, "KEYS", None) or family(env_id).extractor.KEYS  # type: ignore[attr-defined]
     keys = [key for key in needed if key in observable]
     return [*keys, "rgb"] if "imagegoal" in keys else keys  # two pictures to compare
 

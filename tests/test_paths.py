@@ -13,7 +13,7 @@ import trimesh
 import tyro
 from buildings import furnished_room
 
-from agents.comparison.compare import _place
+from agents.runs import place
 from scenes import fit, inspect
 from spatial_envs.backbones.compact import Compact
 from spatial_envs.navigation import PointNavEnv
@@ -61,7 +61,7 @@ def test_sets_and_readers_know_the_home(home):
 
 def test_a_place_is_the_same_however_it_is_written(home):
     for scenes in ("~/ball.obj", "../home/ball.obj", str(home / "ball.obj")):
-        assert _place({"env_kwargs": {"scenes": scenes}}) == str(home / "ball.obj")
+        assert place({"env_kwargs": {"scenes": scenes}}) == str(home / "ball.obj")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -103,4 +103,4 @@ def test_a_comparison_is_written_whatever_the_names_and_the_locale(tmp_path):
     for name in ("tables.md", "report.html"):
         assert "物体" in (tmp_path / "out" / name).read_text(encoding="utf-8")
     with (tmp_path / "out" / "scores.csv").open(encoding="utf-8", newline="") as file:
-        assert {row["object"] for row in csv.DictReader(file)} == {"椅子", r"\xb4\xb2"}
+        assert {row["scene"] for row in csv.DictReader(file)} == {"椅子", r"\xb4\xb2"}

@@ -54,18 +54,17 @@ def test_links_and_pictures_are_there():
 def test_the_own_agent_is_compared(tmp_path, monkeypatch):
     pytest.importorskip("tyro", reason="needs the [train] extra")
     from agents.comparison.compare import Flags, compare
-    from agents.statistics import by_object
 
     (tmp_path / "my_module.py").write_text(next(block for block in PYTHON if "# my_module.py" in block))
     monkeypatch.syspath_prepend(tmp_path)
     out = tmp_path / "table.md"
-    results = compare(
+    (results,) = compare(
         Flags(
             agent="my_module:MyAgent", baselines=("random", "farthest"), episodes=3, out=out,
             set=("num_objects=2", "image_size=56", "views=3"),
         )
-    )  # fmt: skip
-    gains = {name: by_object(scores.gain, scores.objects) for name, scores in results.items()}
+    ).values()  # fmt: skip
+    gains = {name: scores.mean("gains") for name, scores in results.items()}
     assert gains["my_module:MyAgent"] > gains["random"]
     assert f"| my_module:MyAgent | {gains['my_module:MyAgent']:.3f} |" in out.read_text(encoding="utf-8")
     assert "unseen objects" in out.read_text(encoding="utf-8")

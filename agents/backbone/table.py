@@ -21,9 +21,10 @@ import tyro
 
 from agents.backbone.card import points
 from agents.backbone.probe import compared, gather, nothing, tokens
+from agents.comparison.scores import play
+from agents.comparison.table import page
 from agents.flags import UserPath
-from agents.nbv.baselines import BASELINES
-from agents.nbv.evaluation import page, play
+from agents.nbv.family import NEXT_BEST_VIEW as KIND
 from spatial_envs.backbones import make_backbone
 from spatial_envs.backbones.networks import NetworkBackbone
 from spatial_envs.backbones.unproject import Unproject
@@ -78,8 +79,10 @@ def sections(flags: Flags) -> Iterator[str]:
     test = gather("test", flags.objects // 2, max(1, flags.states // 2), 0, None, size)
     kinds = {"pose only": nothing, "unproject": tokens(Unproject()), backbone.name: tokens(backbone)}
     yield "## Features\n\n" + compared(kinds, train, test, 0)
-    rows = {row: [BASELINES[row](env)] for row in ("random", "farthest", "farthest-inner")}
-    yield "## Next-best-view\n\n" + page(env, play(env, rows, [], flags.episodes), ["farthest"])
+    policies = KIND.policies(env, ("random", "farthest", "farthest-inner"))
+    results = play(KIND, {row: [(env, policy)] for row, policy in policies.items()}, flags.episodes)
+    formulas = KIND.formulas(env, results["random"])
+    yield f"## Next-best-view\n\n{page(KIND, env, results)}{formulas}"
 
 
 def table(flags: Flags) -> str:

@@ -1,31 +1,27 @@
-"""Several runs, one's own agent and the baselines on the same starts, in one table and one report."""
+"""Several runs, one's own agent and the baselines in the same episodes, in tables and one report."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markdown import Markdown
-
-from agents.comparison.fits import compare_fits
-from agents.comparison.report import report
-from agents.comparison.walks import compare_walks
-from agents.families import FITTING, NEXT_BEST_VIEW, family
+from agents.comparison.report import Shown, report
+from agents.comparison.scores import Rows, Scores, plain, play
+from agents.comparison.table import page, show
+from agents.families import Family, family, short_id
 from agents.flags import UserPath
-from agents.nbv.baselines import BASELINES, baselines
-from agents.nbv.evaluation import Scores, page, play
-from agents.nbv.transfer import Bridge
 from agents.play import UNTRAINED
 from agents.run_folder import check_out, heading, load
-from agents.runs import adapted, by_features, console, parse_settings, single_env, untrained
+from agents.runs import adapted, names, parse_settings, place, single_env, untrained
+from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_range
+from spatial_envs.foundation.files import replacing
 from spatial_envs.foundation.threads import set_threads
 
-ELSEWHERE = ("reconstruction", "audit", "reward", "invalid_penalty", "stop_at")  # no policy sees these
-QUICK = ("random", "zero-action", "farthest", "farthest-inner")  # baselines
-SHOWS = ("scenes", "split", "up", "num_objects", "placement", "cache_size", "cache_dir")
+Named = tuple[str, tuple[dict[str, Any], Any]]  # a row's name, and a run: its configuration and its model
 
 
 @dataclass(frozen=True)
@@ -41,19 +37,18 @@ class Flags:
     agent: str | None = None
     """An agent of your own, module:Class."""
     baselines: tuple[str, ...] | None = None
-    """Rows to compare with, of those in agents/nbv/baselines.py, or all; oracle, beam and set-cover are slow.
-    By default random, zero-action, farthest and farthest-inner; for navigation all those in
-    agents/navigation/baselines.py, for fitting all those in agents/scene_fit/baselines.py."""
+    """Rows to compare with, of those in agents/<family>/baselines.py, or all; of next-best-view's oracle,
+    beam and set-cover are slow, and the default is random, zero-action, farthest and farthest-inner."""
     env: str | None = None
-    """Environment id; by default the first run's, or NBV-MapAnything-v0. Runs that were trained in another
-    act in it by the poses they choose."""
+    """Environment id, or module:id; by default the first run's, or NBV-MapAnything-v0. Runs that were trained
+    in another of next-best-view act in it by the poses they choose."""
     scenes: str | None = None
     """Other scenes than the run's."""
     split: str = "test"
     """train, validation, test or test_category."""
     episodes: int | None = None
-    """Starts; start k is object (or building) k modulo their number, with its own seed; for fitting scene k.
-    By default 64, for navigation and fitting 100."""
+    """Starts; start k is in scene k modulo their number, with its own seed. By default 100, for
+    next-best-view 64."""
     budgets: tuple[int, ...] = ()
     """Smaller budgets, in views, to have a table for: the same episodes, stopped there."""
     set: tuple[str, ...] = ()
@@ -61,12 +56,12 @@ class Flags:
     threads: int | None = None
     """Threads of torch and BLAS; by default 1, or what OMP_NUM_THREADS says, and all for MapAnything."""
     out: UserPath | None = None
-    """A folder for the report (tables, report.html, curves, every score), or a file .md for the tables. For
-    fitting a folder is gone on with where a comparison was ended."""
+    """A folder for the report (tables, report.html, curves, films, every score), or a file .md for the
+    tables. For fitting a folder resumes a comparison that was interrupted."""
 
 
-def compare(flags: Flags) -> dict[str, Any]:
-    """Play, print the tables, and return the scores by policy."""
+def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
+    """Play, print the tables, and return the scores by table and row."""
     if not flags.run and flags.agent is None and flags.baselines is None:
         raise ValueError(
             "run: got none, and no agent; expected --run <folder>, --agent module:Class or --baselines"
@@ -79,127 +74,150 @@ def compare(flags: Flags) -> dict[str, Any]:
         check_out(flags.out, file=flags.out.suffix == ".md")
     runs = [load(folder, trust=flags.trust) for folder in flags.run]
     set_threads(flags.threads, large=any(own["resolved_backbone"] == "mapanything" for own, _ in runs))
-    first = flags.env or (runs[0][0]["env"] if runs else "NBV-MapAnything-v0")
+    env_id = flags.env or (runs[0][0]["env"] if runs else "NBV-MapAnything-v0")
+    kind = family(env_id)
     for own, _ in runs:
-        if family(own["env"]) is not family(first):
-            raise ValueError(f"run: got one in {own['env']} for {first}; expected runs of one kind of task")
+        if family(own["env"]) is not kind:
+            raise ValueError(f"run: got one in {own['env']} for {env_id}; expected runs of one kind of task")
     trained_on = {own["scenes"] for own, _ in runs}
     if flags.scenes is None and len(trained_on) > 1:
         raise ValueError(f"scenes: got none, and runs on {sorted(trained_on)}; expected --scenes")
-    if family(first) is not NEXT_BEST_VIEW:
-        if flags.budgets:
-            raise ValueError(f"budgets: got {list(flags.budgets)} for {first}; expected none, but for views")
-        compare_others = compare_fits if family(first) is FITTING else compare_walks
-        return compare_others(
-            runs, flags.run, first, agent=None if flags.agent is None else _agent(flags.agent),
-            baselines=flags.baselines, scenes=flags.scenes, split=flags.split, settings=flags.set,
-            episodes=100 if flags.episodes is None else flags.episodes, out=flags.out,
-        )  # fmt: skip
-    return _compare_views(flags, runs)
+    if flags.budgets and kind.budgets is None:
+        raise ValueError(f"budgets: got {list(flags.budgets)} for {env_id}; expected none, but for views")
+    asked = kind.quick if flags.baselines is None else flags.baselines
+    chosen = tuple(kind.baselines) if asked is None or asked == ("all",) else asked
+    for name in chosen:
+        if name not in kind.baselines:
+            known = ", ".join(kind.baselines)
+            raise ValueError(f"baselines: got {name!r}; expected some of {known}, or all")
+    agent = None if flags.agent is None else _agent(flags.agent)
 
+    changes = {**kind.all_scenes, "split": flags.split}
+    if flags.scenes is not None:
+        changes["scenes"] = flags.scenes
+    changes |= parse_settings("set", flags.set)
+    own_kwargs = dict(runs[0][0]["env_kwargs"]) if runs else None
+    if own_kwargs is not None and runs[0][0]["env"] != env_id:  # what is shown there means nothing here
+        own_kwargs = {k: v for k, v in own_kwargs.items() if k not in ("observations", "action")}
+    common = kind.arguments(own_kwargs, changes, agent is not None)
+    called = names([own for own, _ in runs], flags.run)
+    called = [f"{name}, trained here" if name in kind.baselines else name for name in called]
+    entries = [*zip(called, runs, strict=True)]
+    folder = flags.out if flags.out is not None and flags.out.suffix != ".md" else None
+    if folder is not None and kind.resumes:
+        _open(folder, kind, common, called, flags.run)
 
-def _compare_views(flags: Flags, runs: list[tuple[dict[str, Any], Any]]) -> dict[str, Scores]:
-    episodes = 64 if flags.episodes is None else flags.episodes
-    played = _played(flags, [own for own, _ in runs])
-    env = single_env(played)
-    least, most = env.task.initial_views + 1, env.task.views - 1
-    if not all(least <= budget <= most for budget in flags.budgets):
-        raise ValueError(f"budgets: got {list(flags.budgets)}; expected some of {least} to {most}")
-
-    rows: dict[str, list[Any]] = {}
-    offered = baselines(env)
-    for name in offered if flags.baselines == ("all",) else flags.baselines or QUICK:
-        if name not in BASELINES:
-            raise ValueError(f"baselines: got {name!r}; expected some of {', '.join(BASELINES)}, or all")
-        if name in offered:
-            rows[name] = [offered[name]]
-    names = _names([own for own, _ in runs])
-    for name, (own, model) in zip(names, runs, strict=True):
-        home = _home(own, played)
-        for row, policy in ((name + UNTRAINED, untrained(own, adapted(home or env))), (name, model)):
-            rows.setdefault(row, []).append(policy if home is None else Bridge(policy, home, env))
-    if flags.agent is not None:
-        rows[flags.agent] = [_agent(flags.agent)(env)]
-    results = play(env, rows, list(dict.fromkeys(names)), episodes)
-    shown = [name for name, (own, _) in zip(names, runs, strict=True) if _place(own) == _place(played)]
-    seen_by = dict.fromkeys(shown) if env.task.objects.leaky or flags.split == "train" else []
-    against = [name for name in ("farthest", "farthest-inner") if name in rows]
-    text = page(env, results, against, list(seen_by), flags.budgets)
-    console.print(Markdown(text))
+    episodes = kind.starts if flags.episodes is None else flags.episodes
+    agents = {} if agent is None or flags.agent is None else {flags.agent: agent}
+    shown = []
+    for title, change in kind.tables(common).items():
+        played = {"env": env_id, "env_kwargs": {**common, **change}}
+        kept = f"{folder / plain(title)}-" if folder is not None and kind.resumes else None
+        here = {**changes, **change}
+        shown += [_shown(kind, title, played, here, chosen, entries, episodes, kept, agents, flags.budgets)]
+    text = joined_pages(kind, shown)
+    show(text)
     if flags.out is not None:
         text = heading(flags.run, runs) + text
-        if flags.out.suffix == ".md":
+        if folder is None:
             flags.out.parent.mkdir(parents=True, exist_ok=True)
             flags.out.write_text(text, encoding="utf-8")
         else:
-            report(flags.out, text, env, rows, results)
-    return results
+            report(kind, folder, text, shown)
+    return {each.title: each.results for each in shown}
 
 
-def _played(flags: Flags, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The environment that all play: id and arguments."""
-    nothing: dict[str, Any] = {"env": flags.env or "NBV-MapAnything-v0", "env_kwargs": {}}
-    first = runs[0] if runs else nothing
-    env_id = flags.env or first["env"]
-    kwargs = dict(first["env_kwargs"])
-    if env_id != first["env"]:  # what the run is shown there means nothing here
-        kwargs = {name: value for name, value in kwargs.items() if name not in ("observations", "action")}
-    kwargs |= {"num_objects": None, "split": flags.split}
-    if flags.scenes is not None or not runs:
-        kwargs["scenes"] = flags.scenes or "procedural"
-    kwargs |= parse_settings("set", flags.set)
-    measured = kwargs.get("reconstruction") == "depth" or kwargs.get("backbone", "auto") in (
-        None,
-        "unproject",
-    )
-    kwargs.setdefault("audit", not measured)
-    return {"env": env_id, "env_kwargs": kwargs}
+def final_tables(run: dict[str, Any], model) -> str:
+    """Every policy in the same episodes of the test split, markdown; where the scenes have no splits, on
+    those and, where the family says so, on the procedural test split, which is unseen."""
+    kind = family(run["env"])
+    entries = [("trained here" if run["algo"] in kind.algorithms else "agent", (run, model))]
+    shown: list[Shown] = []
+    for unseen in ({}, kind.unseen):
+        if unseen is None or (shown and not kind.is_leaky(shown[0].env)):
+            break
+        changes = {**kind.all_scenes, "split": "test", **unseen}
+        played = {**run, "env_kwargs": {**run["env_kwargs"], **changes}}
+        chosen = kind.final or tuple(kind.baselines)
+        shown.append(_shown(kind, "", played, changes, chosen, entries, run["final_starts"]))
+    return joined_pages(kind, shown)
 
 
-def _home(own: dict[str, Any], played: dict[str, Any]):
-    """The run's own environment on the objects played, or None where that is the one played."""
-    theirs, ours = own["env_kwargs"], played["env_kwargs"]
-    seen = {name for name in (*theirs, *ours) if name not in (*ELSEWHERE, *SHOWS)}
-    if own["env"] == played["env"] and all(theirs.get(name) == ours.get(name) for name in seen):
-        return None
-    shown = {name: ours.get(name, theirs.get(name)) for name in SHOWS if name in ours or name in theirs}
-    return single_env(own, **shown)
+def _shown(
+    kind: Family, title: str, played: dict[str, Any], changes: dict[str, Any], baselines: Iterable[str],
+    runs: Sequence[Named], episodes: int, kept: str | None = None, agents: Mapping[str, type] | None = None,
+    budgets: Sequence[int] = (),
+) -> Shown:  # fmt: skip
+    """Play what a table compares, and write its page."""
+    env = single_env(played)
+    allowed = kind.budgets(env.task) if budgets and kind.budgets is not None else ()
+    if not all(budget in allowed for budget in budgets):
+        least, most = min(allowed), max(allowed)
+        raise ValueError(f"budgets: got {list(budgets)}; expected some of {least} to {most}")
+    rows = rows_of(kind, env, baselines, runs, played, changes)
+    rows |= {name: [(env, agent(env))] for name, agent in (agents or {}).items()}
+    if not rows:
+        raise ValueError(f"baselines: got {list(baselines)}, none of which can play here; expected others")
+    results = play(kind, rows, episodes, kept)
+    leaky = kind.is_leaky(env) or played["env_kwargs"].get("split", "train") == "train"
+    seen_by = dict.fromkeys(name for name, (own, _) in runs if leaky and place(own) == place(played))
+    text = f"### {title}\n\n" if title else ""
+    return Shown(title, env, rows, results, text + page(kind, env, results, [*seen_by], budgets))
 
 
-def _names(runs: list[dict[str, Any]]) -> list[str]:
-    """A row for each run: its algorithm, and what else tells it from the others but for its seed."""
-    names = []
-    for run in runs:
-        alike = [other for other in runs if other["algo"] == run["algo"]]
-        name = run["algo"]
-        if len({other["resolved_backbone"] for other in runs}) > 1:  # whatever their algorithms are
-            name += by_features(run)
-        if len({other["env"] for other in alike}) > 1:
-            name += f" in {run['env']}"
-        if len({other["scenes"] for other in alike}) > 1:
-            name += f" trained on {Path(run['scenes']).name}"
-        names.append(name)
-    for name in names:
-        first, *others = [run for run, other in zip(runs, names, strict=True) if other == name]
-        same = ("hyperparameters", "timesteps", "num_envs")
-        if any(other.get(key) != first.get(key) for other in others for key in same):
-            raise ValueError(
-                "run: runs of one row must differ in their seed alone; compare them one at a time"
-            )
-        if any(_task(other) != _task(first) for other in others):
-            raise ValueError("run: the runs differ in more than their scenes; compare them one at a time")
-    return names
+def rows_of(
+    kind: Family, env, baselines: Iterable[str], runs: Iterable[Named], played: dict[str, Any], changes: dict
+) -> Rows:
+    """The environments and policies of the baselines and of the runs; ``played`` is what all others play in,
+    as a run, and ``changes`` are those of the runs' arguments."""
+    rows: Rows = {name: [(env, policy)] for name, policy in kind.policies(env, baselines).items()}
+    for name, (own, model) in runs:
+        for added, each in (kind.rows or _own_rows)(own, model, env, played, changes).items():
+            rows.setdefault(name + added, []).append(each)
+    return rows
 
 
-def _place(run: dict[str, Any]) -> str:
-    """A run's scenes as comparable, however their path was written."""
-    scenes = run["env_kwargs"].get("scenes", "procedural")
-    return scenes if scenes == "procedural" else str(Path(scenes).expanduser().resolve())
+def _own_rows(own: dict[str, Any], model, env, played: dict[str, Any], changes: dict[str, Any]):
+    """The run in its own environment before and after training."""
+    if short_id(own["env"]) != short_id(played["env"]):
+        raise ValueError(
+            f"run: got one in {own['env']} for {played['env']}; expected runs in one environment"
+        )
+    home = single_env(own, **changes)
+    return {UNTRAINED: (home, untrained(own, adapted(home))), "": (home, model)}
 
 
-def _task(run: dict[str, Any]) -> dict[str, Any]:
-    """The environment's arguments, but for those that say which objects it shows."""
-    return {name: value for name, value in run["env_kwargs"].items() if name not in SHOWS}
+def joined_pages(kind: Family, shown: Iterable[Shown]) -> str:
+    """Pages of tables, one after another, each kind of formulas once."""
+    text, said = "", ""
+    for each in shown:
+        formulas = kind.formulas(each.env, next(iter(each.results.values())))
+        if said and formulas != said:
+            text += f"{said}\n\n"
+        text, said = text + each.text, formulas
+    return f"{text}{said}\n"
+
+
+def _open(
+    folder: Path, kind: Family, common: dict[str, Any], called: Sequence[str], folders: Sequence[Path]
+) -> None:
+    """Begin a folder of figures, or see that it belongs to the same comparison; ValueError where not."""
+    tables = {key for change in kind.tables(common).values() for key in change}  # in the files' names
+    played = {key: value for key, value in common.items() if key not in tables}
+    runs: dict[str, list[str]] = {}
+    for name, each in zip(called, folders, strict=True):
+        runs.setdefault(name, []).append(str(each.resolve()))
+    path = folder / "settings.yaml"
+    kept = yaml_files.read(path, "out") if path.is_file() else {"played": played, "runs": {}}
+    whole = isinstance(kept, dict) and {"played", "runs"} <= kept.keys() and isinstance(kept["runs"], dict)
+    if not whole:
+        raise ValueError(f"out: {path}: expected what a comparison wrote; choose another folder")
+    both = {name for name in runs if name in kept["runs"]}
+    if kept["played"] != played or any(kept["runs"][name] != runs[name] for name in both):
+        raise ValueError(f"out: {folder} holds another comparison ({path.name} there); choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as unfinished:
+        unfinished.write_text(yaml_files.text({"played": played, "runs": kept["runs"] | runs}), "utf-8")
 
 
 def _agent(name: str) -> type:

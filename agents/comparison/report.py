@@ -1,30 +1,28 @@
-"""A comparison as a folder: tables, every score, curves, and one page that opens without a network."""
+"""A comparison as a folder: tables, every score, pictures, and one page that opens without a network."""
 
 from __future__ import annotations
 
 import base64
 import csv
 import html
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import imageio.v2 as imageio
 import markdown
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
+from agents.comparison.scores import Rows, Scores, plain
 from agents.curves import pyplot
-from agents.nbv.baselines import BASELINES
-from agents.nbv.evaluation import CURVES, Scores, begin
-from agents.play import FOREIGN, UNTRAINED, choose
-from agents.statistics import by_object, interval
-from spatial_envs.nbv import NBVEnv
+from agents.families import Family
+from agents.films import film_abreast
+from agents.play import FOREIGN, UNTRAINED
+from agents.statistics import interval
 
-FILMS, ABREAST = 3, 4  # how many starts are filmed, of how many policies side by side
-WIDTH, HOLD, FPS = 420, 8, 8  # of a film: pixels a policy, frames that a view is held, frames a second
-BOUNDS = ("oracle", "farthest-inner", "farthest", "random")  # filmed first beside the agents
-FEW = 6  # policies, whose intervals a picture can hold
-LABELS = {"gains": "log-Chamfer gain", "coverage": "coverage"}
+FILMS, ABREAST = 3, 4  # how many films there are at most, of how many policies side by side
+BOUNDS = ("oracle",)  # filmed first beside the agents, and then what all are compared with
+FEW = 6  # policies, whose intervals a picture of curves can hold
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title>
@@ -39,115 +37,127 @@ img, video {{ max-width: 100%; display: block; margin: 1em 0 }}
 </style>
 <h1>{title}</h1>
 {tables}
-<h2>View by view</h2>
-<img alt="Gain and coverage over the views, by policy" src="data:image/png;base64,{curves}">
-<h2>The same starts, side by side</h2>
+{curves}
+<h2>The same episodes, side by side</h2>
 {films}
 </html>
 """
 
 
-def report(
-    folder: Path, tables: str, env: NBVEnv, rows: dict[str, list[Any]], results: dict[str, Scores]
-) -> None:
-    """Write tables.md, scores.csv, curves.png and report.html; the page has all but the scores in itself."""
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One table of a comparison: what was played, and the page of it."""
+
+    title: str
+    env: Any
+    rows: Rows
+    results: dict[str, Scores]
+    text: str
+
+
+def report(kind: Family, folder: Path, text: str, shown: Sequence[Shown]) -> None:
+    """Write tables.md, scores.csv, a picture and a few films of each table, and report.html, which has all
+    but the scores in itself."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tables.md").write_text(tables, encoding="utf-8")
-    write_scores(env, results, folder / "scores.csv")
-    plot_by_view(results, env.task.initial_views, folder / "curves.png")
-    agents = [name for name in rows if name not in BASELINES and not name.endswith((UNTRAINED, FOREIGN))]
-    others = [name for name in (*BOUNDS, *BASELINES) if name in rows]
-    shown = list(dict.fromkeys([*agents, *others]))[:ABREAST]
-    films = []
-    for start in range(min(FILMS, len(next(iter(results.values())).objects))):
-        film = folder / f"start_{start}.mp4"
-        film_abreast(env, {name: rows[name][0] for name in shown}, start, film)
-        title = html.escape(f"Start {start}: {', '.join(shown)}")
-        films.append(
-            f'<video controls autoplay loop muted playsinline title="{title}" '
-            f'src="data:video/mp4;base64,{_base64(film)}"></video>'
-        )
+    (folder / "tables.md").write_text(text, encoding="utf-8")
+    write_scores(kind, shown, folder / "scores.csv")
+    pictures, films = [], []
+    for each in shown:
+        title = each.title
+        begins = f"{plain(title)}_" if title else ""
+        picture = folder / f"{begins}curves.png"
+        draw(kind, each, picture)
+        pictures.append(f'<img alt="{html.escape(title)}" src="data:image/png;base64,{_base64(picture)}">')
+        policies = _filmed(kind, each)
+        for episode in kind.episodes(each.env, max(FILMS // len(shown), 1)):
+            path = folder / f"{begins}start_{episode}.mp4"
+            film_abreast(kind, policies, episode, path)
+            if path.exists():
+                said = html.escape(f"{title} start {episode}: {', '.join(policies)}".strip())
+                films.append(
+                    f'<video controls autoplay loop muted playsinline title="{said}" '
+                    f'src="data:video/mp4;base64,{_base64(path)}"></video>'
+                )
     page = PAGE.format(
-        title=html.escape(f"{env.task.objects.label}, {env.task.views} views"),
-        tables=markdown.markdown(tables, extensions=["tables"]),
-        curves=_base64(folder / "curves.png"),
+        title=html.escape(f"{kind.label_of(shown[0].env)}, {kind.details(shown[0].env.unwrapped.task)}"),
+        tables=markdown.markdown(text, extensions=["tables"]),
+        curves="\n".join(pictures),
         films="\n".join(films),
     )
     (folder / "report.html").write_text(page, encoding="utf-8")
+
+
+def _filmed(kind: Family, shown: Shown) -> dict[str, tuple[Any, Any]]:
+    """Agents first, then what bounds them."""
+    rows = shown.rows
+    agents = [row for row in rows if row not in kind.baselines and not row.endswith((UNTRAINED, FOREIGN))]
+    others = [row for row in (*BOUNDS, *reversed(kind.against), *kind.baselines) if row in rows]
+    pictured = [row for row in dict.fromkeys([*agents, *others]) if kind.is_filmed(rows[row][0][1])]
+    return {row: rows[row][0] for row in pictured[:ABREAST]}
 
 
 def _base64(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode()
 
 
-def write_scores(env: NBVEnv, results: dict[str, Scores], path: Path) -> None:
-    """A line for each policy, seed, start and view."""
-    initial = env.task.initial_views
+def write_scores(kind: Family, shown: Sequence[Shown], path: Path) -> None:
+    """A line for each policy, seed and episode, of curves for each of their steps."""
+    first = next(iter(shown[0].results.values())).figures
+    steps = max(values.shape[2] if values.ndim == 3 else 0 for values in first.values())
+    step = ["step"] if steps else []
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["policy", "seed", "start", "object", "view", *CURVES])
-        for name, scores in results.items():
-            for seed, start, view in np.ndindex(scores.gains.shape):
-                figures = [f"{getattr(scores, curve)[seed, start, view]:.6g}" for curve in CURVES]
-                shown = env.task.objects.names[scores.objects[start]]
-                writer.writerow([name, seed, start, shown, view + initial, *figures])
+        writer.writerow(["table", "policy", "seed", "episode", "scene", *step, *first])
+        for each in shown:
+            scenes, begins = kind.scene_set(each.env), kind.first_step(each.env.unwrapped.task)
+            for name, scores in each.results.items():
+                for seed, k, n in np.ndindex(scores.seeds, len(scores.scenes), steps or 1):
+                    found = (scores.figures[key][seed, k] for key in first)
+                    cells = [f"{value[n] if np.ndim(value) else value:.6g}" for value in found]
+                    index = int(scores.scenes[k])
+                    scene = index if scenes is None else scenes.names[index]
+                    at = [n + begins] if steps else []
+                    writer.writerow([each.title, name, seed, k, scene, *at, *cells])
 
 
-def plot_by_view(results: dict[str, Scores], initial: int, path: Path) -> None:
-    """The mean gain and coverage after each view, the best first; baselines thin, agents thick, with 95 %
-    intervals of the agents, or of all where those are few."""
-    kept = {name: scores for name, scores in results.items() if not name.endswith((UNTRAINED, FOREIGN))}
-    kept = dict(sorted(kept.items(), key=lambda item: -by_object(item[1].gain, item[1].objects)))
-    few = len(kept) <= FEW
-    figure, columns = pyplot.subplots(1, 2, figsize=(12, 4.6), constrained_layout=True)
-    colours = pyplot.get_cmap("tab10" if len(kept) <= 10 else "tab20").colors  # type: ignore[attr-defined]
-    for axes, curve in zip(columns, LABELS, strict=True):
-        for k, (name, scores) in enumerate(kept.items()):
-            values = getattr(scores, curve)
-            views = np.arange(values.shape[-1]) + initial
-            means = [by_object(values[..., n], scores.objects) for n in range(len(views))]
-            colour, thin = colours[k % len(colours)], name in BASELINES
-            if few or not thin:
-                bands = np.array([interval(values[..., n], scores.objects)[1:] for n in range(len(views))])
-                axes.fill_between(views, *bands.T, color=colour, alpha=0.1, linewidth=0)
+def draw(kind: Family, shown: Shown, path: Path) -> None:
+    """A picture of a table, the best policy first: the means of the drawn curves after each step, baselines
+    thin and agents thick, with 95 % intervals of the agents, or of all where those are few; or, where the
+    family has no curves, the headline of each with its interval."""
+    results = {row: each for row, each in shown.results.items() if not row.endswith((UNTRAINED, FOREIGN))}
+    any_scores = next(iter(results.values()))
+    headline = next(key for key in kind.headline if key in any_scores.figures)
+    results = dict(sorted(results.items(), key=lambda item: -item[1].mean(headline)))
+    curves = [key for key, column in kind.columns.items() if column.drawn and key in any_scores.figures]
+    count = max(len(curves), 1)
+    figure, (columns,) = pyplot.subplots(
+        1, count, figsize=(6 * count, 4.6), squeeze=False, layout="constrained"
+    )
+    colours = pyplot.get_cmap("tab10" if len(results) <= 10 else "tab20").colors  # type: ignore[attr-defined]
+    if not curves:
+        values = [interval(each.at_end(headline), each.scenes) for each in results.values()]
+        for k, (mean, low, high) in enumerate(values):
+            columns[0].plot([low, high], [-k, -k], color=colours[k % len(colours)], linewidth=2.6)
+            columns[0].plot(mean, -k, "o", color=colours[k % len(colours)])
+        columns[0].set_yticks(range(0, -len(results), -1), list(results))
+        columns[0].set_xlabel(f"{headline} {shown.title}".replace("_", " "))
+    for axes, curve in zip(columns, curves, strict=False):
+        for k, (name, scores) in enumerate(results.items()):
+            points = scores.figures[curve]
+            steps = np.arange(points.shape[-1]) + kind.first_step(shown.env.unwrapped.task)
+            bands = np.array([interval(points[..., n], scores.scenes) for n in range(len(steps))])
+            colour, thin = colours[k % len(colours)], name in kind.baselines
+            if len(results) <= FEW or not thin:
+                axes.fill_between(steps, *bands[:, 1:].T, color=colour, alpha=0.1, linewidth=0)
             style: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2} if thin else {"linewidth": 2.6}
-            axes.plot(views, means, color=colour, label=name, marker="o", markersize=3.5, **style)
-        axes.set_xlabel("views taken")
-        axes.set_ylabel(LABELS[curve])
-        axes.set_xticks(views)
+            axes.plot(steps, bands[:, 0], color=colour, label=name, marker="o", markersize=3.5, **style)
+        axes.set_xlabel("step")
+        axes.set_ylabel(kind.columns[curve].title)
+        axes.set_xticks(steps)
+    for axes in columns:
         axes.spines[["top", "right"]].set_visible(False)
-    handles, labels = columns[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False)
+    if curves:
+        handles, labels = columns[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right center", frameon=False)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
-
-
-def film_abreast(env: NBVEnv, policies: dict[str, Any], start: int, path: Path) -> None:
-    """The same start played by each policy, side by side, each view held for a while."""
-    reels = [_reel(env, policy, start, name) for name, policy in policies.items()]
-    longest = max(len(reel) for reel in reels)
-    reels = [reel + reel[-1:] * (longest - len(reel)) for reel in reels]
-    with imageio.get_writer(path, fps=FPS, macro_block_size=16) as writer:
-        for n in range(longest):
-            for _ in range(HOLD if n + 1 < longest else 2 * HOLD):
-                writer.append_data(np.hstack([reel[n] for reel in reels]))  # type: ignore[attr-defined]
-
-
-def _reel(env: NBVEnv, policy, start: int, name: str) -> list[np.ndarray]:
-    """A picture (H, WIDTH, 3) after each view, with the policy's name above."""
-    observation, _ = begin(env, start)
-    frames, over, memory = [_titled(env.task.render(0), name)], False, None
-    while not over:
-        action, memory = choose(policy, env, observation, memory)
-        observation, _, terminated, truncated, _ = env.step(action)
-        frames.append(_titled(env.task.render(0), name))
-        over = terminated or truncated
-    return frames
-
-
-def _titled(picture: np.ndarray, name: str) -> np.ndarray:
-    height = round(picture.shape[0] * WIDTH / picture.shape[1])
-    canvas = Image.new("RGB", (WIDTH, (height + 47) // 16 * 16), "white")
-    canvas.paste(Image.fromarray(picture).resize((WIDTH, height), Image.Resampling.LANCZOS), (0, 32))
-    ImageDraw.Draw(canvas).text((12, 7), name, "black", ImageFont.load_default(17))
-    return np.asarray(canvas)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,7 @@ class Random(NavigationBaseline):
     """Forward, left or right, each as often; PointNav's stops at the goal (habitat-lab's RandomAgent)."""
 
     def act(self) -> int:
-        """See the class."""
+        """A discrete action, by the rule of the class."""
         return STOP if self.arrived() else int(self.generator.choice([FORWARD, LEFT, RIGHT]))
 
 
@@ -97,7 +97,7 @@ class Forward(NavigationBaseline):
         self._turns, self._side = 0, LEFT
 
     def act(self) -> int:
-        """See the class."""
+        """A discrete action, by the rule of the class."""
         if self.arrived():
             return STOP
         if self._turns == 0 and self.episode.state.collided:
@@ -132,7 +132,7 @@ class Frontier(NavigationBaseline):
         self._seen = -1
 
     def act(self) -> int:
-        """See the class."""
+        """A discrete action, by the rule of the class."""
         self.look()
         return self.walk(self.choose())
 
@@ -240,7 +240,7 @@ class NearestFrontier(Frontier):
         return np.isin(segment, self.episode.place.building.of_category(self.episode.category))
 
     def act(self) -> int:
-        """See the class."""
+        """A discrete action, by the rule of the class."""
         self.look()
         if self.task.goal_kind == "point":
             offset = self.offset()
@@ -280,11 +280,6 @@ NAVIGATION_BASELINES: dict[str, Callable[..., NavigationBaseline]] = {
 }
 
 
-def navigation_baselines(env, names: Iterable[str] = NAVIGATION_BASELINES) -> dict[str, NavigationBaseline]:
-    """One of each name that means something in the environment: without a goal there is no way to it."""
-    aimless = env.unwrapped.task.goal_kind == "none"
-    return {
-        name: NAVIGATION_BASELINES[name](env)
-        for name in names
-        if not (aimless and name in ("nearest-frontier", "greedy"))
-    }
+def senseless(env) -> tuple[str, ...]:
+    """Those that mean nothing in the environment: without a goal there is no way to it."""
+    return ("nearest-frontier", "greedy") if env.unwrapped.task.goal_kind == "none" else ()

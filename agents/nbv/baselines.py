@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
 from agents.nbv.heuristics import (
@@ -38,8 +38,7 @@ BASELINES: dict[str, Callable[..., Baseline]] = {
 }
 
 
-def baselines(env, names: Iterable[str] = BASELINES) -> dict[str, Baseline]:
-    """One of each name that means something for the environment's actions: zero is no candidate in
-    particular, and information is measured at the candidates' own radius."""
-    senseless = {"zero-action", *FROM_CLOSE_BY} if env.unwrapped.task.action == "candidates" else ()
-    return {name: BASELINES[name](env) for name in names if name not in senseless}
+def senseless(env) -> tuple[str, ...]:
+    """Those that mean nothing for the environment's actions: zero is no candidate in particular, and
+    information is measured at the candidates' own radius."""
+    return ("zero-action", *FROM_CLOSE_BY) if env.unwrapped.task.action == "candidates" else ()

@@ -11,9 +11,13 @@ from typing import Any
 
 import tyro
 
+from agents.comparison.compare import rows_of
+from agents.comparison.scores import Scores, play
+from agents.comparison.table import table
 from agents.flags import UserPath
-from agents.nbv.baselines import BASELINES
-from agents.nbv.evaluation import FORMULAS, Scores, play, table
+from agents.nbv.evaluation import FORMULAS
+from agents.nbv.family import NEXT_BEST_VIEW as KIND
+from agents.play import UNTRAINED
 from agents.run_folder import load
 from agents.runs import single_env
 from spatial_envs.foundation.threads import set_threads
@@ -57,17 +61,19 @@ def study(flags: Flags) -> str:
         groups.setdefault(told(run), []).append((run, model))
     results: dict[str, Scores] = {}
     for name, members in groups.items():
-        env = single_env(members[0][0], split=flags.split, num_objects=None)
-        if not results:
-            baselines = {row: [BASELINES[row](env)] for row in BASELINE_ROWS}
-            results |= play(env, baselines, [], flags.episodes)
-        results |= play(env, {name: [model for _, model in members]}, [name], flags.episodes)
+        changes = {"split": flags.split, "num_objects": None}
+        played = {**members[0][0], "env_kwargs": {**members[0][0]["env_kwargs"], **changes}}
+        baselines = () if results else BASELINE_ROWS
+        named = [(name, each) for each in members]
+        rows = rows_of(KIND, single_env(played), baselines, named, played, changes)
+        del rows[name + UNTRAINED]
+        results |= play(KIND, rows, flags.episodes)
     run = next(iter(groups.values()))[0][0]
     seeds = {name: len(members) for name, members in groups.items()}
     text = (
         f"{run['env']}, {run['algo']}, {run['timesteps']:,} steps, seeds {seeds}; {flags.episodes} paired "
         f"starts of {run['scenes']}/{flags.split}; reward and score by the measured depth\n\n"
-        f"{table(results, list(groups))}\n\n{FORMULAS}\n"
+        f"{table(KIND, results, list(groups))}\n\n{FORMULAS}\n"
     )
     if flags.out is not None:
         flags.out.write_text(f"`{shlex.join(['python', *sys.argv])}`\n\n{text}", encoding="utf-8")

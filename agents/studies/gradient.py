@@ -19,10 +19,9 @@ from tqdm import tqdm
 
 from agents.flags import UserPath
 from agents.nbv.pose_gradient import LOSSES, chamfer_loss, finite_difference, poses_of, reconstruct
+from agents.statistics import interval
 from spatial_envs.foundation.threads import set_threads
 from spatial_envs.nbv import NBVEnv
-
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -118,10 +117,7 @@ def _signs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _interval(values: np.ndarray) -> str:
-    rng = np.random.default_rng(0)
-    means = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*interval(values[None], np.arange(len(values))))
 
 
 if __name__ == "__main__":

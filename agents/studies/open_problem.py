@@ -18,10 +18,10 @@ import tyro
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
+from agents.comparison.scores import evaluate
 from agents.curves import pyplot
 from agents.flags import UserPath
-from agents.nbv.baselines import baselines
-from agents.nbv.evaluation import evaluate
+from agents.nbv.family import NEXT_BEST_VIEW as KIND
 from agents.play import FIRST_SEED
 from agents.runs import single_env, training_envs, untrained
 from agents.statistics import interval
@@ -105,8 +105,8 @@ class Curve(BaseCallback):
         self.points: list[tuple[int, float]] = []
 
     def _note(self) -> None:
-        scores = evaluate(self.env, self.model, self.starts, progress=False)
-        self.points.append((self.num_timesteps, float(scores.gain.mean())))
+        scores = evaluate(KIND, self.env, self.model, self.starts)
+        self.points.append((self.num_timesteps, float(scores.at_end("gains").mean())))
 
     def _on_training_start(self) -> None:
         self._note()
@@ -147,11 +147,16 @@ def train(flags: Flags, variant: str, seed: int, folder: Path) -> None:
     starts = 1 if one else flags.starts
     model = untrained(run, training_envs(run))
     model.set_logger(configure(str(folder), ["csv"]))
-    before = evaluate(env, model, starts, progress=False)
+    before = evaluate(KIND, env, model, starts).at_end("gains")[0]
     curve = Curve(env, flags.every // run["num_envs"], max(1, starts // 2))
     model.learn(run["timesteps"], curve)
-    after = evaluate(env, model, starts, progress=False)
-    kept = {"curve": curve.points, "before": before.gain[0], "after": after.gain[0], "objects": after.objects}
+    after = evaluate(KIND, env, model, starts)
+    kept = {
+        "curve": curve.points,
+        "before": before,
+        "after": after.at_end("gains")[0],
+        "objects": after.scenes,
+    }
     np.savez(folder / "scores.npz", **kept)
 
 
@@ -161,13 +166,11 @@ def play(flags: Flags, start: str, path: Path) -> None:
         scenes=flags.scenes, split="validation", backbone="compact", views=2, image_size=flags.image_size,
         start=start, observations=["poses"],
     )  # fmt: skip
-    policies = baselines(env, BASELINES)
-    gains = {
-        name: evaluate(env, policy, 1 if start == "fixed" and name != "random" else flags.starts, name).gain[
-            0
-        ]
-        for name, policy in policies.items()
-    }
+    policies = KIND.policies(env, BASELINES)
+    gains = {}
+    for name, policy in policies.items():
+        starts = 1 if start == "fixed" and name != "random" else flags.starts
+        gains[name] = evaluate(KIND, env, policy, starts, progress=True).at_end("gains")[0]
     np.savez(path, **gains)
 
 

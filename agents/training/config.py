@@ -12,27 +12,13 @@ from typing import Any, Literal
 
 from gymnasium import spaces
 
-from agents.families import FITTING, family
+from agents.families import env_type, family, known_ids, short_id
 from agents.flags import UserPath
 from agents.hyperparameters import checked
-from agents.run_folder import (
-    COUNTS,
-    RESUMED,
-    check_out,
-    holds_a_run,
-    is_away,
-    read_config,
-)  # fmt: skip
-from agents.runs import (
-    ALGORITHMS,
-    CONTINUOUS,
-    DISCRETE,
-    env_type,
-    observed,
-    parse_settings,
-)
+from agents.run_folder import COUNTS, RESUMED, check_out, holds_a_run, is_away, read_config  # fmt: skip
+from agents.runs import ALGORITHMS, CONTINUOUS, DISCRETE, observed, parse_settings
 from agents.scene_fit.encoder import check_hyperparameters
-from agents.training.warm_start import EXPERTS, lessons
+from agents.training.warm_start import lessons
 from spatial_envs.core.env import TaskEnv
 from spatial_envs.core.task import check_arguments
 from spatial_envs.foundation import yaml_files
@@ -46,24 +32,14 @@ class Flags:
     """What the command line says."""
 
     algo: Literal[
-        "ppo",
-        "a2c",
-        "recurrent_ppo",
-        "maskable_ppo",
-        "dqn",
-        "ranking",
-        "sac",
-        "td3",
-        "tqc",
-        "crossq",
-        "differentiable",
-        "encoder",
-    ] = "ppo"
+        "ppo", "a2c", "recurrent_ppo", "maskable_ppo", "dqn", "ranking", "sac", "td3", "tqc", "crossq",
+        "differentiable", "encoder",
+    ] = "ppo"  # fmt: skip
     """One of Stable-Baselines3's or sb3-contrib's; "ranking" is supervised by counterfactual gains,
     "differentiable" by the gradient of a Chamfer loss through the backbone, "encoder", of prototype fitting,
     by the losses of a fit."""
     env: str = "NBV-MapAnything-v0"
-    """Environment id."""
+    """Environment id; module:id for one that your own module registers (agents/examples/new_family.py)."""
     scenes: str = "procedural"
     """"procedural", a file (mesh, building, depth map), a folder of them, or a scene-set YAML."""
     timesteps: int | None = None
@@ -84,10 +60,10 @@ class Flags:
     """Any other argument of the environment, as name=value."""
     hyper: tuple[str, ...] = ()
     """Hyperparameters other than the config's, as name=value."""
-    warm_start: Literal["greedy", "frontier", "nearest-frontier", "least-squares", "refinement"] | None = None
-    """With ppo or a2c: first clone an expert, by configs/warm_start.yml. Of navigation greedy follows the
-    shortest way on the true map to the goal, the frontier ones know what the agent has seen; of fitting the
-    optimisers of agents/scene_fit/teacher.py."""
+    warm_start: str | None = None
+    """With ppo or a2c: first clone an expert, by configs/warm_start.yml. For navigation greedy, which follows
+    the shortest way on the true map to the goal, frontier or nearest-frontier, which know what the agent has
+    seen; for fitting least-squares or refinement (agents/scene_fit/teacher.py)."""
     warm: tuple[str, ...] = ()
     """Settings of the warm start other than that file's, as name=value."""
     track: Literal["tensorboard", "wandb", "none"] = "tensorboard"
@@ -135,7 +111,7 @@ def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
         if run["algo"] == "encoder":
             check_hyperparameters(run["hyperparameters"], _entry(CONFIGS / "encoder.yml", run["env"]))
     else:
-        folder = flags.out or Path("runs") / f"{flags.env}-{flags.algo}-seed{flags.seed}"
+        folder = flags.out or Path("runs") / f"{short_id(flags.env)}-{flags.algo}-seed{flags.seed}"
         check_out(folder)
         if holds_a_run(folder):
             raise ValueError(f"out: {folder} already holds a run; choose another, or use --resume {folder}")
@@ -207,10 +183,11 @@ UNUSED = (  # flags that mean nothing to the encoder's training
 
 
 def _resolve_encoder(flags: Flags) -> dict[str, Any]:
-    """Of the encoder, which learns from scenes on disk: the environment is where it is shown."""
+    """The configuration of an encoder, which learns from scenes on disk: the environment shows its fits."""
     kind = family(flags.env)
-    if kind is not FITTING:
-        raise ValueError(f"algo: got encoder for {flags.env}; expected --env SceneFit-Prototype-v0")
+    if "encoder" not in kind.algorithms:
+        having = [env_id for env_id in known_ids() if "encoder" in family(env_id).algorithms]
+        raise ValueError(f"algo: got encoder for {flags.env}; expected --env {' or '.join(having)}")
     if flags.scenes != "procedural":
         raise ValueError(f"scenes: got {flags.scenes!r}; expected procedural, which the encoder learns from")
     for name in UNUSED:
@@ -273,11 +250,11 @@ def _warm_start(flags: Flags, env: TaskEnv) -> dict[str, Any]:
             f"warm_start: got {flags.warm_start} with {flags.algo}; expected ppo or a2c, which have an actor "
             "and a critic without a memory"
         )
-    EXPERTS[flags.warm_start](env)  # raises where it cannot act there
+    experts[flags.warm_start](env)  # raises where it cannot act there
     own = parse_settings("warm", flags.warm)
     if "expert" in own:
         raise ValueError(f"warm: got an expert; expected --warm-start to name it, {flags.warm_start} there")
-    settings = {"expert": flags.warm_start, **_entry(CONFIGS / "warm_start.yml", flags.env), **own}
+    settings = {"expert": flags.warm_start, **_entry(CONFIGS / "warm_start.yml", short_id(flags.env)), **own}
     lessons(settings)  # raises for what is wrong in it
     given = settings.pop("hyperparameters", {})
     if not isinstance(given, dict):
@@ -304,4 +281,7 @@ def _entry(path: Path, env_id: str) -> dict[str, Any]:
 def _hyperparameters(flags: Flags) -> dict[str, Any]:
     path, algorithm = flags.config or CONFIGS / f"{flags.algo}.yml", ALGORITHMS[flags.algo]
     own = parse_settings("hyper", flags.hyper)
-    return checked(algorithm, _entry(path, flags.env), f"config: {path}") | checked(algorithm, own, "hyper")
+    published = family(flags.env).hyperparameters.get(flags.algo) if flags.config is None else None
+    where = f"config: {path}" if published is None else f"hyperparameters of {flags.env}'s family"
+    entry = _entry(path, short_id(flags.env)) if published is None else published
+    return checked(algorithm, dict(entry), where) | checked(algorithm, own, "hyper")

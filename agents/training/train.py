@@ -7,13 +7,15 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from rich.markdown import Markdown
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import ProgressBarCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from agents.comparison.compare import final_tables
+from agents.comparison.table import show
 from agents.curves import plot_curves
 from agents.families import family
+from agents.films import film
 from agents.run_folder import (
     begun,
     best,
@@ -24,12 +26,7 @@ from agents.run_folder import (
     save,
     write_config,
 )  # fmt: skip
-from agents.runs import (
-    console,
-    single_env,
-    training_envs,
-    untrained,
-)
+from agents.runs import console, single_env, training_envs, untrained
 from agents.scene_fit.encoder import train_encoder
 from agents.training.config import Flags, _open_run, _wandb
 from agents.training.validation import Interrupted, Keeper, answering
@@ -80,7 +77,7 @@ def _train_agent(folder: Path, run: dict[str, Any], fresh: bool, trust: bool) ->
             )
         if warm is not None:
             assert isinstance(model, OnPolicyAlgorithm)
-            WarmStart(model, warm, run["seed"]).run(folder)
+            WarmStart(model, warm, kind, run["seed"]).run(folder)
             save(model, folder)
             left -= model.num_timesteps
         bar, begins = ProgressBarCallback(), fresh and warm is None
@@ -116,11 +113,11 @@ def _show(folder: Path, run: dict[str, Any], model: BaseAlgorithm) -> None:
             f"validation split ({kind.curve} {float(row[kind.curve]):.3f})"
         )
     console.print(said)
-    kind.pictures(single_env(run, split="validation", render_mode="rgb_array", **kind.some), model, folder)
+    film(kind, single_env(run, split="validation", render_mode="rgb_array", **kind.some), model, folder)
     if run["final_starts"]:
-        text = f"{said}.\n\n{kind.tables(run, model)}"
+        text = f"{said}.\n\n{final_tables(run, model)}"
         (folder / "table.md").write_text(text, encoding="utf-8")
-        console.print(Markdown(text))
+        show(text)
     console.print(f"all of it is in {folder}")
 
 
@@ -138,10 +135,10 @@ def _train_encoder(folder: Path, run: dict[str, Any], fresh: bool) -> Path:
             console.print(f"interrupted; go on from the last checkpoint with: {more}")
             return folder
     if run["final_starts"]:
-        text = kind.tables(run, fitter)
+        text = final_tables(run, fitter)
         (folder / "table.md").write_text(text, encoding="utf-8")
-        console.print(Markdown(text))
+        show(text)
     shown = {"split": "validation", "prototypes": str(fitter.weights), **kind.some}
-    kind.pictures(single_env(run, render_mode="rgb_array", **shown), fitter, folder)
+    film(kind, single_env(run, render_mode="rgb_array", **shown), fitter, folder, episodes=1)
     console.print(f"all of it is in {folder}")
     return folder

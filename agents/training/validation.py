@@ -11,6 +11,7 @@ from typing import Any
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from agents.comparison.scores import evaluate
 from agents.families import Family
 from agents.run_folder import evaluations, keep, save, write_evaluations
 
@@ -56,12 +57,12 @@ class Keeper(BaseCallback):
         if isinstance(self.model, OnPolicyAlgorithm):  # it takes many steps of the optimiser at a time
             self.model.policy.optimizer.register_step_post_hook(self._between)
         with suppress(Interrupted):  # the first step then ends the training
-            rivals = self.kind.baselines(self.env, [*self.kind.noted, self.kind.against])
-            self.rival = self._played(rivals[self.kind.against])
-            columns = ["policy", "timesteps", *self.kind.figures(self.rival, self.rival), "backbone"]
+            kind = self.kind
+            rivals = kind.policies(self.env, [*kind.noted, *([kind.rival] if kind.rival else [])])
+            self.rival = None if kind.rival is None else self._played(rivals[kind.rival])
             # of a resumed run, what came after its last save is played again
             kept = [row for row in evaluations(self.folder) if int(row["timesteps"]) <= self.num_timesteps]
-            self.rows = [{key: row[key] for key in columns} for row in kept if {*columns} <= {*row}]
+            self.rows = [row for row in kept if kind.curve in row]
             known = {row["policy"] for row in self.rows}
             for name in self.kind.noted:
                 if name not in known:
@@ -92,17 +93,18 @@ class Keeper(BaseCallback):
         self.playing = True
         try:
             self._between()  # asked for just before
-            return self.kind.evaluate(self.env, policy, self.starts)
+            return evaluate(self.kind, self.env, policy, self.starts)
         finally:
             self.playing = False
 
     def _note(self, name: str, policy) -> None:
-        scores = self.rival if name == self.kind.against else self._played(policy)
+        scores = self.rival if name == self.kind.rival else self._played(policy)
         figures = self.kind.figures(scores, self.rival)
         if name == "agent" and self.num_timesteps:  # there before the line that may choose it
             keep(self.folder, f"checkpoints/{self.num_timesteps}.zip", self.model.save)
-        row = {"policy": name, "timesteps": self.num_timesteps, **figures}
-        self.rows.append({**row, "backbone": self.env.task.backbone_name})
+        row: dict[str, Any] = {"policy": name, "timesteps": self.num_timesteps, **figures}
+        row["backbone"] = self.env.task.backbone_name
+        self.rows = [*(each for each in self.rows if {*row} <= {*each}), row]  # older code had other columns
         write_evaluations(self.folder, self.rows)
         if name == "agent":
             for key, value in figures.items():

@@ -1,10 +1,10 @@
 """A warm start: behaviour cloning of an expert, by DAgger (Ross, Gordon, Bagnell 2011).
 
 In each round the episodes are played by a mixture of the expert and the policy, only the expert at first;
-what the expert would do is recorded for every state, and the policy learns all that was recorded so far; of
-navigation each state as it was or in the mirror. At the end the policy plays alone, and its value head is
-fitted to the discounted normalised rewards that follow, with all else held, so that the first updates of PPO
-do not undo what was learned.
+what the expert would do is recorded for every state, and the policy learns all that was recorded so far,
+each state as it was or, where the family knows one, in the mirror. At the end the policy plays alone, and
+its value head is fitted to the discounted normalised rewards that follow, with all else held, so that the
+first updates of PPO do not undo what was learned.
 """
 
 from __future__ import annotations
@@ -24,18 +24,10 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 from tqdm import tqdm
 
-from agents.navigation.baselines import NAVIGATION_BASELINES
+from agents.families import Family
 from agents.sb3.vec_env import SB3VecEnv
-from agents.scene_fit.teacher import LeastSquares, Refinement
 from spatial_envs.core.vector_env import TaskVectorEnv
-from spatial_envs.navigation.task import STILL, STRAIGHT_ON, Navigation
-from spatial_envs.simulators.simulator import LEFT, RIGHT, STOP
 
-EXPERTS: dict[str, Callable[..., Any]] = {
-    **{name: NAVIGATION_BASELINES[name] for name in ("greedy", "frontier", "nearest-frontier")},
-    "least-squares": LeastSquares,
-    "refinement": Refinement,
-}
 ALONE, LEAST = 0.5, 0.2  # the expert's share falls by this factor from round to round, down to this: what
 # is stuck in a corner would fill the record with that corner
 MEMORY = 2 * 2**30  # bytes of recorded observations; beyond, an even sample of them is kept
@@ -46,7 +38,7 @@ COLUMNS = ("round", "steps", "expert_share", "agreement", "loss", "episodes", "s
 class Lessons:
     """How a warm start goes.
 
-    expert         of EXPERTS
+    expert         one of the family's
     steps          environment steps of the rounds together
     rounds, epochs rounds, and how often each round learns all that is recorded
     batch_size, learning_rate  of Adam
@@ -62,9 +54,6 @@ class Lessons:
     value_steps: int = 8192
 
     def __post_init__(self) -> None:
-        if self.expert not in [*EXPERTS]:
-            known = ", ".join(EXPERTS)
-            raise ValueError(f"warm_start: got {reprlib.repr(self.expert)}; expected one of {known}")
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
             whole = field.name != "learning_rate"
@@ -118,32 +107,11 @@ class Record:
                     self.columns[name][place] = value[row]
 
 
-def mirror(batch: dict[str, torch.Tensor], labels: torch.Tensor, where: torch.Tensor) -> None:
-    """Swap left and right in the rows ``where`` (B,) bool of observations, images with channels first, and of
-    actions (B,) or (B, 2), in place. A backbone's features have no mirror image: there they are zero."""
-    for key, value in batch.items():
-        if key in ("map", "rgb", "imagegoal"):
-            value[where] = value[where].flip(-1)
-        elif key == "depth":
-            value[where] = value[where].flip(-2)
-        elif key in ("pointgoal", "gps", "odometry"):  # angle to the left, metres to the right, turn
-            value[where, 1] *= -1
-        elif key == "compass":
-            value[where] *= -1
-        elif key == "features":
-            value[where] = 0
-    if labels.ndim == 2:
-        labels[where, 1] *= -1
-    else:
-        turns = where & ((labels == LEFT) | (labels == RIGHT))
-        labels[turns] = LEFT + RIGHT - labels[turns]
-
-
 class WarmStart:
-    """Of a model of Stable-Baselines3's that has an actor and a critic."""
+    """Teaches a model of Stable-Baselines3's that has an actor and a critic."""
 
-    def __init__(self, model: OnPolicyAlgorithm, lessons: Lessons, seed: int = 0) -> None:
-        self.model, self.lessons, self.policy = model, lessons, model.policy
+    def __init__(self, model: OnPolicyAlgorithm, lessons: Lessons, kind: Family, seed: int = 0) -> None:
+        self.model, self.lessons, self.kind, self.policy = model, lessons, kind, model.policy
         envs = model.get_env()
         assert isinstance(envs, VecNormalize)
         self.envs = envs
@@ -153,7 +121,7 @@ class WarmStart:
         assert isinstance(batched, TaskVectorEnv)
         self.task = batched.task
         self.experts = [
-            EXPERTS[lessons.expert](batched, seed=seed + row, row=row) for row in range(envs.num_envs)
+            kind.experts[lessons.expert](batched, seed=seed + row, row=row) for row in range(envs.num_envs)
         ]
         self.generator = np.random.default_rng(seed)
         self.record = Record(lessons.steps)
@@ -199,7 +167,8 @@ class WarmStart:
                 drawn = distribution.get_actions().cpu().numpy()
                 agreed.append(self._same(distribution.mode().cpu().numpy(), labels))
             by_expert = self.generator.random(len(labels)) < share
-            by_expert |= self._stops(drawn) & ~self._stops(labels)  # else the episodes would be short
+            if self.kind.stops is not None:  # else the episodes would be short
+                by_expert |= self.kind.stops(self.task, drawn) & ~self.kind.stops(self.task, labels)
             actions = np.where(by_expert.reshape(-1, *[1] * (labels.ndim - 1)), labels, drawn)
             self.record.add({**self.last, "expert's": labels}, self.generator)
             self.last, _, _, infos = self.envs.step(self._clipped(actions))
@@ -218,15 +187,6 @@ class WarmStart:
             return modes == labels
         return (np.abs(np.clip(modes, -1, 1) - labels) < 0.5).all(axis=1)
 
-    def _stops(self, actions: np.ndarray) -> np.ndarray:
-        """(N,) bool: whether an action ends the walk."""
-        if not isinstance(self.task, Navigation):
-            return np.zeros(len(actions), np.bool_)
-        if actions.ndim == 1:
-            return actions == STOP
-        forward = (np.clip(actions[:, 0], -1, 1) + 1) / 2 * self.task.forward_step
-        return (forward < STILL) & (np.abs(actions[:, 1]) * self.task.turn_step < STRAIGHT_ON)
-
     def _clipped(self, actions: np.ndarray) -> np.ndarray:
         space = self.envs.action_space
         return np.clip(actions, space.low, space.high) if isinstance(space, spaces.Box) else actions
@@ -243,8 +203,8 @@ class WarmStart:
                 rows = np.sort(order[k : k + lessons.batch_size])
                 batch = {name: self._tensor(value[rows]) for name, value in columns.items()}
                 labels = batch.pop("expert's")
-                if isinstance(self.task, Navigation):
-                    mirror(batch, labels, torch.as_tensor(self.generator.random(len(rows)) < 0.5))
+                if self.kind.mirror is not None:
+                    self.kind.mirror(batch, labels, torch.as_tensor(self.generator.random(len(rows)) < 0.5))
                 _, likelihood, _ = self.policy.evaluate_actions(batch, labels)
                 loss = -likelihood.mean()
                 self.adam.zero_grad()

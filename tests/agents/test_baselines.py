@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from agents.nbv.baselines import BASELINES, baselines
-from agents.nbv.evaluation import evaluate
+from agents.comparison.scores import evaluate
+from agents.nbv.baselines import BASELINES
+from agents.nbv.family import NEXT_BEST_VIEW as KIND
 from agents.nbv.heuristics import Coverage, InformationGain
 from agents.nbv.information_gain import candidate_lens, information
 from agents.nbv.planners import Beam, SetCover, maximum_cover
@@ -104,9 +105,9 @@ def test_a_wide_beam_is_exhaustive(discrete, monkeypatch):
 
 def test_a_beam_of_one_is_greedy(discrete, monkeypatch):
     monkeypatch.setattr(Beam, "WIDTH", 1)
-    beam = evaluate(discrete, Beam(discrete), 2, progress=False)
-    greedy = evaluate(discrete, BASELINES["oracle"](discrete), 2, progress=False)
-    np.testing.assert_allclose(beam.gain, greedy.gain, rtol=1e-6)
+    beam = evaluate(KIND, discrete, Beam(discrete), 2)
+    greedy = evaluate(KIND, discrete, BASELINES["oracle"](discrete), 2)
+    np.testing.assert_allclose(beam.at_end("gains"), greedy.at_end("gains"), rtol=1e-6)
 
 
 def test_the_maximum_cover_is_exact():
@@ -120,14 +121,14 @@ def test_the_maximum_cover_is_exact():
 
 
 def test_a_set_cover_covers_more_than_the_farthest_views(env):
-    cover = evaluate(env, SetCover(env), 4, progress=False)
-    farthest = evaluate(env, BASELINES["farthest"](env), 4, progress=False)
-    assert cover.coverage[..., -1].mean() > farthest.coverage[..., -1].mean()
+    cover = evaluate(KIND, env, SetCover(env), 4)
+    farthest = evaluate(KIND, env, BASELINES["farthest"](env), 4)
+    assert cover.mean("coverage") > farthest.mean("coverage")
 
 
 def test_every_baseline_plays_every_action_space(env, discrete):
     for unwrapped in (env, discrete):
-        for name, policy in baselines(unwrapped).items():
+        for name, policy in KIND.policies(unwrapped).items():
             observation, _ = unwrapped.reset(seed=5)
             for _ in range(2):
                 action, _ = policy.predict(observation)
@@ -137,4 +138,4 @@ def test_every_baseline_plays_every_action_space(env, discrete):
         name for name in BASELINES if name.startswith("ig-") and name.endswith("-inner")
     }
     assert len(other) == 7
-    assert set(baselines(env)) - set(baselines(discrete)) == other
+    assert set(KIND.policies(env)) - set(KIND.policies(discrete)) == other

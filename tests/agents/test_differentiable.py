@@ -14,6 +14,7 @@ from agents.nbv.pose_gradient import LOSSES, chamfer_loss, finite_difference, po
 from agents.run_folder import load
 from agents.runs import training_envs, untrained
 from agents.training import train as training
+from agents.training.config import CONFIGS, resolve
 from spatial_envs.nbv import NBVEnv
 from spatial_envs.reconstruction.chamfer import chamfer
 
@@ -121,7 +122,7 @@ def test_policies_begin_as_they_should():
 
 def test_the_research_plan_trains_and_says_where_it_cannot(tmp_path):
     flags = training.Flags(
-        algo="differentiable", config=training.CONFIGS / "research_plan.yml", backbone="compact",
+        algo="differentiable", config=CONFIGS / "research_plan.yml", backbone="compact",
         timesteps=32, num_envs=4, track="none", out=tmp_path / "run",
         eval_every=32, validation_starts=1, final_starts=0,
         set=("num_objects=1", "image_size=28"),
@@ -135,7 +136,7 @@ def test_the_research_plan_trains_and_says_where_it_cannot(tmp_path):
     assert any(not torch.equal(a, b) for a, b in pairs)
     for backbone in ("unproject", "none"):
         with pytest.raises(ValueError, match=f"backbone: got {backbone}; differentiable needs"):
-            training.resolve(training.Flags(algo="differentiable", backbone=backbone))
+            resolve(training.Flags(algo="differentiable", backbone=backbone))
 
 
 def test_the_rows_of_a_batch_are_those_of_one_by_one():

@@ -18,7 +18,7 @@ def improvement(name: str, steps: int) -> float:
 
 
 def test_each_is_short_and_names_its_own_command():
-    for path in EXAMPLES.glob("[a-z]*.py"):
+    for path in {*EXAMPLES.glob("[a-z]*.py")} - {EXAMPLES / "new_family.py"}:  # which is a template
         text = path.read_text(encoding="utf-8")
         assert len(text.splitlines()) < 80, path.name
         assert f"python -m agents.examples.{path.stem}\n" in text

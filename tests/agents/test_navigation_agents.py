@@ -14,16 +14,20 @@ from scipy.sparse.csgraph import dijkstra
 
 import spatial_envs
 from agents.comparison import compare as comparison
-from agents.families import EXPLORATION, GOALS, NEXT_BEST_VIEW, family
-from agents.navigation.baselines import Random, navigation_baselines
-from agents.navigation.evaluation import FIGURES, begin, evaluate, page, play, table, walk
+from agents.comparison.scores import evaluate, play
+from agents.comparison.table import page, table
+from agents.navigation.baselines import Random
+from agents.navigation.evaluation import begin, walk
+from agents.navigation.family import EXPLORATION, GOALS
 from agents.navigation.grid_paths import in_sight, trace, ways
+from agents.navigation.imitation import mirror
 from agents.navigation.policy import NavigationFeatures
 from agents.play import FIRST_SEED
 from agents.run_folder import load, steps_learned
 from agents.runs import names, observed, training_envs, untrained
 from agents.training import train as training
-from agents.training.warm_start import Lessons, Record, WarmStart, mirror
+from agents.training.config import resolve
+from agents.training.warm_start import Lessons, Record, WarmStart
 from spatial_envs.navigation import ExploreEnv, ObjectNavEnv, PointNavEnv
 
 gym.register_envs(spatial_envs)
@@ -96,8 +100,8 @@ def test_sight_ends_at_obstacles():
 def test_baselines_stand_in_their_order(env):
     """The oracle arrives by the shortest way, the goal's sensor and a map nearly so, chance does not; and who
     walks to frontiers sees more than who walks at random."""
-    rows = {name: [(env, policy)] for name, policy in navigation_baselines(env).items()}
-    results = play(rows, 3, progress=False)
+    rows = {name: [(env, policy)] for name, policy in GOALS.policies(env).items()}
+    results = play(GOALS, rows, 3, progress=False)
     spl = {name: scores.figures["spl"].mean() for name, scores in results.items()}
     coverage = {name: scores.figures["coverage"].mean() for name, scores in results.items()}
     assert spl["greedy"] > 0.97
@@ -106,10 +110,11 @@ def test_baselines_stand_in_their_order(env):
     assert coverage["frontier"] > coverage["forward"] + 0.1 > coverage["random"] + 0.1
     for scores in results.values():
         np.testing.assert_array_equal(scores.starts, results["greedy"].starts)
-        assert scores.buildings.tolist() == [0, 1, 0]
-    text = page(env, results, ["random"])
-    assert "3 episodes in 2 buildings" in text
-    assert f"| {FIGURES['spl'][0]} " in text
+        assert scores.scenes.tolist() == [0, 1, 0]
+    text = page(GOALS, env, results)
+    assert "3 paired episodes, 2 buildings" in text
+    assert "| SPL | " in text
+    assert "| coverage after" not in text  # of no interest where there is a goal
 
 
 def test_an_episode_is_its_building_and_its_seed(env):
@@ -122,40 +127,37 @@ def test_an_episode_is_its_building_and_its_seed(env):
 
 
 def test_other_episodes_are_not_paired(env):
-    scores = evaluate(env, Random(env), 2)
+    scores = evaluate(GOALS, env, Random(env), 2)
     other = replace(scores, starts=scores.starts + 1)
-    assert "other episodes" in table({"a": scores, "b": other}, "spl", ["b"])
+    assert "other episodes" in table(GOALS, {"a": scores, "b": other}, ["b"])
 
 
 def test_baselines_walk_with_velocities():
     env = PointNavEnv(**SMALL, split="validation", max_steps=160, action="velocity", observations=["gps"])
-    for name, policy in navigation_baselines(env).items():
+    for name, policy in GOALS.policies(env).items():
         env.reset(seed=0)
         for _ in range(3):
             action, _ = policy.predict(None)
             assert env.action_space.contains(action), name
             env.step(action)
-    assert evaluate(env, navigation_baselines(env)["greedy"], 2).figures["success"].mean() == 1
+    assert evaluate(GOALS, env, GOALS.policies(env)["greedy"], 2).mean("success") == 1
 
 
 def test_without_a_goal_there_is_no_way_to_it():
     env = ExploreEnv(**SMALL, observations=["gps"])
-    assert set(navigation_baselines(env)) == {"random", "forward", "frontier"}
-    assert family("Explore-Habitat-v0") is EXPLORATION
-    assert family("ObjectNav-Habitat-v0") is GOALS
-    assert family("NBV-MapAnything-Discrete-v0") is NEXT_BEST_VIEW
+    assert set(EXPLORATION.policies(env)) == {"random", "forward", "frontier"}
 
 
 def test_the_category_is_found_by_what_is_seen():
     env = ObjectNavEnv(**SMALL, split="validation", observations=["gps"])
-    policy = navigation_baselines(env)["nearest-frontier"]
+    policy = GOALS.policies(env)["nearest-frontier"]
     begin(env, 0)
     policy.predict(None)
     seen = env.task.episode(0).views[0].segment
     objects = env.task.episode(0).place.building.objects
     expected = [objects[n].category == env.task.episode(0).category for n in np.unique(seen) if n]
     assert policy.sought().any() == any(expected)
-    scores = play({"nearest-frontier": [(env, policy)]}, 3, progress=False)["nearest-frontier"]
+    scores = evaluate(GOALS, env, policy, 3)
     assert (scores.figures["steps"] < env.task.max_steps).any()
 
 
@@ -257,7 +259,7 @@ def test_a_warm_start_learns_from_the_expert(action):
     """What it would do agrees with the expert more than before; its critic knows what follows."""
     model = lessons_model(action=action)
     lessons = Lessons("greedy", 1200, rounds=3, epochs=8, batch_size=64, learning_rate=1e-3, value_steps=256)
-    start = WarmStart(model, lessons)
+    start = WarmStart(model, lessons, GOALS)
     rounds = start.run(progress=False)
     assert [row["steps"] for row in rounds] == [400, 800, 1200]
     assert rounds[0]["expert_share"] == 1
@@ -296,7 +298,7 @@ def test_the_mirror_image_of_a_state_asks_for_the_mirror_image_of_an_action():
 
 def test_returns_end_with_episodes():
     """Against the plain sum: an end is the end, but where time ran out the critic says what would follow."""
-    start = WarmStart(lessons_model(), Lessons("greedy", 16))
+    start = WarmStart(lessons_model(), Lessons("greedy", 16), GOALS)
     generator = np.random.default_rng(0)
     rewards = generator.normal(size=(6, 4))
     ends = np.zeros((6, 4), bool)
@@ -351,7 +353,7 @@ def test_bad_warm_starts_are_named(name, tmp_path):
         training.train(replace(flags, warm_start="greedy", out=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match="expected --warm-start too"):
-        training.resolve(replace(QUICK, warm=("steps=5",)))
+        resolve(replace(QUICK, warm=("steps=5",)))
 
 
 # ---- runs
@@ -360,7 +362,7 @@ def test_bad_warm_starts_are_named(name, tmp_path):
 def test_a_run_leaves_all_that_it_should(run):
     expected = {
         "model.zip", "vecnormalize.pkl", "config.yaml", "evaluations.csv", "warm_start.csv", "curves.png",
-        "episode.mp4", "trajectory.png", "table.md",
+        "episode.mp4", "episode.png", "table.md",
     }  # fmt: skip
     assert expected <= {path.name for path in run.iterdir()}
     rows = list(csv.DictReader((run / "evaluations.csv").open()))
@@ -396,14 +398,15 @@ def test_exploring_is_drawn_against_the_frontier(short, tmp_path):
 def test_runs_agents_and_baselines_are_compared(run, tmp_path):
     common = {"episodes": 2, "set": ("num_buildings=1", "max_steps=20")}
     flags = comparison.Flags(run=(run,), baselines=("random",), out=tmp_path / "report", **common)
-    results = comparison.compare(flags)
+    (results,) = comparison.compare(flags).values()
     assert list(results) == ["random", "ppo, untrained", "ppo"]
-    names = {path.relative_to(tmp_path / "report").as_posix() for path in (tmp_path / "report").rglob("*.*")}
-    assert {"tables.md", "scores.csv", "ppo/episode.mp4", "random/trajectory.png"} <= names
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert {"tables.md", "scores.csv", "curves.png", "report.html", "start_0.mp4", "start_1.mp4"} <= names
     rows = list(csv.DictReader((tmp_path / "report/scores.csv").open()))
     assert len(rows) == 6
     own = comparison.Flags(env="PointNav-Habitat-v0", agent="agents.navigation.baselines:Random", **common)
-    assert "Random" in comparison.compare(replace(own, baselines=("greedy",)))
+    (results,) = comparison.compare(replace(own, baselines=("greedy",))).values()
+    assert list(results) == ["greedy", "agents.navigation.baselines:Random"]
     with pytest.raises(ValueError, match="baselines: got 'farthest'"):
         comparison.compare(replace(own, baselines=("farthest",)))
     with pytest.raises(ValueError, match="budgets: got"):

@@ -10,6 +10,7 @@ import tyro
 from agents.studies import open_problem
 from agents.studies.open_problem import VARIANTS, Flags, arguments, command
 from agents.training import train as training
+from agents.training.config import resolve
 
 
 def test_a_damaged_log_is_named(tmp_path):
@@ -31,7 +32,7 @@ def test_variants_run_once_and_make_a_table_and_a_figure(tmp_path, capsys, monke
     monkeypatch.setattr("agents.nbv.heuristics.REACHABLE", 16)
     for variant in VARIANTS:
         if "pytorch3d" not in VARIANTS[variant]:
-            assert training.resolve(arguments(flags, variant))["env_kwargs"]["views"] == 2
+            assert resolve(arguments(flags, variant))["env_kwargs"]["views"] == 2
         words = shlex.split(command(flags, variant))[2:]
         assert tyro.cli(training.Flags, args=words) == arguments(flags, variant)
     open_problem.main(flags)

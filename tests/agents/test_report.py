@@ -30,7 +30,8 @@ class Page(HTMLParser):
 def test_a_report_holds_tables_curves_and_films_and_needs_no_network(tmp_path):
     settings = (*QUICK, "backbone=null")
     names = ("random", "farthest", "oracle")
-    results = compare(Flags(baselines=names, episodes=3, budgets=(3,), set=settings, out=tmp_path / "report"))
+    flags = Flags(baselines=names, episodes=3, budgets=(3,), set=settings, out=tmp_path / "report")
+    (results,) = compare(flags).values()
     assert {path.name for path in (tmp_path / "report").iterdir()} == {
         "tables.md", "scores.csv", "curves.png", "report.html", *(f"start_{k}.mp4" for k in range(3)),
     }  # fmt: skip
@@ -38,13 +39,13 @@ def test_a_report_holds_tables_curves_and_films_and_needs_no_network(tmp_path):
     assert [page.tags.count(tag) for tag in ("table", "img", "video")] == [2, 1, 3]
     assert all(source.startswith("data:") for source in page.sources)
     text = (tmp_path / "report/tables.md").read_text(encoding="utf-8")
-    assert "stopped at 3 views" in text
+    assert "stopped at 3:" in text
     assert len(re.findall(r"^\| oracle \|.* 1\.00 \[1\.00, 1\.00\]", text, re.M)) == 2
     with (tmp_path / "report/scores.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * 3 * 4  # policies, starts, views
-    last = [float(row["gains"]) for row in rows if row["policy"] == "oracle" and row["view"] == "4"]
-    np.testing.assert_allclose(last, results["oracle"].gain[0], rtol=1e-5)
+    last = [float(row["gains"]) for row in rows if row["policy"] == "oracle" and row["step"] == "4"]
+    np.testing.assert_allclose(last, results["oracle"].at_end("gains")[0], rtol=1e-5)
     film = imageio.mimread(tmp_path / "report/start_0.mp4", memtest=False)
     assert film[0].shape[1] >= 3 * 420
     assert np.abs(film[0].astype(int) - film[-1]).max() > 50
@@ -71,17 +72,17 @@ def test_runs_of_different_kinds_play_the_same_starts(tmp_path):
         training.train(flags)
     runs = (tmp_path / "ppo", tmp_path / "dqn")
     out = tmp_path / "table.md"
-    results = compare(
+    (results,) = compare(
         Flags(run=runs, baselines=("farthest",), set=("views=3", "num_objects=2"), episodes=2, out=out)
-    )
+    ).values()
     ppo, dqn = "ppo without features", "dqn with unproject features"
     assert set(results) == {
         "farthest", ppo, ppo + ", untrained", dqn, dqn + ", untrained", dqn + ", another object's features",
     }  # fmt: skip
     assert f"| {dqn} |" in out.read_text(encoding="utf-8")
     for scores in results.values():
-        assert scores.gains.shape == (1, 2, 3)
-        assert np.isfinite(scores.gains).all()
+        assert scores.figures["gains"].shape == (1, 2, 3)
+        assert np.isfinite(scores.figures["gains"]).all()
     with pytest.raises(ValueError, match="trained for 4 views"):
         compare(Flags(run=runs, set=("views=5", "num_objects=2"), episodes=1))
     with pytest.raises(ValueError, match=r"budgets: got \[4\]; expected some of 2 to 3"):

@@ -16,8 +16,8 @@ import torch
 
 from agents import run_folder
 from agents.comparison import compare as comparison
-from agents.families import NEXT_BEST_VIEW
 from agents.hyperparameters import checked
+from agents.nbv.family import NEXT_BEST_VIEW
 from agents.run_folder import best, evaluations, load, steps_learned
 from agents.runs import ALGORITHMS
 from agents.training import train as training
@@ -46,17 +46,19 @@ def scripted(monkeypatch):
     class Script(list):
         shown: dict = {}  # noqa: RUF012
 
-        def evaluate(self, env, policy, starts):
+        def evaluate(self, kind, env, policy, starts):
             return self.pop(0) if policy.__class__.__name__ == "PPO" else 0.0
 
     found = Script()
     kind = replace(
         NEXT_BEST_VIEW,
-        evaluate=found.evaluate,
         figures=lambda score, rival: {"over_farthest": score, "low": score, "high": score},
-        pictures=lambda env, policy, folder: found.shown.update(film=weights(policy)),
-        tables=lambda run, model: found.shown.update(table=weights(model)) or "| the table |\n",
     )
+    monkeypatch.setattr(validation, "evaluate", found.evaluate)
+    filmed = lambda kind, env, policy, folder: found.shown.update(film=weights(policy))  # noqa: E731
+    monkeypatch.setattr(training, "film", filmed)
+    tabled = lambda run, model: found.shown.update(table=weights(model)) or "the table\n"  # noqa: E731
+    monkeypatch.setattr(training, "final_tables", tabled)
     for module in (training, run_folder):
         monkeypatch.setattr(module, "family", lambda env_id: kind)
     return found
@@ -200,9 +202,7 @@ def test_an_interrupted_run_plays_no_more_and_is_saved(
     else:
         original = script.evaluate
         script += [0.0, 0.1]
-        monkeypatch.setattr(script, "evaluate", interrupted, raising=False)
-        kind = replace(training.family(""), evaluate=interrupted)
-        monkeypatch.setattr(training, "family", lambda env_id: kind)
+        monkeypatch.setattr(validation, "evaluate", interrupted)
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     begun = time.monotonic()
     folder = train(replace(tiny, out=tmp_path / "run"))

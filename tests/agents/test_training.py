@@ -21,10 +21,13 @@ from stable_baselines3.common.save_util import load_from_pkl
 from stable_baselines3.common.vec_env import VecMonitor
 
 import spatial_envs
-from agents.families import FITTING, NEXT_BEST_VIEW, family
+from agents.comparison.scores import Scores, evaluate
+from agents.comparison.table import table
+from agents.families import family
 from agents.nbv.baselines import BASELINES
 from agents.nbv.candidates import CandidateScores, smooth
-from agents.nbv.evaluation import Scores, evaluate, normalised, table
+from agents.nbv.evaluation import needed, normalised, stopped
+from agents.nbv.family import NEXT_BEST_VIEW as KIND
 from agents.nbv.policy import ViewFeatures
 from agents.nbv.ranking import TEMPERATURE, listwise_loss
 from agents.nbv.research_plan import AttentionNBVPolicy
@@ -36,7 +39,7 @@ from agents.runs import ALGORITHMS, falling, policy_type, single_env, training_e
 from agents.sb3.vec_env import SB3VecEnv
 from agents.statistics import interval
 from agents.training import train as training
-from agents.training.config import CONFIGS
+from agents.training.config import CONFIGS, resolve
 from spatial_envs.foundation import yaml_files
 from spatial_envs.nbv import NBVDiscreteEnv, NBVEnv
 
@@ -154,7 +157,7 @@ def test_dqn_trains_on_images_and_is_compared(tmp_path):
     with pytest.raises(
         ValueError, match="dqn for NBV-MapAnything-v0, whose actions are continuous; expected one of ppo"
     ):
-        training.resolve(replace(quick, env="NBV-MapAnything-v0"))
+        resolve(replace(quick, env="NBV-MapAnything-v0"))
     training.train(replace(quick, out=tmp_path / "own", set=SMALL))
     with pytest.raises(ValueError, match="reconstruction=depth"):
         study(Flags(run=(tmp_path / "own",)))
@@ -168,9 +171,8 @@ PLAYED = [(algo, env) for algo in ALGORITHMS for env in yaml_files.read(CONFIGS 
 def test_every_published_configuration_trains_saves_and_plays(algo, env_id, tmp_path):
     entry = yaml_files.read(CONFIGS / f"{algo}.yml")[env_id]
     entry |= {key: value for key, value in SHORT.items() if key in entry}
-    fits = family(env_id) is FITTING
-    walks = family(env_id) is not NEXT_BEST_VIEW and not fits
-    few = {"num_frames" if fits else "num_buildings" if walks else "num_objects": 1}
+    few = dict.fromkeys(family(env_id).few, 1)
+    fits, walks = "num_frames" in few, "num_buildings" in few
     small, scenes = ("num_objects=1", "image_size=28", "views=3"), "procedural"
     if fits:
         small = ("num_frames=1", "num_objects=2", "slots=2", "steps=4")
@@ -627,14 +629,15 @@ def test_baselines_mean_what_they_say(env):
 
 
 def test_evaluation_is_paired_and_repeatable(env):
-    first = evaluate(env, BASELINES["zero-action"](env), 5, progress=False)
-    again = evaluate(env, BASELINES["zero-action"](env), 5, progress=False)
-    np.testing.assert_array_equal(first.gain, again.gain)
-    np.testing.assert_array_equal(first.objects, [0, 1, 2, 0, 1])
-    assert first.gain[0, 0] != first.gain[0, 3], "another seed, another first view"
-    random = evaluate(env, BASELINES["random"](env), 5, progress=False)
-    rows = table({"zero": first, "random": random}, ["zero"]).splitlines()
-    difference = (random.gain - first.gain)[0]
+    first = evaluate(KIND, env, BASELINES["zero-action"](env), 5)
+    again = evaluate(KIND, env, BASELINES["zero-action"](env), 5)
+    gain = first.at_end("gains")
+    np.testing.assert_array_equal(gain, again.at_end("gains"))
+    np.testing.assert_array_equal(first.scenes, [0, 1, 2, 0, 1])
+    assert gain[0, 0] != gain[0, 3], "another seed, another first view"
+    random = evaluate(KIND, env, BASELINES["random"](env), 5)
+    rows = table(KIND, {"zero": first, "random": random}, ["zero"]).splitlines()
+    difference = (random.at_end("gains") - gain)[0]
     by_object = np.mean([difference[[0, 3]].mean(), difference[[1, 4]].mean(), difference[2]])
     assert f"| {by_object:+.3f} [" in rows[3]
     assert rows[2].endswith("|  |"), "nothing minus itself"
@@ -648,11 +651,13 @@ def test_foreign_features_are_another_objects_from_the_same_poses(env):
             asked.append(observation)
             return np.full(3, 0.1, np.float32), None
 
-    own = evaluate(env, Spy(), 1, progress=False)
+    own = evaluate(KIND, env, Spy(), 1)
     mine = asked.copy()
     asked.clear()
-    foreign = evaluate(env, ForeignFeatures(Spy(), env), 1, progress=False)
-    np.testing.assert_array_equal(own.gain, foreign.gain)  # the same actions, on the same object
+    foreign = evaluate(KIND, env, ForeignFeatures(Spy(), env), 1)
+    np.testing.assert_array_equal(
+        own.at_end("gains"), foreign.at_end("gains")
+    )  # the same actions, on the same object
     poses = env.get_state()["task"]["views"].cam_to_world
     other = NBVEnv(**{**SETTINGS, "num_objects": 3})
     observation, _ = other.reset(seed=0, options={"object": 1, "views": poses[:1]})
@@ -669,8 +674,8 @@ def test_a_broken_mesh_is_passed_over(tmp_path):
     (tmp_path / "b.obj").write_text("not a mesh")
     env = NBVEnv(**{**SETTINGS, "num_objects": None}, scenes=str(tmp_path))
     with pytest.warns(UserWarning, match=r"b\.obj"):
-        scores = evaluate(env, BASELINES["zero-action"](env), 3, progress=False)
-    np.testing.assert_array_equal(scores.objects, [0, 2, 2])
+        scores = evaluate(KIND, env, BASELINES["zero-action"](env), 3)
+    np.testing.assert_array_equal(scores.scenes, [0, 2, 2])
 
 
 def test_intervals_cover_the_mean(monkeypatch):
@@ -691,18 +696,21 @@ def test_intervals_cover_the_mean(monkeypatch):
 def test_the_table_pairs_seeds_twins_and_baselines():
     def scores(*seeds):
         gain = np.array(seeds, float)
-        return Scores(*4 * [gain[..., None]], gain, np.arange(gain.shape[1]) % 2)
+        figures = {"gains": gain[..., None], "coverage": gain[..., None], "views": gain}
+        return Scores(figures, np.arange(gain.shape[1]) % 2)
 
     results = {
-        "base": scores([1, 2]), "agent, untrained": scores([1, 2]), "agent": scores([2, 3]) + scores([4, 5]),
-        "agent, another object's features": scores([2, 2]) + scores([4, 4]),
+        "base": scores([1, 2]), "agent, untrained": scores([1, 2]), "agent": scores([2, 3], [4, 5]),
+        "agent, another object's features": scores([2, 2], [4, 4]),
     }  # fmt: skip
-    lines = table(results, ["base"]).splitlines()
-    assert "| 3.500 (2.500 to 4.500) |" in lines[4]
-    assert lines[4].split("|")[7].startswith(" +2.000 [+1.0")
-    assert lines[4].split("|")[8].startswith(" +2.000 [+1.0")
-    assert lines[5].split("|")[9].startswith(" -0.500 [-1.0")
-    fewer = table({"base": scores([1, 2], [3, 4]), "agent": scores([4, 5])}, ["base"])
+    lines = table(KIND, results, ["base"]).splitlines()
+    head, _, *rows = ([cell.strip() for cell in line.split("|")] for line in lines)
+    cells = {row[1]: dict(zip(head, row, strict=True)) for row in rows}
+    assert cells["agent"]["log-Chamfer gain"] == "3.500 (2.500 to 4.500)"
+    assert cells["agent"]["gain minus base"].startswith("+2.000 [+1.0")
+    assert cells["agent"]["gain minus untrained"].startswith("+2.000 [+1.0")
+    assert cells["agent, another object's features"]["gain minus own features"].startswith("-0.500 [-1.0")
+    fewer = table(KIND, {"base": scores([1, 2], [3, 4]), "agent": scores([4, 5])}, ["base"])
     assert "| +2.000 [+2.000, +2.000] |" in fewer  # paired by start where there are not as many seeds
 
 
@@ -711,24 +719,26 @@ def test_a_smaller_budget_is_the_same_episodes_stopped(env):
     long, short = (
         NBVEnv(**{**SETTINGS, "num_objects": 3, "views": views, "backbone": None}) for views in (4, 3)
     )
-    whole = evaluate(long, BASELINES["farthest"](long), 4, progress=False)
-    stopped, expected = whole.until(3), evaluate(short, BASELINES["farthest"](short), 4, progress=False)
-    for name in ("gains", "whole", "coverage", "chamfer", "views"):
-        np.testing.assert_allclose(getattr(stopped, name), getattr(expected, name))
-    np.testing.assert_allclose(whole.auc, whole.coverage.mean(axis=-1))
-    enough = whole.coverage[0, :, 1]
-    np.testing.assert_array_equal(whole.needed(enough, 1), [[2, 2, 2, 2]])
-    np.testing.assert_array_equal(whole.needed(enough + 1, 1), [[5, 5, 5, 5]])  # never
+    whole = evaluate(KIND, long, BASELINES["farthest"](long), 4)
+    less, expected = stopped(long.task, whole, 3), evaluate(KIND, short, BASELINES["farthest"](short), 4)
+    assert list(less.figures) == ["gains", "coverage", "auc", "chamfer", "views"]
+    for name, values in expected.figures.items():
+        np.testing.assert_allclose(less.figures[name], values)
+    coverage = whole.figures["coverage"]
+    np.testing.assert_allclose(whole.figures["auc"], coverage.mean(axis=-1))
+    enough = coverage[0, :, 1]
+    np.testing.assert_array_equal(needed(whole, enough, 1), [[2, 2, 2, 2]])
+    np.testing.assert_array_equal(needed(whole, enough + 1, 1), [[5, 5, 5, 5]])  # never
 
 
 def test_audited_gains_are_those_of_the_measured_depth():
     env = NBVEnv(num_objects=2, image_size=56, views=3, audit=True, observations=["poses"])
-    scores = evaluate(env, BASELINES["farthest"](env), 2, progress=False)
+    scores = evaluate(KIND, env, BASELINES["farthest"](env), 2)
     depth = NBVEnv(num_objects=2, image_size=56, views=3, backbone=None, observations=["poses"])
-    expected = evaluate(depth, BASELINES["farthest"](depth), 2, progress=False)
-    np.testing.assert_allclose(scores.gains, expected.gains)
-    assert np.abs(scores.whole - scores.gains)[..., -1].min() > 1e-4
-    assert "| its own gain |" in table({"farthest": scores}, [])
+    expected = evaluate(KIND, depth, BASELINES["farthest"](depth), 2)
+    np.testing.assert_allclose(scores.figures["gains"], expected.figures["gains"])
+    assert np.abs(scores.at_end("whole") - scores.at_end("gains")).min() > 1e-4
+    assert "| its own gain |" in table(KIND, {"farthest": scores}, [])
 
 
 def test_a_bridge_takes_the_poses_that_the_run_would_take():
@@ -776,7 +786,7 @@ def test_normalised_scores_lie_between_random_and_oracle(monkeypatch):
 
     def scores(*by_object):
         gain = np.repeat(np.array(by_object, float), 2)[None] + np.tile([-0.1, 0.1], 5)
-        return Scores(*4 * [gain[..., None]], gain, objects)
+        return Scores({"gains": gain[..., None], "views": gain}, objects)
 
     random, oracle = scores(0, 0, 0, 0, 1), scores(1, 2, 1, 1, 1.04)
     mean, low, high, left_out = normalised(scores(0.2, 0.8, 0.6, 3, 9), random, oracle)
@@ -786,6 +796,6 @@ def test_normalised_scores_lie_between_random_and_oracle(monkeypatch):
     assert normalised(random, random, oracle)[:3] == pytest.approx((0, 0, 0))
     assert normalised(oracle, random, oracle)[:3] == pytest.approx((1, 1, 1))
     assert np.isnan(normalised(random, random, random)[0])
-    text = table({"random": random, "oracle": oracle}, [])
+    text = table(KIND, {"random": random, "oracle": oracle}, [])
     assert "| normalised |" in text
     assert "| 1.00 [1.00, 1.00], 1 left out |" in text

@@ -10,8 +10,9 @@ import pytest
 import trimesh
 from buildings import furnished_room
 
+from agents.comparison.scores import evaluate
 from agents.navigation.baselines import Random
-from agents.navigation.evaluation import evaluate
+from agents.navigation.family import GOALS
 from spatial_envs.backbones.unproject import Unproject
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building
@@ -619,8 +620,8 @@ def test_a_set_passes_over_buildings_without_room_for_an_episode(tmp_path):
     for seed, info in enumerate(infos):
         np.testing.assert_array_equal(env.reset(seed=seed)[1]["position"], info["position"])
     with pytest.warns(UserWarning, match=r"passes over a building: .*slab\.glb"):
-        scores = evaluate(env, Random(env), 2)
-    assert scores.buildings.tolist() == [0, 0]
+        scores = evaluate(GOALS, env, Random(env), 2)
+    assert scores.scenes.tolist() == [0, 0]
 
 
 def test_a_refused_reset_draws_nothing(arguments):
