@@ -161,7 +161,7 @@ def check_config(run: dict[str, Any]) -> None:
 
 def policy_of(run: dict[str, Any]) -> str:
     """The name, or path, of a run's policy."""
-    return str(run["hyperparameters"].get("policy", "MultiInputPolicy"))
+    return str(run.get("hyperparameters", {}).get("policy", "MultiInputPolicy"))
 
 
 def on_devices_here(run: dict[str, Any]) -> dict[str, Any]:

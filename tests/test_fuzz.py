@@ -32,13 +32,14 @@ import pytest
 from agents import run_folder, runs
 from agents.backbone import training as backbone_training
 from agents.comparison import compare as comparison
-from agents.comparison import fits as fitting_comparison
+from agents.comparison.scores import _Kept, joined
 from agents.curves import plot_curves
-from agents.families import NEXT_BEST_VIEW, family
-from agents.scene_fit.evaluation import Kept
+from agents.families import family
+from agents.nbv.family import NEXT_BEST_VIEW
+from agents.scene_fit.family import FITTING
 from agents.studies import open_problem
 from agents.training import train as training
-from agents.training.config import CONFIGS, Flags
+from agents.training.config import CONFIGS, Flags, resolve
 from agents.training.warm_start import Lessons
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.errors import MeshError
@@ -262,7 +263,7 @@ def starts(rng: np.random.Generator, place: Path) -> None:
     (place / "own.yml").write_bytes(own if rng.random() < 0.9 else damaged(rng, own))
     with answered():
         try:
-            run = training.resolve(flags)
+            run = resolve(flags)
             run_folder.write_config(place, run)
             assert run_folder.read_config(place, "run", run_folder.RESUMED) == run
             training.train(flags)
@@ -374,16 +375,16 @@ def comparisons(rng: np.random.Generator, place: Path) -> None:
     settings = {"played": {"scenes": "procedural", "split": "test"}, "runs": {"ppo": [str(place / "run")]}}
     (folder / "settings.yaml").write_bytes(spoilt(rng, settings))
     with answered("out: "):
-        fitting_comparison._open(folder, common, ["ppo"], [place / "run"])
-    rows = [{"scene": k, "score": 0.5, "chamfer": 0.01 * k} for k in range(4)]
+        comparison._open(folder, FITTING, common, ["ppo"], [place / "run"])
+    rows = [{"episode": k, "scene": k, "score": 0.5, "chamfer": 0.01 * k} for k in range(4)]
     if rng.random() < 0.5:
         rows[2] = changed(rng, rows[2])
     content = "".join(json.dumps(row) + "\n" for row in rows).encode()
     (folder / "rows.jsonl").write_bytes(content if rng.random() < 0.3 else damaged(rng, content))
     with answered(f"out: {folder / 'rows.jsonl'}: "):
-        kept = Kept(folder / "rows.jsonl").rows
+        kept = _Kept(folder / "rows.jsonl").rows
         if kept:
-            scores = fitting_comparison.joined([list(kept.values())])
+            scores = joined([list(kept.values())])
             assert all(values.dtype.kind in "fi" for values in scores.figures.values())
 
 
@@ -405,10 +406,11 @@ def prepared(place: Path) -> Iterator[None]:
     alarm = signal.signal(signal.SIGVTALRM, _too_long)
     with pytest.MonkeyPatch.context() as patch:
         kind = replace(
-            NEXT_BEST_VIEW, evaluate=lambda *_: 0.5,
-            figures=lambda score, _: {"gain": score, "over_farthest": score, "low": score, "high": score},
-            pictures=lambda *_: None, tables=lambda *_: "",
+            NEXT_BEST_VIEW, score=lambda *_: {"scene": 0, "gain": 0.5},
+            figures=lambda *_: {"gain": 0.5, "over_farthest": 0.5, "low": 0.5, "high": 0.5},
         )  # fmt: skip
+        patch.setattr(training, "film", lambda *_: None)
+        patch.setattr(training, "final_tables", lambda *_: "")
         for module in (training, run_folder):
             patch.setattr(module, "family", lambda env_id: kind if env_id == VIEWS else family(env_id))
         flags = Flags(
@@ -422,9 +424,7 @@ def prepared(place: Path) -> Iterator[None]:
             (place / "scenes" / name).touch()
         (place / "scenes" / "depth.npy").touch()
         shutil.copytree(place / "run", place / "read")
-        walk = training.resolve(
-            Flags(env="PointNav-Habitat-v0", set=("num_buildings=1",), warm_start="greedy")
-        )
+        walk = resolve(Flags(env="PointNav-Habitat-v0", set=("num_buildings=1",), warm_start="greedy"))
         (place / "walk.yaml").write_text(yaml_files.text(walk), encoding="utf-8")
 
         def enough(*_: Any, **__: Any) -> None:

@@ -100,11 +100,15 @@ class _Kept:
                 row = json.loads(line)
             except (RecursionError, ValueError):
                 row = None
-            if not isinstance(row, dict) or type(row.get("episode")) is not int:
+            good = isinstance(row, dict) and all(map(_is_numeric, row.values()))
+            if not good or type(row.get("episode")) is not int or type(row.get("scene")) is not int:
                 got = reprlib.repr(line)
                 raise ValueError(f"out: {path}: line {number}: got {got}; expected scores of an episode")
             self.rows[row.pop("episode")] = row
-        if len({frozenset(row) for row in self.rows.values()}) > 1:
+        shapes = {
+            frozenset((key, np.shape(value)) for key, value in row.items()) for row in self.rows.values()
+        }
+        if len(shapes) > 1:
             raise ValueError(f"out: {path}: expected the same scores of every episode")
 
     def add(self, episode: int, row: dict[str, Any]) -> None:
@@ -113,3 +117,10 @@ class _Kept:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"episode": episode, **row}) + "\n")
+
+
+def _is_numeric(value: Any) -> bool:
+    try:
+        return np.asarray(value).dtype.kind in "fi"
+    except ValueError:  # lists of different lengths
+        return False

@@ -9,7 +9,7 @@ an environment that they do not know: the module is imported, and registers its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import gymnasium as gym
 import numpy as np
@@ -18,26 +18,33 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from agents.families import Column, Family, register
 from spatial_envs.core.env import TaskEnv
+from spatial_envs.core.features import Features
+from spatial_envs.core.settings import Settings, anything, setting
 from spatial_envs.core.task import Rows, checked_actions, chosen_space
 from spatial_envs.core.vector_env import TaskVectorEnv
 
 STEPS, REACH = 10, 0.4  # of an episode; how far a step goes
 
 
-class Homing(Rows[dict]):
-    """A step's reward is how much nearer it comes. The arguments are those that the commands give to every
-    environment; a task leaves alone what it has no use for."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HomingSettings(Settings):
+    """Its arguments: those of every environment, and its own."""
 
-    def __init__(
-        self, num_rows: int = 1, scenes: str = "procedural", split: str = "train",
-        backbone: str | None = None, device: str = "auto", observations: Sequence[str] | None = None,
-    ) -> None:  # fmt: skip
+    backbone: None = setting(None, anything("None"), "there is nothing to see")
+
+
+class Homing(Rows[dict]):
+    """A step's reward is how much nearer it comes."""
+
+    settings_type = HomingSettings
+
+    def __init__(self, settings: HomingSettings, num_rows: int = 1) -> None:
         self.rows: list[dict | None] = [None] * num_rows
-        self.backbone, self.backbone_name = None, "none"
+        self.features = Features(settings, frame="world")
         box = gym.spaces.Box(-9, 9, (2,), np.float32)
         known: dict[str, gym.Space] = {"place": box, "goal": box}
         self.observable = tuple(known)
-        self.observation_space = chosen_space(known, observations, self.observable)
+        self.observation_space = chosen_space(known, settings.observations, self.observable)
         self.action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
 
     def reset(self, rows, generators, options) -> None:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from agents.comparison.compare import Flags, compare
-from agents.comparison.scores import Scores
+from agents.comparison.scores import Scores, _Kept
 from agents.comparison.table import table
 from agents.play import UNTRAINED
 from agents.run_folder import load
@@ -342,3 +342,19 @@ def test_differences_are_paired():
     }
     line = table(FITTING, results, ["kmeans-superquadrics"]).splitlines()[-1]
     assert line.endswith("| +6.0 [+6.0, +6.0] |")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[" * 20_000, "3", "{}", '{"episode": [1]}', '{"episode": 1, "scene": 1, "score": "x"}',
+     '{"episode": 1}',
+     '{"episode": 1, "scene": 1}', '{"episode": 1, "scene": 1, "score": [1, [2]]}'],
+)  # fmt: skip
+def test_damaged_scores_of_a_comparison_are_named(line, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(
+        '{"episode": 0, "scene": 0, "score": 0.5}\n' + line + '\n{"episode": 2, "sc', encoding="utf-8"
+    )
+    expected = r"^out: .*rows\.jsonl: .*expected (scores of an|the same scores of every) episode"
+    with pytest.raises(ValueError, match=expected):
+        _Kept(path)
