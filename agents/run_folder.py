@@ -138,7 +138,9 @@ def check_config(run: dict[str, Any]) -> None:
             raise ValueError(f"{key}: got {run[key]!r}; expected a mapping")
     if "warm_start" in run:
         lessons(run["warm_start"])
-    check_device(run.get("device", "auto"))
+    for each in (run, run["env_kwargs"]):
+        if each.get("device") is not None:
+            check_device(each["device"])
     check_arguments(env_type(run["env"]).task_type, run["env_kwargs"])
     if run["algo"] != "encoder":
         algorithm = ALGORITHMS[run["algo"]]
