@@ -152,7 +152,9 @@ def check_config(run: dict[str, Any]) -> None:
             raise ValueError(
                 f"warm_start: got {reprlib.repr(expert)}; expected one of {', '.join(known) or 'none'}"
             )
-    check_device(run.get("device", "auto"))
+    for each in (run, run["env_kwargs"]):
+        if each.get("device") is not None:
+            check_device(each["device"])
     check_arguments(env_type(run["env"]).task_type, run["env_kwargs"])
     if run["algo"] != "encoder":
         algorithm = ALGORITHMS[run["algo"]]

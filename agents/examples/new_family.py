@@ -28,8 +28,6 @@ STEPS, REACH = 10, 0.4  # of an episode; how far a step goes
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HomingSettings(Settings):
-    """Its arguments: those of every environment, and its own."""
-
     backbone: None = setting(None, anything("None"), "there is nothing to see")
 
 
@@ -41,9 +39,8 @@ class Homing(Rows[dict]):
     def __init__(self, settings: HomingSettings, num_rows: int = 1) -> None:
         self.rows: list[dict | None] = [None] * num_rows
         self.features = Features(settings, frame="world")
-        box = gym.spaces.Box(-9, 9, (2,), np.float32)
-        known: dict[str, gym.Space] = {"place": box, "goal": box}
-        self.observable = tuple(known)
+        self.observable = Ways.KEYS
+        known: dict[str, gym.Space] = dict.fromkeys(Ways.KEYS, gym.spaces.Box(-9, 9, (2,), np.float32))
         self.observation_space = chosen_space(known, settings.observations, self.observable)
         self.action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
 
@@ -70,8 +67,7 @@ class Homing(Rows[dict]):
         return {key: self.episode(row)[key].astype(np.float32) for key in self.observation_space}
 
     def info(self, row: int) -> dict:
-        gain = self.episode(row)["far"] - self.distance(row)
-        return {"gain": gain, "distance": self.distance(row), "steps": self.episode(row)["steps"]}
+        return {"gain": self.episode(row)["far"] - self.distance(row), "distance": self.distance(row)}
 
     def render(self, row: int) -> np.ndarray:
         picture = np.full((128, 128, 3), 255, np.uint8)
@@ -105,8 +101,7 @@ class Straight:
     """A baseline: a policy with ``predict``, made of the environment."""
 
     def predict(self, observation, **_):
-        way = observation["goal"] - observation["place"]
-        return np.clip(way / REACH, -1, 1), None
+        return np.clip((observation["goal"] - observation["place"]) / REACH, -1, 1), None
 
 
 gym.register("Homing-v0", HomingEnv, vector_entry_point=HomingVectorEnv)
@@ -118,8 +113,6 @@ register(
         columns={"gain": Column("gain", interval=True), "distance": Column("distance left")},
         headline=("gain",),
         baselines={"straight": lambda env: Straight()},
-        against=("straight",),
-        rival="straight",
-        noted=("straight",),
+        against=("straight",), rival="straight", noted=("straight",),
     ),
-)
+)  # fmt: skip

@@ -299,6 +299,7 @@ SPOILT = {
     "arguments": (spoil(env_kwargs={"veiws": 3}), r"config.yaml: unexpected argument 'veiws'"),
     "hyperparameters": (spoil(hyperparameters={"gamma": 2}), r"config.yaml: hyperparameters: gamma: got 2"),
     "a device": (spoil(device="gpu"), r"config.yaml: device: got 'gpu'"),
+    "the environment's device": (spoil(env_kwargs={"device": 2**31}), r"config.yaml: device: got 2147483648"),
     "lessons": (
         spoil(warm_start=["greedy"]),
         r"config.yaml: warm_start: got \['greedy'\]; expected a mapping",
