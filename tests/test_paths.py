@@ -71,9 +71,10 @@ def test_no_flag_takes_a_home_for_a_folders_name(script, home):
     for name, hint in get_type_hints(flags).items():
         if hint is Path or Path in get_args(hint):
             known = {n: getattr(flags, n, None) for n in ("run", "out") if n in get_type_hints(flags)}
-            needed = [f"--{n}=there" for n, value in known.items() if value is None and n != name]
-            given = getattr(tyro.cli(flags, args=[*needed, f"--{name.replace('_', '-')}=~/a"]), name)
-            assert given in (home / "a", (home / "a",))
+            told = {n: "there" for n, value in known.items() if value is None} | {name: "~/a"}
+            where = {n: "" if "Positional" in str(flags.__annotations__[n]) else f"--{n}=" for n in told}
+            args = [where[n].replace("_", "-") + path for n, path in told.items()]
+            assert getattr(tyro.cli(flags, args=args), name) in (home / "a", (home / "a",))
 
 
 def test_scenes_scripts_know_the_home(home, capsys):

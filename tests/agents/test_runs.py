@@ -19,10 +19,10 @@ from agents.comparison import compare as comparison
 from agents.hyperparameters import checked
 from agents.nbv.family import NEXT_BEST_VIEW
 from agents.run_folder import best, evaluations, load, steps_learned
-from agents.runs import ALGORITHMS
+from agents.runs import ALGORITHMS, names
 from agents.training import train as training
 from agents.training import validation
-from agents.training.config import Flags
+from agents.training.config import Flags, resolve
 from agents.training.train import train
 from spatial_envs.foundation import yaml_files
 
@@ -250,7 +250,7 @@ def test_a_run_made_with_a_gpu_plays_and_goes_on_without_it(script, finished, tm
 
 
 def test_observations_are_chosen_where_they_are_none_and_read_where_they_are_kept(finished, tiny, tmp_path):
-    assert training.resolve(replace(tiny, set=(*tiny.set, "observations=null"))) == training.resolve(tiny)
+    assert resolve(replace(tiny, set=(*tiny.set, "observations=null"))) == resolve(tiny)
     folder = shutil.copytree(finished, tmp_path / "run")
     config = yaml_files.read(folder / "config.yaml")
     for observations in (None, "poses"):
@@ -270,9 +270,9 @@ def test_the_largest_seed_goes_on(script, finished, tmp_path):
 def test_runs_whose_configuration_says_no_more_than_playing_needs_are_told_apart(finished):
     whole = run_folder.read_config(finished, "run")
     played = {key: whole[key] for key in run_folder.PLAYED}
-    assert comparison._names([played, dict(played)]) == ["ppo", "ppo"]
-    with pytest.raises(ValueError, match="must differ in their seed alone"):
-        comparison._names([whole, played])
+    folders = [Path("a"), Path("b")]
+    assert names([played, dict(played)], folders) == ["ppo", "ppo"]
+    assert names([whole, played], folders) == ["a", "b"]  # rows of their own
 
 
 def spoil(**changes):
