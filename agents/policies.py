@@ -52,23 +52,23 @@ class Exploring(Attentive):
 
 
 class ActorCriticPolicy(Exploring, MultiInputActorCriticPolicy):
-    """Of PPO and A2C."""
+    """The actor-critic policy of PPO and A2C."""
 
 
 class RecurrentPolicy(Exploring, RecurrentMultiInputActorCriticPolicy):
-    """Of PPO with a memory."""
+    """The recurrent actor-critic policy of PPO with a memory."""
 
 
 class SACPolicy(Attentive, MultiInputSACPolicy):
-    """Of SAC."""
+    """The policy of SAC."""
 
 
 class TD3Policy(Attentive, MultiInputTD3Policy):
-    """Of TD3."""
+    """The policy of TD3."""
 
 
 class TQCPolicy(Attentive, MultiInputTQCPolicy):
-    """Of TQC."""
+    """The policy of TQC."""
 
 
 class Walking(Extracting):
@@ -78,15 +78,15 @@ class Walking(Extracting):
 
 
 class WalkingPolicy(Walking, MultiInputActorCriticPolicy):
-    """Of PPO and A2C, for navigation."""
+    """The actor-critic policy of PPO and A2C for navigation."""
 
 
 class WalkingRecurrentPolicy(Walking, RecurrentMultiInputActorCriticPolicy):
-    """Of PPO with a memory, for navigation."""
+    """The recurrent policy of PPO with a memory for navigation."""
 
 
 class WalkingSACPolicy(Walking, MultiInputSACPolicy):
-    """Of SAC, for navigation."""
+    """The policy of SAC for navigation."""
 
 
 class Fitting(Extracting):
@@ -96,8 +96,8 @@ class Fitting(Extracting):
 
 
 class FittingPolicy(Fitting, MultiInputActorCriticPolicy):
-    """Of PPO and A2C, for prototype fitting."""
+    """The actor-critic policy of PPO and A2C for scene fitting."""
 
 
 class FittingSACPolicy(Fitting, MultiInputSACPolicy):
-    """Of SAC, for prototype fitting."""
+    """The policy of SAC for scene fitting."""

@@ -151,7 +151,7 @@ def _backbone(name: str, scenes: str, seconds: float) -> str:
 
 
 def _bytes(kept) -> int:
-    """Of the tensors in what a backbone keeps of a view."""
+    """Count the bytes of the tensors in what a backbone keeps of a view."""
     if isinstance(kept, torch.Tensor):
         return kept.numel() * kept.element_size()
     return sum(

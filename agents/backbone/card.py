@@ -117,9 +117,8 @@ def shoot(
 def judge(
     backbone: NetworkBackbone, kind: str, truth: View, offset: float, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Of one set of views: errors of the pixels and of the poses, ours and the trivial predictor's, whose
-    depth is
-    the camera's distance and ``offset``, metres."""
+    """Return, for one set of views, the errors of the pixels and of the poses, ours and the trivial
+    predictor's, whose depth is the camera's distance and ``offset``, metres."""
     inputs, noise = KINDS[kind]
     count = len(truth.depth)
     every, none = np.ones(count, np.bool_), np.zeros(count, np.bool_)

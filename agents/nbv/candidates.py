@@ -138,7 +138,7 @@ class CandidateDQNPolicy(DQNPolicy):
         super().__init__(*args, **{"features_extractor_class": CandidateScores, **kwargs})
 
     def make_q_net(self) -> CandidateQNetwork:
-        """See the parent."""
+        """Build the network that scores every candidate."""
         arguments = self._update_features_extractor(self.net_args, features_extractor=None)
         return CandidateQNetwork(**arguments).to(self.device)
 

@@ -167,7 +167,8 @@ class Differentiable(BaseAlgorithm):
         self, total_timesteps, callback=None, log_interval=1, tb_log_name="run", reset_num_timesteps=True,
         progress_bar=False,
     ):  # fmt: skip
-        """See the parent."""
+        """Train for ``total_timesteps`` steps; the arguments are those of every Stable-Baselines3
+        algorithm."""
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )

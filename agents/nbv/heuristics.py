@@ -70,7 +70,7 @@ class Random(Baseline):
     """Uniform over the region: direction by area, radius uniform; over the candidates that are left."""
 
     def act(self):
-        """See the class."""
+        """Return the action of the rule that the class's docstring describes."""
         task = self.env.task
         if task.action == "candidates":
             return np.int64(self.generator.choice(np.flatnonzero(task.action_mask(task.episode(0)))))
@@ -85,7 +85,7 @@ class Zero(Baseline):
     """The zero action: the anchor, at the middle radius."""
 
     def act(self):
-        """See the class."""
+        """Return the action of the rule that the class's docstring describes."""
         return np.zeros_like(self.env.action_space.sample())
 
 
@@ -93,7 +93,7 @@ class Farthest(Baseline):
     """The direction whose smallest angle to the views taken is largest."""
 
     def act(self):
-        """See the class."""
+        """Return the action of the rule that the class's docstring describes."""
         task = self.env.task
         episode = task.episode(0)
         rotation = episode.frame_to_world[:3, :3]
@@ -109,7 +109,7 @@ class Uniform(Baseline):
     """The directions of a Fibonacci sphere in their order, at the middle radius: one for each added view."""
 
     def act(self):
-        """See the class."""
+        """Return the action of the rule that the class's docstring describes."""
         task = self.env.task
         added = len(task.episode(0).views) - task.initial_views
         return self.env.action_from_pose(task.region.fibonacci_poses(task.views - task.initial_views)[added])
@@ -119,7 +119,7 @@ class Coverage(Baseline):
     """The direction whose image, at a quarter of the pixels, the measured points so far fill least."""
 
     def act(self):
-        """See the class."""
+        """Return the action of the rule that the class's docstring describes."""
         task = self.env.task
         views = task.episode(0).views
         points = np.concatenate(
@@ -150,7 +150,7 @@ class InformationGain(Baseline):
         self.metric, self.as_published = metric, as_published
 
     def act(self):
-        """See the class."""
+        """Return the action of the rule that the class's docstring describes."""
         task = self.env.task
         episode = task.episode(0)
         grid = VoxelGrid(GRID_SIDE)

@@ -25,7 +25,7 @@ class Oracle(Baseline):
     """Greedy: the best true gain among 256 poses that the action space reaches, refined by local search."""
 
     def act(self):
-        """See the class."""
+        """Return the action of the rule that the class's docstring describes."""
         poses = self.reachable()
         if self.env.task.action == "candidates":
             return self.env.action_from_pose(poses[np.nanargmax(self.env.evaluate(poses))])
@@ -50,7 +50,7 @@ class Plan(Baseline):
         self._planned: list[np.ndarray] = []
 
     def act(self):
-        """See the class."""
+        """Return the action of the rule that the class's docstring describes."""
         episode = self.env.task.episode(0)
         if len(episode.views) == self.env.task.initial_views:
             self._planned = self.plan(episode, self.env.task.views - len(episode.views))
@@ -77,7 +77,7 @@ class Beam(Plan):
     WIDTH = 6
 
     def plan(self, episode: Episode, count: int) -> list[np.ndarray]:
-        """See ``Plan``."""
+        """Return the next ``count`` poses (4, 4), planned in the copy of the episode that is given."""
         task, poses = self.env.task, self.reachable()
         beam = [_Partial(episode, 0.0, ())]
         for _ in range(count):
@@ -100,7 +100,7 @@ class SetCover(Plan):
     exact maximum cover of 1,000 points by integer programming, taken in the order of what they add."""
 
     def plan(self, episode: Episode, count: int) -> list[np.ndarray]:
-        """See ``Plan``."""
+        """Return the next ``count`` poses (4, 4), planned in the copy of the episode that is given."""
         poses, points = self.directions(), episode.reference.points
         points = points[self.generator.choice(len(points), min(POINTS, len(points)), replace=False)]
         limit = COVERAGE_SHARE * episode.reference.diameter

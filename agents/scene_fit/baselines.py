@@ -43,7 +43,7 @@ Fitter = Callable[[Target, int, int], Fit]
 
 
 def random_spheres(target: Target, slots: int, seed: int = 0) -> Fit:
-    """See above."""
+    """Place spheres at random points of the target's bounding box."""
     rng = np.random.default_rng([seed, 1])
     low, high = target.points.min(axis=0), target.points.max(axis=0)
     return _spheres(rng.uniform(low, high, (slots, 3)), rng.uniform(*RADII, slots))
@@ -56,7 +56,7 @@ def _spheres(centres: np.ndarray, radii: np.ndarray) -> Fit:
 
 
 def kmeans_spheres(target: Target, slots: int, seed: int = 0) -> Fit:
-    """See above."""
+    """Fit a sphere to each cluster of k-means, of its root mean square distance."""
     groups = _groups(target.points, clusters(target.points, slots, seed))
     centres = np.array([points.mean(axis=0) for points in groups])
     spread = [
@@ -71,25 +71,25 @@ def _groups(points: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
 
 
 def kmeans_ellipsoids(target: Target, slots: int, seed: int = 0) -> Fit:
-    """See above."""
+    """Fit an ellipsoid to the principal axes and extent of each cluster of k-means."""
     groups = _groups(target.points, clusters(target.points, slots, seed))
     return superquadrics(np.array([ellipsoid(points, tilted=True) for points in groups]))
 
 
 def kmeans_superquadrics(target: Target, slots: int, seed: int = 0) -> Fit:
-    """See above."""
+    """Fit a superquadric to each cluster of k-means by least squares."""
     groups = _groups(target.points, clusters(target.points, slots, seed))
     return superquadrics(np.array([fit_superquadric(points) for points in groups]))
 
 
 def pieces_superquadrics(target: Target, slots: int, seed: int = 0) -> Fit:
-    """See above."""
+    """Fit superquadrics by least squares to what hangs together in the depth map."""
     groups = _groups(target.points, pieces(target, slots))
     return superquadrics(np.array([fit_superquadric(points) for points in groups]))
 
 
 def oracle(target: Target, slots: int = 0, seed: int = 0) -> Fit:
-    """See above; it knows the masks, and the number of objects."""
+    """Fit superquadrics to the ground-truth masks; it knows the number of objects."""
     assert target.objects is not None
     known = target.objects > 0
     groups = _groups(target.points[known], target.objects[known])
@@ -188,7 +188,7 @@ class Encoded:
         return SlotEncoder.load(self.weights)
 
     def __call__(self, target: Target, slots: int, seed: int = 0) -> Fit:
-        """See above."""
+        """Fit the target with the encoder, then refine for ``steps`` steps of Adam."""
         bank = self.model.bank
         given = encoded(self.model, [target], slots)[0]
         if self.steps:

@@ -161,7 +161,8 @@ def most_objects(done: float, config: dict[str, Any]) -> int:
 
 
 def temperature(done: float, config: dict[str, Any]) -> float:
-    """Of the softmax over prototypes, falling to 1 half way."""
+    """Return the temperature of the softmax over prototypes, which falls to 1 half way through the
+    training."""
     first = config["temperature"]
     return float(first + (1 - first) * min(1.0, 2 * done))
 

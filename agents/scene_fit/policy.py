@@ -9,7 +9,7 @@ from torch import nn
 
 
 def shape_of(space: gym.Space) -> tuple[int, ...]:
-    """Of arrays, which these observations are."""
+    """Return the shape of a space of arrays, which all of these observations are."""
     assert space.shape is not None
     return space.shape
 

@@ -55,7 +55,7 @@ class LeastSquares(Teacher):
     """To the superquadric that least squares gives the points nearest to the slot."""
 
     def optimised(self, state: SlotState) -> np.ndarray:
-        """See ``superquadric_slots``."""
+        """Return the slots that the superquadrics of ``superquadric_slots`` correspond to."""
         return superquadric_slots(self.task, state)
 
 

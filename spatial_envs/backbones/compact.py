@@ -192,7 +192,7 @@ class Compact:
     def _see(
         net: CompactNet, batch: Inputs, view_mask: np.ndarray, known: Sequence[Sequence[Any]] | None
     ) -> tuple[Seen, list[list[Any]]]:
-        """Of all the views that are there (M,), and [B][N] of each."""
+        """Encode all the views that are there (M,); the second result has what is kept of each, [B][N]."""
         per_view, new = split_known(view_mask, known)
         places = list(zip(*np.nonzero(view_mask), strict=True))
         if new:

@@ -27,7 +27,7 @@ class NetworkBackbone(Backbone, Protocol):
 
     @property
     def net(self) -> torch.nn.Module:
-        """See the class."""
+        """The network; it is loaded when it is first asked for."""
         ...
 
     def encode(
@@ -38,7 +38,7 @@ class NetworkBackbone(Backbone, Protocol):
         given: Mapping[str, np.ndarray] | None = None,
         grad: bool = False,
     ) -> Encoding:
-        """See the class."""
+        """Return the encoding of the views, as ``Backbone.encode`` promises."""
         ...
 
 

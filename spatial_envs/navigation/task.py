@@ -198,7 +198,7 @@ class Navigation(Rows[Episode]):
                 episode.distance = float(simulator.distance(state.position, episode.goal))
 
     def _gain(self, before: Metrics, episode: Episode) -> float:
-        """Of the map, by the measure of ``reward``; 0 where there is no map."""
+        """Return the map's gain by the measure of ``reward``; 0 where there is no map."""
         after = episode.metrics
         if not after or after is before:
             return 0.0

@@ -137,8 +137,8 @@ class SlotEncoder(nn.Module):
 
 
 def bank_sizes(path: Path) -> BankSizes:
-    """Of the bank in an encoder's file, from its first bytes. FileNotFoundError, or ValueError with its
-    name."""
+    """Return the sizes of the bank in an encoder's file, from its first bytes. FileNotFoundError, or
+    ValueError with its name."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file; expected weights as safetensors")
     try:

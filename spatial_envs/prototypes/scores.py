@@ -210,8 +210,8 @@ def _violations(points, to_camera, lens, depth, margin):
 
 
 def adjusted_rand_index(truth: np.ndarray, guess: np.ndarray) -> float:
-    """Of two labellings (N,) of the same points: 1 = the same groups, 0 = as good as chance. 1 where both put
-    all points into one group."""
+    """Return the adjusted Rand index of two labellings (N,) of the same points: 1 = the same groups, 0 = as
+    good as chance. 1 where both put all points into one group."""
     _, rows = np.unique(truth, return_inverse=True)
     _, columns = np.unique(guess, return_inverse=True)
     table = np.zeros((rows.max() + 1, columns.max() + 1), np.int64)

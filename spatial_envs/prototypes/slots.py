@@ -46,7 +46,7 @@ class Shapes:
 
     @classmethod
     def of(cls, bank: PrototypeBank) -> Shapes:
-        """Of a trained bank."""
+        """Make the shapes of a trained bank."""
         shapes, colors = (each.detach().flatten(1).numpy().copy() for each in (bank.shapes(), bank.colors()))
         return cls(shapes, colors, bank.topology)
 

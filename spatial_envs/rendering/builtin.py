@@ -74,8 +74,8 @@ def rasterise_once(
     vertices: np.ndarray, faces: np.ndarray, cam_to_world: np.ndarray, intrinsics: np.ndarray,
     image_size: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """As ``rasterise``, for a surface of vertices (V, 3), metres, and faces (F, 3) that is drawn from one
-    pose only."""
+    """Rasterise, as ``rasterise`` does, a surface of vertices (V, 3), metres, and faces (F, 3) that is drawn
+    from one pose only."""
     return _rasterised(one_block(vertices, faces), cam_to_world, intrinsics, image_size)
 
 

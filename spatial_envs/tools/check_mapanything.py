@@ -71,8 +71,8 @@ def _made_views(size: int, count: int) -> View:
 
 
 def _encoded(backbone: NetworkBackbone, views: View, cached: bool = False) -> tuple[Encoding, list[float]]:
-    """Of all the views, and the milliseconds (median of 3 on a GPU) that the step to each number of views
-    took."""
+    """Return the encoding of all the views, and the milliseconds (median of 3 on a GPU) that the step to each
+    number of views took."""
     known: list = []
     times = []
     repeats = 1 if _device(backbone).type == "cpu" else 3
