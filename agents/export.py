@@ -162,7 +162,7 @@ def _named(algorithm: str, model: BaseAlgorithm) -> tuple[str, str | None, dict[
 
 
 def _name(scenes: str) -> str:
-    """Of the scenes, without the folders above them, which are nobody's business."""
+    """Return the name of the scenes, without the folders above them, which are nobody's business."""
     return "".join("_" if letter in NO_NAME else letter for letter in legible(Path(scenes).name)) or "scenes"
 
 

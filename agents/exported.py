@@ -169,7 +169,7 @@ def _spaces(path: Path, said: dict[str, Any]) -> tuple[spaces.Dict, gym.Space]:
 
 
 def _shown(space: gym.Space) -> spaces.Dict:
-    """As policies are shown it: with the channels of images first, as in training."""
+    """Return the space as policies are shown it: with the channels of images first, as in training."""
     assert isinstance(space, spaces.Dict)
     found = dict(space.spaces)
     for key, each in space.spaces.items():
@@ -212,7 +212,7 @@ def _network(
 
 
 def distinct(policy: BasePolicy) -> dict[str, str]:
-    """Of each name in the policy's state the first name of the same tensor: parts that are shared have
+    """Return for each name in the policy's state the first name of the same tensor; shared parts have
     several."""
     state, first = policy.state_dict(keep_vars=True), dict[int, str]()
     for name, tensor in state.items():

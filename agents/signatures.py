@@ -53,7 +53,7 @@ def sign_file(folder: Path, name: str, unfinished: Path) -> None:
 
 
 def sign_policy(folder: Path, policy: str) -> None:
-    """Of the run that is begun there, or gone on with."""
+    """Sign the policy of the run that is begun there, or gone on with."""
     if (key := _key(make=True)) is not None:
         _add(folder, "policy", _of_policy(key, policy))
 
@@ -102,7 +102,7 @@ def _key(make: bool) -> bytes | None:
 
 
 def _make_key(path: Path) -> None:
-    """Of several trainings that begin at once one makes it, whole, and all others find it."""
+    """Make the key: of several trainings that begin at once one makes it, whole, and all others find it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"unfinished_{secrets.token_hex(6)}")
     try:

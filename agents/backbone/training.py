@@ -185,7 +185,7 @@ def _config(flags: Flags) -> dict[str, Any]:
 
 
 def _train(flags: Flags, config: dict[str, Any]) -> None:
-    """See ``train``."""
+    """Train on the folder that ``train`` has begun."""
     folder, device = flags.out, resolve_device(flags.device)
     set_threads(flags.threads, large=True)
     torch.manual_seed(config["seed"])

@@ -69,8 +69,8 @@ class Lessons:
 
 
 def lessons(settings: Any) -> Lessons:
-    """Of a run's ``warm_start``, which may also hold the hyperparameters that go with it. ValueError for what
-    is none."""
+    """Return the lessons of a run's ``warm_start``, which may also hold the hyperparameters that go with it.
+    ValueError for what is none."""
     if not isinstance(settings, dict) or "expert" not in settings:
         raise ValueError(f"warm_start: got {reprlib.repr(settings)}; expected a mapping with an expert")
     given = {key: value for key, value in settings.items() if key != "hyperparameters"}

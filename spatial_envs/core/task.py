@@ -70,7 +70,7 @@ class Rows(Generic[E]):
 
     @property
     def backbone_name(self) -> str:
-        """As tables print it; "none" without one."""
+        """The backbone's name, as tables print it; "none" without one."""
         return self.features.name
 
     def episode(self, row: int) -> E:

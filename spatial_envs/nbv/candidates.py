@@ -58,5 +58,5 @@ class Candidates:
 
 
 def azimuth(cam_to_world: np.ndarray) -> float:
-    """Of a camera's centre about +Y, radians, 0 along +Z."""
+    """Return the azimuth of a camera's centre about +Y, radians, 0 along +Z."""
     return math.atan2(cam_to_world[0, 3], cam_to_world[2, 3])

@@ -38,13 +38,13 @@ def noisy_depth(
     depth = np.asarray(depth, np.float32)
     if level == 0:
         return depth.copy()
-    lenses = np.broadcast_to(np.asarray(intrinsics, np.float64), (*depth.shape[:-2], 3, 3)).reshape(-1, 3, 3)
+    matrices = np.broadcast_to(np.asarray(intrinsics, np.float64), (*depth.shape[:-2], 3, 3)).reshape(-1, 3, 3)
     views = depth.reshape(-1, *depth.shape[-2:])
     normal = rng.standard_normal(views.shape, np.float32)
     uniform = rng.random(views.shape, np.float32)
     out = np.zeros_like(views)
-    for row, lens in enumerate(lenses):
-        _measure(views[row], np.ascontiguousarray(lens), float(level), normal[row], uniform[row], out[row])
+    for row, matrix in enumerate(matrices):
+        _measure(views[row], np.ascontiguousarray(matrix), float(level), normal[row], uniform[row], out[row])
     return out.reshape(depth.shape)
 
 
