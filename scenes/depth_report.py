@@ -45,9 +45,10 @@ def statistics(frames: DepthSet, read: Sequence[DepthFrame]) -> list[str]:
     ground = sum(frame.ground is not None for frame in read)
     target = np.mean([frame.target.mean() for frame in read])
     lines.append(f"ground found in {ground}; {target:.1%} of pixels are left to be explained")
-    lens, (height, width) = read[0].view.intrinsics, read[0].view.image_size
+    intrinsics, (height, width) = read[0].view.intrinsics, read[0].view.image_size
     across, up = (
-        2 * np.degrees(np.arctan(n / 2 / f)) for n, f in ((width, lens[0, 0]), (height, lens[1, 1]))
+        2 * np.degrees(np.arctan(n / 2 / f))
+        for n, f in ((width, intrinsics[0, 0]), (height, intrinsics[1, 1]))
     )
     posed = sum(frame.posed for frame in read)
     lines.append(f"field of view {across:.1f} x {up:.1f} degrees; {posed} with a pose")

@@ -23,7 +23,7 @@ from spatial_envs.core.drawing import BACKGROUND
 from spatial_envs.foundation.arguments import user_path
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building, cut_away
-from spatial_envs.geometry.camera import direction, facing_origin, intrinsics
+from spatial_envs.geometry.camera import direction, facing_origin, pinhole
 from spatial_envs.rendering.builtin import BuiltinRenderer
 from spatial_envs.scenes.buildings import BuildingSet, open_buildings
 from spatial_envs.scenes.depth_frames import is_depth, open_depth
@@ -39,11 +39,11 @@ VIEWPOINT = 1.35 * direction(np.radians(35), np.radians(25))
 def contact_sheet(objects: ObjectSet, count: int) -> tuple[Image.Image, list[str]]:
     """A picture of the first ``count`` objects, and what is wrong with those that are broken."""
     pose = facing_origin(VIEWPOINT)
-    lens, renderer = intrinsics(50, (TILE, TILE)), BuiltinRenderer()
+    intrinsics, renderer = pinhole(50, (TILE, TILE)), BuiltinRenderer()
 
     def tile(index: int) -> tuple[np.ndarray, str]:
         mesh = objects.load(index)
-        view = renderer.render(mesh, pose, lens, (TILE, TILE))
+        view = renderer.render(mesh, pose, intrinsics, (TILE, TILE))
         view.rgb[view.depth == 0] = BACKGROUND
         return view.rgb, f"{objects.names[index][-18:]}  {len(mesh.faces):,}"
 
@@ -107,9 +107,9 @@ def _map(building: Building) -> np.ndarray:
     pose = np.eye(4)
     pose[:3, :3] = [[1, 0, 0], [0, 0, -1], [0, 1, 0]]
     pose[:3, 3] = middle[0], high[1] + 3 * extent, middle[2]
-    lens = intrinsics(2 * np.degrees(np.arctan(1 / 6)), (ROOM_TILE, ROOM_TILE))
+    intrinsics = pinhole(2 * np.degrees(np.arctan(1 / 6)), (ROOM_TILE, ROOM_TILE))
     renderer = BuiltinRenderer(building.lit)
-    view = renderer.render(cut_away(building, _floor(building)), pose, lens, (ROOM_TILE, ROOM_TILE))
+    view = renderer.render(cut_away(building, _floor(building)), pose, intrinsics, (ROOM_TILE, ROOM_TILE))
     view.rgb[view.depth == 0] = BACKGROUND
     return view.rgb
 
@@ -120,18 +120,18 @@ def _inside(building: Building) -> list[np.ndarray]:
     corners, floor = mesh.vertices[mesh.faces].mean(axis=1), _floor(building)
     level = (mesh.face_normals[:, 1] > 0.9) & (np.abs(corners[:, 1] - floor) < 0.1)
     chance = np.where(level, mesh.areas, 0.0)
-    lens, found = intrinsics(85, (32, 32)), []
+    intrinsics, found = pinhole(85, (32, 32)), []
     for face in rng.choice(len(chance), 120, p=chance / chance.sum()):
         pose = _standing(corners[face] + [0, 1.5, 0], rng.uniform(0, 2 * np.pi))
-        view = renderer.render(mesh, pose, lens, (32, 32))
+        view = renderer.render(mesh, pose, intrinsics, (32, 32))
         near, middle = np.percentile(view.depth, [3, 50])
         pictured = len(np.unique(np.zeros(1) if view.segment is None else view.segment))
         found.append(((near > 0.8) + 0.3 * min(middle, 3.0) + 0.05 * pictured, pose))
     found.sort(key=lambda one: -one[0])
     best = found[0][1]
     second = next((p for _, p in found if np.linalg.norm(p[:3, 3] - best[:3, 3]) > 3.5), found[1][1])
-    lens, size = intrinsics(85, (ROOM_TILE, ROOM_TILE)), (ROOM_TILE, ROOM_TILE)
-    return [renderer.render(mesh, pose, lens, size).rgb for pose in (best, second)]
+    intrinsics, size = pinhole(85, (ROOM_TILE, ROOM_TILE)), (ROOM_TILE, ROOM_TILE)
+    return [renderer.render(mesh, pose, intrinsics, size).rgb for pose in (best, second)]
 
 
 def _standing(eye: np.ndarray, yaw: float) -> np.ndarray:

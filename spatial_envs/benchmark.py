@@ -74,7 +74,7 @@ def measure(scenes: str, seconds: float) -> list[tuple[str, float, str]]:
         episodes.append(task.episode(0))
 
     def render(k: int):
-        return task.renderer.render(episodes[k % count].mesh, poses[k % 64], task.lens, task.image_size)
+        return task.renderer.render(episodes[k % count].mesh, poses[k % 64], task.intrinsics, task.image_size)
 
     def encode(k: int):
         return task.features.encode([[views[k % 64]]], [episodes[k % count].frame_to_world], [None])
@@ -128,7 +128,7 @@ def _backbone(name: str, scenes: str, seconds: float) -> str:
     env.reset(seed=0)
     task, episode = env.task, env.task.episode(0)
     poses = task.region.fibonacci_poses(5)
-    views = [task.renderer.render(episode.mesh, pose, task.lens, task.image_size) for pose in poses]
+    views = [task.renderer.render(episode.mesh, pose, task.intrinsics, task.image_size) for pose in poses]
 
     def step(seen: list, known: list | None):
         return task.features.encode([seen], [episode.frame_to_world], [known])
@@ -205,7 +205,7 @@ def against_pytorch3d(scenes: str, seconds: float) -> list[tuple[str, float, str
     reference = torch.as_tensor(episode.reference.points)[None]
 
     def step(renderer, k: int):
-        view = renderer.render(episode.mesh, poses[k % 64], task.lens, task.image_size)
+        view = renderer.render(episode.mesh, poses[k % 64], task.intrinsics, task.image_size)
         return unproject(view.depth, view.intrinsics, view.cam_to_world)[view.depth > 0]
 
     plan = milliseconds(

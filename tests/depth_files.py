@@ -74,9 +74,9 @@ class Street:
         ((-1.0, 0.0, -25.0), (1.0, 3.0, -23.0)),
     )
 
-    def depth(self, pose: np.ndarray, lens: tuple[float, ...], size: tuple[int, int]) -> np.ndarray:
-        """(H, W) metres along the optical axis, 0 in the sky; pose OpenCV, lens (fx, fy, cx, cy)."""
-        fx, fy, cx, cy = lens
+    def depth(self, pose: np.ndarray, intrinsics: tuple[float, ...], size: tuple[int, int]) -> np.ndarray:
+        """(H, W) metres along the optical axis, 0 in the sky; pose OpenCV, intrinsics (fx, fy, cx, cy)."""
+        fx, fy, cx, cy = intrinsics
         rows, columns = np.mgrid[: size[0], : size[1]] + 0.5
         rays = np.stack([(columns - cx) / fx, (rows - cy) / fy, np.ones(size)], axis=-1)
         rays = rays @ pose[:3, :3].T

@@ -30,7 +30,7 @@ from agents.flags import UserPath
 from spatial_envs.backbones.compact import Compact
 from spatial_envs.backbones.networks import NetworkBackbone
 from spatial_envs.foundation.threads import set_threads
-from spatial_envs.geometry.camera import intrinsics, inverse_pose, turn_about_y, unproject
+from spatial_envs.geometry.camera import inverse_pose, pinhole, turn_about_y, unproject
 from spatial_envs.geometry.view import View
 from spatial_envs.rendering.builtin import BuiltinRenderer
 from spatial_envs.scenes.objects import ObjectSet, open_objects
@@ -109,7 +109,7 @@ def shoot(
     mesh = objects.load(index % len(objects))
     poses = [random_camera(rng) for _ in range(count)]
     size = (image_size, image_size)
-    views = BuiltinRenderer().render(mesh, np.stack(poses), intrinsics(50, size), size)
+    views = BuiltinRenderer().render(mesh, np.stack(poses), pinhole(50, size), size)
     x, _, z = views.cam_to_world[0, :3, 3]
     return views.moved(turn_about_y(-np.arctan2(x, z)))
 

@@ -18,8 +18,8 @@ from spatial_envs.geometry.camera import (
     Region,
     facing_origin,
     fibonacci_directions,
-    intrinsics,
     inverse_pose,
+    pinhole,
     turn_about_y,
 )
 from spatial_envs.geometry.mesh import Mesh
@@ -74,9 +74,9 @@ class Thing:
         self.mesh = mesh
         points, faces = surface_samples(mesh, 3 * SURFACE, rng)
         self.normals = mesh.face_normals[faces]
-        lens = intrinsics(50, (64, 64))
+        intrinsics = pinhole(50, (64, 64))
         poses = REGION.fibonacci_poses(LOOKOUTS)
-        sees = np.stack([visible(points, self.normals, mesh, pose, lens, 64) for pose in poses])
+        sees = np.stack([visible(points, self.normals, mesh, pose, intrinsics, 64) for pose in poses])
         kept = np.flatnonzero(sees.any(axis=0))[:SURFACE]
         self.points, self.normals = points[kept], self.normals[kept]
         self.apart = np.linalg.norm(self.points[:, None] - self.points[None], axis=2).astype(np.float32)
@@ -92,16 +92,16 @@ class Thing:
         return (np.log(now.mean() + GAIN_FLOOR) - np.log(after + GAIN_FLOOR)).astype(np.float32)
 
 
-def visible(points, normals, mesh: Mesh, pose: np.ndarray, lens: np.ndarray, size: int) -> np.ndarray:
+def visible(points, normals, mesh: Mesh, pose: np.ndarray, intrinsics: np.ndarray, size: int) -> np.ndarray:
     """(n,) bool: which points (n, 3) the camera sees, by a picture of size x size pixels."""
-    inverse_depth, _ = rasterise(mesh, pose, lens, (size, size))
+    inverse_depth, _ = rasterise(mesh, pose, intrinsics, (size, size))
     return _visible(
-        points, normals, inverse_depth, np.asarray(pose, np.float64), np.asarray(lens, np.float64)
+        points, normals, inverse_depth, np.asarray(pose, np.float64), np.asarray(intrinsics, np.float64)
     )
 
 
 @njit
-def _visible(points, normals, inverse_depth, pose, lens):
+def _visible(points, normals, inverse_depth, pose, intrinsics):
     height, width = inverse_depth.shape
     seen = np.zeros(points.shape[0], np.bool_)
     for row in range(points.shape[0]):
@@ -111,7 +111,7 @@ def _visible(points, normals, inverse_depth, pose, lens):
         z = pose[0, 2] * dx + pose[1, 2] * dy + pose[2, 2] * dz
         if z <= 0.0:
             continue
-        u, v = lens[0, 0] * x / z + lens[0, 2], lens[1, 1] * y / z + lens[1, 2]
+        u, v = intrinsics[0, 0] * x / z + intrinsics[0, 2], intrinsics[1, 1] * y / z + intrinsics[1, 2]
         if u < 0.0 or v < 0.0 or u >= width or v >= height:
             continue
         facing = abs(normals[row, 0] * dx + normals[row, 1] * dy + normals[row, 2] * dz)
@@ -238,9 +238,9 @@ class Studio:
         """Which of intrinsics, depth and pose each view has."""
         kind = self.rng.choice(["images", "posed", "all", "some"], p=[0.06, 0.44, 0.4, 0.1])
         if kind == "some":
-            lens, depth, pose = self.rng.random((3, count)) < self.rng.random((3, 1))
+            intrinsics, depth, pose = self.rng.random((3, count)) < self.rng.random((3, 1))
             pose[0] |= pose.any()
-            return lens, depth, pose
+            return intrinsics, depth, pose
         every, none = np.ones(count, np.bool_), np.zeros(count, np.bool_)
         return {
             "images": (none, none, none), "posed": (every, none, every), "all": (every, every, every),
@@ -249,10 +249,10 @@ class Studio:
     def _of_object(self, count: int) -> tuple[View, np.ndarray]:
         rng, thing = self.rng, self.thing()
         as_in_nbv = rng.random() < 0.6
-        lens = intrinsics(50 if as_in_nbv else rng.uniform(35, 65), (self.size, self.size))
+        intrinsics = pinhole(50 if as_in_nbv else rng.uniform(35, 65), (self.size, self.size))
         poses = np.stack([self._camera(as_in_nbv) for _ in range(count)])
-        views = self.renderer.render(thing.mesh, poses, lens, (self.size, self.size))
-        small = lens * np.array([[64 / self.size], [64 / self.size], [1.0]])
+        views = self.renderer.render(thing.mesh, poses, intrinsics, (self.size, self.size))
+        small = intrinsics * np.array([[64 / self.size], [64 / self.size], [1.0]])
         seen = np.zeros(len(thing.points), np.bool_)
         for pose in poses:
             seen |= visible(thing.points, thing.normals, thing.mesh, pose, small, 64)
@@ -279,7 +279,7 @@ class Studio:
     def _of_room(self, count: int) -> tuple[View, np.ndarray]:
         rng = self.rng
         mesh, extent = self.room()
-        lens = intrinsics(rng.uniform(50, 90), (self.size, self.size))
+        intrinsics = pinhole(rng.uniform(50, 90), (self.size, self.size))
         target = rng.uniform(0.3, 0.7, 3) * extent
         poses = []
         for _ in range(count):
@@ -288,7 +288,7 @@ class Studio:
             pose = facing_origin(-aim if np.linalg.norm(aim) > 0.1 else np.array([0, 0, 1.0]))
             pose[:3, 3] = centre
             poses.append(pose)
-        views = self.renderer.render(mesh, np.stack(poses), lens, (self.size, self.size))
+        views = self.renderer.render(mesh, np.stack(poses), intrinsics, (self.size, self.size))
         if rng.random() < 0.5:
             views = views.moved(inverse_pose(views.cam_to_world[0].astype(np.float64)))
         else:
@@ -326,7 +326,7 @@ def rotation_about(axis: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def given(
-    truth: View, gains: np.ndarray, lens: np.ndarray, depth: np.ndarray, pose: np.ndarray,
+    truth: View, gains: np.ndarray, intrinsics: np.ndarray, depth: np.ndarray, pose: np.ndarray,
     noise: Noise, rng: np.random.Generator,
 ) -> Sample:  # fmt: skip
     """The sample of views (N,) with these inputs and this noise."""
@@ -341,7 +341,7 @@ def given(
         poses[k] = poses[k] @ rotation_about(rng.normal(size=3), rng.normal(0, 1) * noise.angle)
         poses[k, :3, 3] += shift
     measured = replace(truth, depth=metres.astype(np.float32), cam_to_world=poses.astype(np.float32))
-    return Sample(measured, truth, lens, depth, pose, gains)
+    return Sample(measured, truth, intrinsics, depth, pose, gains)
 
 
 def collate(samples: Sequence[Sample]) -> tuple[Inputs, Inputs, torch.Tensor]:

@@ -27,7 +27,7 @@ from spatial_envs.backbones.backbone import Backbone
 from spatial_envs.backbones.compact import Compact, CompactNet
 from spatial_envs.backbones.unproject import Unproject
 from spatial_envs.foundation.threads import set_threads
-from spatial_envs.geometry.camera import intrinsics, turn_about_y, unproject
+from spatial_envs.geometry.camera import pinhole, turn_about_y, unproject
 from spatial_envs.geometry.view import View
 from spatial_envs.nbv import NBVDiscreteEnv
 from spatial_envs.nbv.task import CANDIDATES
@@ -80,10 +80,10 @@ def gather(
             np.save(path, gains)
     meshes = [env.task.objects.load(k) for k in range(objects)]
     size = (image_size, image_size)
-    lens = intrinsics(env.task.fov, size)
+    intrinsics = pinhole(env.task.fov, size)
     views = []
     for k, poses in zip(names, cameras, strict=True):
-        seen = env.task.renderer.render(meshes[k], poses, lens, size)
+        seen = env.task.renderer.render(meshes[k], poses, intrinsics, size)
         views.append(seen.moved(turn_about_y(-np.arctan2(poses[0, 0, 3], poses[0, 2, 3]))))
     return States(views, gains, names)
 

@@ -87,10 +87,10 @@ class Trained(nn.Module):
         with torch.autocast(gains.device.type, torch.bfloat16):  # the geometry below needs more bits
             seen = net.see(measured, torch.arange(count, device=gains.device))
             tokens, scale, unit = net.fuse(measured, seen)
-        pose, lens, metres = net.poses_and_lenses(measured, tokens.float(), scale.float(), unit)
+        pose, intrinsics, metres = net.poses_and_intrinsics(measured, tokens.float(), scale.float(), unit)
         with torch.autocast(gains.device.type, torch.bfloat16):
             depth, hit, error = net.decode(measured, seen, tokens, metres)
-        terms = _factors(measured, truth, pose, lens, depth, hit, error)
+        terms = _factors(measured, truth, pose, intrinsics, depth, hit, error)
 
         gravity = ~gains.isnan().any(dim=1) & measured.has_pose.all(dim=1)
         pooled = tokens.mean(dim=1).unflatten(0, measured.view_mask.shape).mean(dim=1).float()[gravity]
@@ -103,7 +103,7 @@ class Trained(nn.Module):
         return terms
 
 
-def _factors(measured, truth, pose, lens, depth, hit, error) -> dict[str, torch.Tensor]:
+def _factors(measured, truth, pose, intrinsics, depth, hit, error) -> dict[str, torch.Tensor]:
     mask = measured.view_mask
     real = truth.depth[mask]
     there = real > 0
@@ -116,10 +116,10 @@ def _factors(measured, truth, pose, lens, depth, hit, error) -> dict[str, torch.
     sizes = (truth.depth.flatten(1).sum(1) / (truth.depth > 0).flatten(1).sum(1).clamp_min(1)).clamp_min(0.1)
     size = by_view(sizes, mask)
     image = (real.shape[1], real.shape[2])
-    points = points_at(pixel_rays(lens, image), depth, pose)
+    points = points_at(pixel_rays(intrinsics, image), depth, pose)
     real_points = points_at(pixel_rays(truth.intrinsics[mask], image), real, truth.cam_to_world[mask])
     apart = (points - real_points).norm(dim=-1) / size[:, None, None]
-    fov = (lens[:, 0, 0].log() - truth.intrinsics[mask][:, 0, 0].log()).abs()
+    fov = (intrinsics[:, 0, 0].log() - truth.intrinsics[mask][:, 0, 0].log()).abs()
     correcting = torch.where(measured.has_pose[mask], 10.0, 1.0)  # small errors, and what the env asks for
     turn = correcting * (pose[:, :3, :3] - truth.cam_to_world[mask][:, :3, :3]).abs().mean(dim=(1, 2))
     shift = correcting * (pose[:, :3, 3] - truth.cam_to_world[mask][:, :3, 3]).norm(dim=1) / size
@@ -129,15 +129,15 @@ def _factors(measured, truth, pose, lens, depth, hit, error) -> dict[str, torch.
         "likelihood": _mean(likelihood[there]),
         "hit": F.binary_cross_entropy_with_logits(hit, there.float()),
         "points": _mean_by_view(weight * apart.clamp_max(3), there),
-        "lens": fov.mean(),
+        "intrinsics": fov.mean(),
         "turn": turn.mean(),
         "shift": shift.clamp_max(5).mean(),
     }
 
 
 WEIGHTS = {
-    "depth": 10.0, "kept": 20.0, "likelihood": 0.05, "hit": 0.5, "points": 3.0, "lens": 0.2, "turn": 1.0,
-    "shift": 0.5,
+    "depth": 10.0, "kept": 20.0, "likelihood": 0.05, "hit": 0.5, "points": 3.0,
+    "intrinsics": 0.2, "turn": 1.0, "shift": 0.5,
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from agents.nbv.information_gain import METRICS, candidate_lens, information
+from agents.nbv.information_gain import METRICS, candidate_intrinsics, information
 from spatial_envs.foundation.arguments import check_choice
 from spatial_envs.geometry.camera import facing_origin, fibonacci_directions, unproject
 from spatial_envs.geometry.voxels import VoxelGrid
@@ -133,7 +133,7 @@ class Coverage(Baseline):
         """How many pixels of the pose's image hold a point."""
         height, width = (size // 2 for size in self.env.task.image_size)
         local = (points - pose[:3, 3]) @ pose[:3, :3]
-        pixels = np.floor((local / local[:, 2:]) @ self.env.task.lens.T)[:, :2] // 2
+        pixels = np.floor((local / local[:, 2:]) @ self.env.task.intrinsics.T)[:, :2] // 2
         inside = ((pixels >= 0) & (pixels < [width, height])).all(axis=1) & (local[:, 2] > 0)
         return len(np.unique(pixels[inside] @ [1, width]))
 
@@ -156,8 +156,10 @@ class InformationGain(Baseline):
         grid = VoxelGrid(GRID_SIDE)
         for view in episode.views:
             grid.add(view)
-        poses, lens = self.directions(), candidate_lens(task.fov)
-        gains = [information(grid, self.metric, lens, pose, as_published=self.as_published) for pose in poses]
+        poses, intrinsics = self.directions(), candidate_intrinsics(task.fov)
+        gains = [
+            information(grid, self.metric, intrinsics, pose, as_published=self.as_published) for pose in poses
+        ]
         return self.env.action_from_pose(poses[np.argmax(gains)])
 
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from spatial_envs.foundation.compilation import njit
-from spatial_envs.geometry.camera import intrinsics
+from spatial_envs.geometry.camera import pinhole
 from spatial_envs.geometry.voxels import VoxelGrid, camera_rays, walk
 
 METRICS = (
@@ -26,7 +26,7 @@ NEAR = 4  # voxels: how far from a surface the proximity count reaches
 def information(
     grid: VoxelGrid,
     metric: str,
-    lens: np.ndarray,
+    intrinsics: np.ndarray,
     cam_to_world: np.ndarray,
     size: int = RAYS,
     as_published: bool = False,
@@ -42,13 +42,13 @@ def information(
     surface the more, from 1 to ``NEAR``; "average_entropy" H (Kriegel et al. 2015).
     ``as_published`` multiplies by p in place of 1 - p, as the authors' and other public code does.
     """
-    origin, rays = camera_rays(lens, cam_to_world, (size, size))
+    origin, rays = camera_rays(intrinsics, cam_to_world, (size, size))
     return float(_gain(origin, rays, grid.size, grid.log_odds, METRICS.index(metric), as_published))
 
 
-def candidate_lens(fov: float) -> np.ndarray:
+def candidate_intrinsics(fov: float) -> np.ndarray:
     """(3, 3): of a candidate's coarse image."""
-    return intrinsics(fov, (RAYS, RAYS))
+    return pinhole(fov, (RAYS, RAYS))
 
 
 @njit

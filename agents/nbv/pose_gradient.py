@@ -86,7 +86,7 @@ def reconstruct(
     elif images is None:
         there = poses.detach().cpu().numpy().astype(np.float32)
         images = [
-            task.renderer.render(episode.mesh, pose[None], task.lens, task.image_size)[0]
+            task.renderer.render(episode.mesh, pose[None], task.intrinsics, task.image_size)[0]
             for episode, pose in zip(episodes, there, strict=True)
         ]
     sets = [[*episode.views, image] for episode, image in zip(episodes, images, strict=True)]
@@ -107,7 +107,8 @@ def reconstruct(
     if not detach:
         render = task.renderer.render_differentiable  # type: ignore[attr-defined]
         seen = [
-            render(e.mesh, pose, task.lens, task.image_size) for e, pose in zip(episodes, poses, strict=True)
+            render(e.mesh, pose, task.intrinsics, task.image_size)
+            for e, pose in zip(episodes, poses, strict=True)
         ]
         rgb, depth = (torch.stack(values) for values in zip(*seen, strict=True))
         views = replace(views, rgb=placed(views.rgb, 255 * rgb), depth=placed(views.depth, depth))

@@ -97,11 +97,11 @@ def mirrored(target: Target) -> Target:
     width = target.depth.shape[1]
     row, column = np.divmod(target.pixels, width)
     flip = np.diag([-1.0, 1.0, 1.0, 1.0])
-    lens = target.intrinsics.copy()
-    lens[0, 2] = width - lens[0, 2]
+    intrinsics = target.intrinsics.copy()
+    intrinsics[0, 2] = width - intrinsics[0, 2]
     aside = np.array([-1, 1, 1], np.float32)
     return replace(
-        target, points=target.points * aside, pixels=row * width + width - 1 - column, intrinsics=lens,
+        target, points=target.points * aside, pixels=row * width + width - 1 - column, intrinsics=intrinsics,
         depth=np.ascontiguousarray(target.depth[:, ::-1]), cam_to_frame=flip @ target.cam_to_frame @ flip,
         surface=None if target.surface is None else target.surface * aside,
     )  # fmt: skip

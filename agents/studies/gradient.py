@@ -69,7 +69,7 @@ def study(flags: Flags) -> str:
         action = rng.uniform(-0.6, 0.6, 3)
         with torch.no_grad():
             pose = poses_of(task, [episode], torch.as_tensor(action)[None]).numpy().astype(np.float32)
-        image = task.renderer.render(episode.mesh, pose, task.lens, task.image_size)[0]
+        image = task.renderer.render(episode.mesh, pose, task.intrinsics, task.image_size)[0]
         for name, detach in ways.items():
             free = torch.as_tensor(action).requires_grad_()
             (points,) = reconstruct(

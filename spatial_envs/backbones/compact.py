@@ -91,9 +91,9 @@ def as_inputs(
 ) -> Inputs:
     """Torch twin of views (B, N), on the device and of the type of ``like``; flags as ``checked_batch``'s."""
     arrays = (views.rgb, views.depth, views.intrinsics, views.cam_to_world)
-    rgb, depth, lens, pose = (as_tensor(array, like.device).to(like.dtype) for array in arrays)
+    rgb, depth, intrinsics, pose = (as_tensor(array, like.device).to(like.dtype) for array in arrays)
     there, *has = (as_tensor(m, like.device) for m in (view_mask, *(flags[name] for name in INPUTS)))
-    return Inputs(rgb.permute(0, 1, 4, 2, 3) / 255, depth, lens, pose, there, *has)
+    return Inputs(rgb.permute(0, 1, 4, 2, 3) / 255, depth, intrinsics, pose, there, *has)
 
 
 class Compact:
@@ -168,9 +168,9 @@ class Compact:
             batch = as_inputs(views, view_mask, flags, net.scale_token)
             seen, per_view = self._see(net, batch, view_mask, known)
             tokens, scale_token, unit = net.fuse(batch, seen)
-            pose, lens, scale = net.poses_and_lenses(batch, tokens, scale_token, unit)
+            pose, intrinsics, scale = net.poses_and_intrinsics(batch, tokens, scale_token, unit)
             depth, hit, error = net.decode(batch, seen, tokens, scale)
-            rays = pixel_rays(lens, views.image_size)
+            rays = pixel_rays(intrinsics, views.image_size)
             length = rays.norm(dim=-1)
             mask = (hit > 0) & (error < math.log(self.max_error))
             rows = {
@@ -244,9 +244,9 @@ class CompactNet(nn.Module):
         )
         self.direct = nn.Linear(width, PATCH**2)
         self.pose_head = nn.Sequential(nn.Linear(width + 6, width), nn.GELU(), nn.Linear(width, 9))
-        self.lens_head = nn.Linear(width, 2)
+        self.intrinsics_head = nn.Linear(width, 2)
         self.scale_head = nn.Linear(width, 1)
-        for last in (self.pose_head[-1], self.lens_head, self.scale_head, self.direct):
+        for last in (self.pose_head[-1], self.intrinsics_head, self.scale_head, self.direct):
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
 
@@ -256,11 +256,11 @@ class CompactNet(nn.Module):
         """Encode the views at ``index`` (M,), flat over (B, N)."""
         rgb = given.rgb.flatten(0, 1)[index]
         depth = given.depth.flatten(0, 1)[index]
-        has_lens = given.has_intrinsics.flatten()[index]
+        has_intrinsics = given.has_intrinsics.flatten()[index]
         has_depth = given.has_depth.flatten()[index]
         height, width = depth.shape[-2:]
         rays = pixel_rays(given.intrinsics.flatten(0, 1)[index], (height, width))
-        rays = torch.where(has_lens[:, None, None, None], rays, torch.zeros_like(rays))
+        rays = torch.where(has_intrinsics[:, None, None, None], rays, torch.zeros_like(rays))
         hit = (depth > 0) & has_depth[:, None, None]
         metres = torch.where(hit, depth, torch.zeros_like(depth))
         mean = mean_depth(metres)[:, None, None]
@@ -270,7 +270,7 @@ class CompactNet(nn.Module):
         channels = [
             2 * rgb - 1, rays[..., 0][:, None], rays[..., 1][:, None],
             4 * relative[:, None], 30 * rough[:, None], hit[:, None],
-            has_lens[:, None, None, None].expand(-1, 1, height, width),
+            has_intrinsics[:, None, None, None].expand(-1, 1, height, width),
             has_depth[:, None, None, None].expand(-1, 1, height, width),
         ]  # fmt: skip
         skip = self.stem(torch.cat([channel.to(rgb.dtype) for channel in channels], dim=1))
@@ -321,8 +321,8 @@ class CompactNet(nn.Module):
         pose = given.cam_to_world[mask]
         posed = given.has_pose[mask]
         grid = (size[0] // PATCH, size[1] // PATCH)
-        lens = given.intrinsics[mask] / torch.tensor([[PATCH], [PATCH], [1.0]], device=pose.device)
-        rays = F.normalize(pixel_rays(lens, grid).flatten(1, 2), dim=-1)
+        intrinsics = given.intrinsics[mask] / torch.tensor([[PATCH], [PATCH], [1.0]], device=pose.device)
+        rays = F.normalize(pixel_rays(intrinsics, grid).flatten(1, 2), dim=-1)
         known = given.has_intrinsics[mask].to(rays.dtype)[:, None, None]
         rotation, origin = pose[:, :3, :3], pose[:, None, :3, 3] / lengths[:, None, None]
         direction = rays @ rotation.transpose(1, 2) * known
@@ -346,7 +346,7 @@ class CompactNet(nn.Module):
 
     # ---- the factors
 
-    def poses_and_lenses(
+    def poses_and_intrinsics(
         self, given: Inputs, tokens: torch.Tensor, scale: torch.Tensor, unit: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Predicted cam_to_world (M, 4, 4), intrinsics (M, 3, 3), and scale (B,), metres per unit."""
@@ -367,12 +367,12 @@ class CompactNet(nn.Module):
         shift = raw[:, 6:] * by_view(metres, mask)[:, None]
         pose = base[mask] @ rigid(raw[:, :6], shift)
         height, width = given.depth.shape[-2:]
-        focal = 1.1 * self.lens_head(pooled).clamp(-3, 3).exp() * min(height, width)
+        focal = 1.1 * self.intrinsics_head(pooled).clamp(-3, 3).exp() * min(height, width)
         zero, one = torch.zeros_like(focal[:, 0]), torch.ones_like(focal[:, 0])
         rows = [focal[:, 0], zero, one * width / 2, zero, focal[:, 1], one * height / 2, zero, zero, one]
         guess = torch.stack(rows, dim=1).reshape(-1, 3, 3)
-        lens = torch.where(given.has_intrinsics[mask][:, None, None], given.intrinsics[mask], guess)
-        return pose, lens, metres
+        intrinsics = torch.where(given.has_intrinsics[mask][:, None, None], given.intrinsics[mask], guess)
+        return pose, intrinsics, metres
 
     def decode(
         self, given: Inputs, seen: Seen, tokens: torch.Tensor, metres: torch.Tensor

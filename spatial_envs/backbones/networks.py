@@ -44,7 +44,7 @@ class NetworkBackbone(Backbone, Protocol):
 
 def checked_inputs(inputs: Sequence[str]) -> tuple[str, ...]:
     """The inputs of a network, in the order of INPUTS; ValueError for what is none, or depth without a
-    lens."""
+    intrinsics."""
     if isinstance(inputs, str) or not set(inputs) <= set(INPUTS):
         raise ValueError(f"inputs: got {inputs!r}; expected some of {list(INPUTS)}")
     if "depth" in inputs and "intrinsics" not in inputs:

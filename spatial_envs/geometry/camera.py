@@ -18,7 +18,7 @@ def slope(pixel, intrinsics, axis):
     return (pixel + 0.5 - intrinsics[axis, 2]) / intrinsics[axis, axis]
 
 
-def intrinsics(fov: float, image_size: tuple[int, int]) -> np.ndarray:
+def pinhole(fov: float, image_size: tuple[int, int]) -> np.ndarray:
     """(3, 3) float32, pixels: square pixels, the field of view ``fov`` (degrees) across the shorter side."""
     height, width = image_size
     focal = min(height, width) / (2 * np.tan(np.radians(fov) / 2))

@@ -36,10 +36,10 @@ def fit_ground(
     distances, taken by depth as noise grows with it, and at least FINEST: a clean picture gives up
     little of what stands on the ground, and a noisy one keeps little of the ground.
     """
-    lens = np.asarray(intrinsics, np.float64)
+    intrinsics = np.asarray(intrinsics, np.float64)
     rows, columns = np.nonzero(depth > 0)
     z = depth[rows, columns].astype(np.float64)
-    points = np.stack([slope(columns, lens, 0) * z, slope(rows, lens, 1) * z, z], axis=1)
+    points = np.stack([slope(columns, intrinsics, 0) * z, slope(rows, intrinsics, 1) * z, z], axis=1)
     if len(points) < 3:
         return None
     rng = np.random.default_rng(0)

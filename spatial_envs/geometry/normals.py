@@ -14,8 +14,14 @@ def normals_from_depth(depth: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
     changes less, so that an edge does not bend what lies beside it. Straight at the camera where no
     neighbour was measured; 0 where depth is 0.
     """
-    lens = np.asarray(intrinsics, np.float64)
-    return _normals(np.ascontiguousarray(depth, np.float32), lens[0, 0], lens[1, 1], lens[0, 2], lens[1, 2])
+    intrinsics = np.asarray(intrinsics, np.float64)
+    return _normals(
+        np.ascontiguousarray(depth, np.float32),
+        intrinsics[0, 0],
+        intrinsics[1, 1],
+        intrinsics[0, 2],
+        intrinsics[1, 2],
+    )
 
 
 @njit

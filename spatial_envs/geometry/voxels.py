@@ -41,8 +41,8 @@ class VoxelGrid:
         self.log_odds = np.clip(self.log_odds + change, LEAST, MOST).astype(np.float32)
         self.count += 1
 
-    def glimpses(self, lens: np.ndarray, cam_to_world: np.ndarray, size: int) -> np.ndarray:
-        """(K, 5, size, size) uint8: what cameras (K, 4, 4) of intrinsics ``lens`` (3, 3) would see of the
+    def glimpses(self, intrinsics: np.ndarray, cam_to_world: np.ndarray, size: int) -> np.ndarray:
+        """(K, 5, size, size) uint8: what cameras (K, 4, 4) with ``intrinsics`` (3, 3) would see of the
         grid. A ray ends with the first voxel that is more likely occupied than not; by ``GLIMPSES``:
 
         - surface: 255 where it ends with one
@@ -53,18 +53,18 @@ class VoxelGrid:
         """
         out = np.empty((len(cam_to_world), size * size, len(GLIMPSES)), np.uint8)
         for k, pose in enumerate(cam_to_world):
-            origin, rays = camera_rays(lens, pose, (size, size))
+            origin, rays = camera_rays(intrinsics, pose, (size, size))
             _glimpse(origin, rays, self.size, self.log_odds, out[k])
         return np.ascontiguousarray(out.transpose(0, 2, 1)).reshape(-1, len(GLIMPSES), size, size)
 
 
 def camera_rays(
-    lens: np.ndarray, cam_to_world: np.ndarray, shape: tuple[int, ...]
+    intrinsics: np.ndarray, cam_to_world: np.ndarray, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The camera's centre (3,), and for each pixel its ray (H W, 3), of unit depth along the camera's Z."""
     rows, columns = (np.arange(n) for n in shape)
-    x = np.broadcast_to(slope(columns, lens, 0), shape)
-    y = np.broadcast_to(slope(rows, lens, 1)[:, None], shape)
+    x = np.broadcast_to(slope(columns, intrinsics, 0), shape)
+    y = np.broadcast_to(slope(rows, intrinsics, 1)[:, None], shape)
     local = np.stack([x, y, np.ones(shape)], axis=-1).reshape(-1, 3)
     pose = cam_to_world.astype(np.float64)
     return pose[:3, 3].copy(), local @ pose[:3, :3].T

@@ -22,7 +22,7 @@ class _NavigationEnv(TaskEnv):
     task: Navigation
 
     def render_view(self, cam_to_world: np.ndarray) -> View:
-        """The building from any poses (..., 4, 4) cam_to_world, through the agent's lens."""
+        """The building from any poses (..., 4, 4) cam_to_world, through the agent's intrinsics."""
         return self.task.render_view(0, cam_to_world)
 
 

@@ -246,14 +246,14 @@ def _category(
 def _view_points(place: Place, category: str) -> np.ndarray:
     """``view_points`` of a place, kept with it; seen by its own renderer where it has one."""
     if category not in place.sought:
-        lens = horizontal_intrinsics(60.0, (LOOK, LOOK))
+        intrinsics = horizontal_intrinsics(60.0, (LOOK, LOOK))
         renderer = getattr(place.simulator, "renderer", None)
 
         def camera(pose: np.ndarray) -> np.ndarray:
             if renderer is None:
                 segment = place.simulator.render_view(pose).segment
             else:
-                segment = renderer.render(place.building.mesh, pose, lens, (LOOK, LOOK)).segment
+                segment = renderer.render(place.building.mesh, pose, intrinsics, (LOOK, LOOK)).segment
             return np.zeros((1, 1)) if segment is None else segment
 
         place.sought[category] = view_points(place.building, place.simulator, category, camera)

@@ -89,7 +89,7 @@ class OccupancyMap:
 
 
 @njit
-def _add(depth, lens, pose, marked, low, floor, agent_height, grid, target):
+def _add(depth, intrinsics, pose, marked, low, floor, agent_height, grid, target):
     height, width = depth.shape
     step = max(width // 64, 1)
     rows, columns = grid.shape
@@ -101,7 +101,7 @@ def _add(depth, lens, pose, marked, low, floor, agent_height, grid, target):
             z = depth[row, column]
             if z <= 0.0:
                 continue
-            cx, cy = slope(column, lens, 0) * z, slope(row, lens, 1) * z
+            cx, cy = slope(column, intrinsics, 0) * z, slope(row, intrinsics, 1) * z
             dx = pose[0, 0] * cx + pose[0, 1] * cy + pose[0, 2] * z
             dy = pose[1, 0] * cx + pose[1, 1] * cy + pose[1, 2] * z
             dz = pose[2, 0] * cx + pose[2, 1] * cy + pose[2, 2] * z

@@ -97,11 +97,11 @@ def draw_plan(renderer: Renderer, building: Building, floor: float = 0.0) -> Pla
     affine = np.column_stack([linear, np.array([PLAN_WIDTH, PLAN_HEIGHT]) / 2 - linear @ centre[[0, 2]]])
     size = (2 * PLAN_HEIGHT, 2 * PLAN_WIDTH)  # drawn twice as fine
     focal = 2 * scale * SPECTATOR
-    lens = np.array([[focal, 0, PLAN_WIDTH], [0, focal, PLAN_HEIGHT], [0, 0, 1]])
+    intrinsics = np.array([[focal, 0, PLAN_WIDTH], [0, focal, PLAN_HEIGHT], [0, 0, 1]])
     pose = np.eye(4)
     pose[:3, 0], pose[:3, 1], pose[:3, 2] = across, down, (0, -1, 0)
     pose[:3, 3] = centre[0], floor + SPECTATOR, centre[2]
-    view = renderer.render(lower, pose, lens, size)
+    view = renderer.render(lower, pose, intrinsics, size)
     picture = np.where((view.depth > 0)[..., None], view.rgb, np.array(BACKGROUND, np.uint8))
     solid = _solid(building, floor + CUT, 2 * affine, size)
     picture[solid] = WALL_INK
@@ -296,9 +296,12 @@ def _disc(draw: ImageDraw.ImageDraw, centre: tuple[float, float], radius: float,
 def _in_sight(view: View) -> np.ndarray:
     """(W, 2) float64: how far the middle row of the view sees, 3 m at most; x and z from the camera."""
     middle = view.image_size[0] // 2
-    lens, pose = view.intrinsics.astype(np.float64), view.cam_to_world.astype(np.float64)
+    intrinsics, pose = view.intrinsics.astype(np.float64), view.cam_to_world.astype(np.float64)
     column, row = np.arange(view.image_size[1]) + 0.5, middle + 0.5
-    x, y = (column - lens[0, 2]) / lens[0, 0], np.full(len(column), (row - lens[1, 2]) / lens[1, 1])
+    x, y = (
+        (column - intrinsics[0, 2]) / intrinsics[0, 0],
+        np.full(len(column), (row - intrinsics[1, 2]) / intrinsics[1, 1]),
+    )
     rays = (np.stack([x, y, np.ones_like(x)], axis=1) @ pose[:3, :3].T)[:, [0, 2]]
     depth = view.depth[middle].astype(np.float64)
     if (depth > 0).any():  # where the sensor saw nothing, as far as beside it

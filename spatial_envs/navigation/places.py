@@ -116,8 +116,8 @@ class Places:
         if self.tilts is not None:
             rows, columns = self.body["image_size"]
             size = max(round(REFERENCE_WIDTH * rows / columns), 16), REFERENCE_WIDTH
-            lens = horizontal_intrinsics(self.body["hfov"], size)
-            reference = building_reference(building, simulator, lens, size, self.tilts, self.cache_dir)
+            intrinsics = horizontal_intrinsics(self.body["hfov"], size)
+            reference = building_reference(building, simulator, intrinsics, size, self.tilts, self.cache_dir)
         corners = building.mesh.vertices[:, [0, 2]].astype(np.float64)
         return Place(building, simulator, reference, (corners.min(axis=0), corners.max(axis=0)))
 

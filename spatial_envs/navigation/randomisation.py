@@ -78,8 +78,8 @@ class Randomisation:
 
     def draw(self, seed: int) -> Drawn:
         """What the episode of this seed keeps."""
-        height, lens = np.random.default_rng([seed, 0, _CAMERA]).uniform(-1, 1, 2)
-        drawn = Drawn(float(self.camera_height * height), float(self.hfov * lens))
+        height, intrinsics = np.random.default_rng([seed, 0, _CAMERA]).uniform(-1, 1, 2)
+        drawn = Drawn(float(self.camera_height * height), float(self.hfov * intrinsics))
         if not self.light:
             return drawn
         u = np.random.default_rng([seed, 0, _LIGHT]).uniform(-1, 1, 5)

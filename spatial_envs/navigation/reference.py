@@ -25,19 +25,19 @@ VOXEL = 0.05  # metres: the map keeps one point per voxel
 def building_reference(
     building: Building,
     simulator: Simulator,
-    lens: np.ndarray,
+    intrinsics: np.ndarray,
     image_size: tuple[int, int],
     tilts: Sequence[float],
     cache_dir: Path | None = None,
 ) -> Reference:
-    """The surface that an agent with this lens sees from places 0.75 m apart on the largest island, looking
-    all round at each of the ``tilts`` (radians); 10,000 points and 100,000. Deterministic.
+    """The surface that an agent with these intrinsics sees from places 0.75 m apart on the largest island,
+    looking all round at each of the ``tilts`` (radians); 10,000 points and 100,000. Deterministic.
 
     Coverage counts at 5 cm, and a map keeps one point for each voxel of 5 cm. cache_dir: as in
     ``build_reference``. Raises MeshError where nothing is seen.
     """
     rng = np.random.default_rng(0)
-    turns = max(math.ceil(math.pi / math.atan(image_size[1] / (2 * lens[0, 0])) - 1e-6), 1)
+    turns = max(math.ceil(math.pi / math.atan(image_size[1] / (2 * intrinsics[0, 0])) - 1e-6), 1)
     poses = np.stack(
         [
             simulator.camera_pose(AgentState(place, 2 * math.pi * k / turns, tilt))
@@ -46,10 +46,10 @@ def building_reference(
             for k in range(turns)
         ]
     )
-    recipe = repr((VERSION, lens.tolist(), image_size, hashlib.sha256(poses.tobytes()).hexdigest()))
+    recipe = repr((VERSION, intrinsics.tolist(), image_size, hashlib.sha256(poses.tobytes()).hexdigest()))
 
     def build() -> tuple[np.ndarray, np.ndarray, float]:
-        dense = visible_samples(building.mesh, poses, lens, image_size, rng)
+        dense = visible_samples(building.mesh, poses, intrinsics, image_size, rng)
         return KDTree(blue_noise(dense, POINTS)).points, dense, 1.0  # a tree's order is a spatial one
 
     try:

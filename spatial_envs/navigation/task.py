@@ -346,7 +346,7 @@ class Navigation(Rows[Episode]):
         return np.array(VELOCITIES[chosen], np.float32)
 
     def render_view(self, row: int, cam_to_world: np.ndarray) -> View:
-        """The row's building from any poses (..., 4, 4), through the agent's lens."""
+        """The row's building from any poses (..., 4, 4), through the agent's intrinsics."""
         poses = checked_poses(cam_to_world)
         return self.episode(row).simulator.render_view(poses)
 

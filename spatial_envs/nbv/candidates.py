@@ -10,7 +10,7 @@ from spatial_envs.geometry.camera import (
     Region,
     facing_origin,
     fibonacci_directions,
-    intrinsics,
+    pinhole,
     turn_about_y,
 )
 from spatial_envs.geometry.voxels import VoxelGrid
@@ -53,8 +53,8 @@ class Candidates:
             episode.grid = VoxelGrid(GRID_SIDE)
         for view in episode.views[episode.grid.count :]:
             episode.grid.add(view)
-        lens = intrinsics(GLIMPSE_FOV, (GLIMPSE, GLIMPSE))
-        return episode.grid.glimpses(lens, self.poses(episode), GLIMPSE)
+        intrinsics = pinhole(GLIMPSE_FOV, (GLIMPSE, GLIMPSE))
+        return episode.grid.glimpses(intrinsics, self.poses(episode), GLIMPSE)
 
 
 def azimuth(cam_to_world: np.ndarray) -> float:

@@ -24,7 +24,7 @@ from spatial_envs.core.drawing import (
     framed,
     ramp,
 )
-from spatial_envs.geometry.camera import direction, facing_origin, intrinsics, inverse_pose, unproject
+from spatial_envs.geometry.camera import direction, facing_origin, inverse_pose, pinhole, unproject
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.view import View
 from spatial_envs.reconstruction.chamfer import COVERAGE_SHARE, Metrics
@@ -42,18 +42,18 @@ def draw_next_best_view(
 ) -> np.ndarray:
     """(480, 720, 3) uint8: the object, coloured by the distances (N,), m, of its reference points (N, 3)
     to the reconstruction, the cameras and their path; beside it the latest view and its depth."""
-    pose, lens = _spectator(views)
+    pose, intrinsics = _spectator(views)
     white = replace(mesh, colors=np.full_like(mesh.colors, 255), face_texture=None)  # for the light on it
-    seen = renderer.render(white, pose, lens, (MAIN, MAIN))
+    seen = renderer.render(white, pose, intrinsics, (MAIN, MAIN))
     light = seen.rgb / 255
     hit = seen.depth > 0
     picture = np.empty((MAIN, MAIN, 3), np.uint8)
     picture[:] = BACKGROUND
     error = np.clip(distances / (4 * COVERAGE_SHARE), 0, 1)  # metres over the diameter, which is 1 m
-    gap, nearest = cKDTree(reference).query(unproject(seen.depth, lens, pose)[hit])
+    gap, nearest = cKDTree(reference).query(unproject(seen.depth, intrinsics, pose)[hit])
     colours = np.where((gap < 0.03)[:, None], ramp(error)[nearest], 60)  # grey: not asked for
     picture[hit] = colours * (0.3 + 0.7 * light[hit])
-    image = _cameras(picture, seen.depth, pose, lens, views)
+    image = _cameras(picture, seen.depth, pose, intrinsics, views)
     canvas = Image.new("RGB", (MAIN + SIDE, MAIN), BACKGROUND)
     canvas.paste(image, (0, 0))
     latest = views[-1]
@@ -69,7 +69,7 @@ def _spectator(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
     azimuth = math.atan2(first[0], first[2]) + math.radians(55)
     reach = max(0.95, *(float(np.linalg.norm(_drawn_at(view.cam_to_world[:3, 3]))) for view in views))
     centre = 3.9 * reach * direction(azimuth, math.radians(24))
-    return facing_origin(centre), intrinsics(35, (MAIN, MAIN))
+    return facing_origin(centre), pinhole(35, (MAIN, MAIN))
 
 
 def _drawn_at(centre: np.ndarray) -> np.ndarray:
@@ -79,25 +79,30 @@ def _drawn_at(centre: np.ndarray) -> np.ndarray:
     return centre / np.maximum(distance, 1e-9) * (0.5 + 0.3 * np.maximum(distance - 0.5, 0))
 
 
-def _pixels(pose: np.ndarray, lens: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _pixels(pose: np.ndarray, intrinsics: np.ndarray, points: np.ndarray) -> np.ndarray:
     """(N, 3): column, row and depth of points (N, 3)."""
     inverse = inverse_pose(pose)
     camera = points @ inverse[:3, :3].T + inverse[:3, 3]
     z = np.maximum(camera[:, 2], 1e-6)
     return np.stack(
-        [lens[0, 0] * camera[:, 0] / z + lens[0, 2], lens[1, 1] * camera[:, 1] / z + lens[1, 2], z], axis=1
+        [
+            intrinsics[0, 0] * camera[:, 0] / z + intrinsics[0, 2],
+            intrinsics[1, 1] * camera[:, 1] / z + intrinsics[1, 2],
+            z,
+        ],
+        axis=1,
     )
 
 
 def _cameras(
-    picture: np.ndarray, depth: np.ndarray, pose: np.ndarray, lens: np.ndarray, views: Sequence[View]
+    picture: np.ndarray, depth: np.ndarray, pose: np.ndarray, intrinsics: np.ndarray, views: Sequence[View]
 ) -> Image.Image:
     """The picture with the cameras, numbered, and their path round the object; dim where it hides them."""
     fine = Image.fromarray(picture).resize((2 * MAIN, 2 * MAIN), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(fine)
 
     def line(points: np.ndarray, ink: tuple[int, int, int], width: int) -> None:
-        pixels = _pixels(pose, lens, points)
+        pixels = _pixels(pose, intrinsics, points)
         for (x, y, z), (u, v, w) in pairwise(pixels):
             column, row = int((x + u) / 2), int((y + v) / 2)
             inside = 0 <= column < MAIN and 0 <= row < MAIN
@@ -118,7 +123,7 @@ def _cameras(
             line(centre + part * (corner - centre), ink, 3)
     image = fine.resize((MAIN, MAIN), Image.Resampling.BOX)
     draw = ImageDraw.Draw(image)
-    for k, (column, row, _) in enumerate(_pixels(pose, lens, centres)):
+    for k, (column, row, _) in enumerate(_pixels(pose, intrinsics, centres)):
         away = np.array([column, row]) - MAIN / 2
         x, y = np.array([column, row]) + 13 * away / max(float(np.linalg.norm(away)), 1e-6)
         ink = PATH_INK if k == len(views) - 1 else INK

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spatial_envs.geometry.camera import Region, intrinsics, unproject
+from spatial_envs.geometry.camera import Region, pinhole, unproject
 from spatial_envs.geometry.kdtree import KDTree
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.sampling import blue_noise, surface_samples
@@ -38,11 +38,11 @@ def build_reference(
     def build() -> tuple[np.ndarray, np.ndarray, float]:
         points, dense = _samples(mesh, region, fov, image_size, kind)
         cloud = Cloud(ChamferTracker(points, KDTree(dense), 1.0))
-        lens = intrinsics(fov, image_size)
+        intrinsics = pinhole(fov, image_size)
         for pose in region.fibonacci_poses(ATTAINABLE_VIEWS):
-            inverse_depth, faces = rasterise(mesh, pose, lens, image_size)
+            inverse_depth, faces = rasterise(mesh, pose, intrinsics, image_size)
             depth = np.where(faces >= 0, 1 / np.maximum(inverse_depth, 1e-12), 0)
-            cloud.add(unproject(depth, lens, pose)[faces >= 0])
+            cloud.add(unproject(depth, intrinsics, pose)[faces >= 0])
         return points, dense, cloud.metrics()["coverage"]
 
     points, dense, attainable = kept(mesh, recipe, cache_dir, build)
@@ -56,7 +56,7 @@ def _samples(
     rng = np.random.default_rng(0)
     if kind == "visible":
         size = (2 * image_size[0], 2 * image_size[1])
-        dense = visible_samples(mesh, region.fibonacci_poses(CAMERAS), intrinsics(fov, size), size, rng)
+        dense = visible_samples(mesh, region.fibonacci_poses(CAMERAS), pinhole(fov, size), size, rng)
     else:
         dense = surface_samples(mesh, DENSE_POINTS, rng)[0]
     return KDTree(blue_noise(dense, POINTS)).points, dense  # a tree's order is a spatial one

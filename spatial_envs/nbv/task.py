@@ -27,8 +27,8 @@ from spatial_envs.foundation.arguments import (
 from spatial_envs.foundation.caches import Recent
 from spatial_envs.geometry.camera import (
     Region,
-    intrinsics,
     inverse_pose,
+    pinhole,
     transform_points,
     turn_about_y,
     unproject,
@@ -76,7 +76,7 @@ class NBV(Rows[Episode]):
         self.renderer = make_renderer(settings.renderer, settings.device)
         self.views, self.initial_views = settings.views, settings.initial_views
         self.fov, self.action, self.audit = settings.fov, settings.action, settings.audit
-        self.lens = intrinsics(self.fov, self.image_size)
+        self.intrinsics = pinhole(self.fov, self.image_size)
         self.region = Region(settings.radius)
         radius = self.region.middle if settings.candidate_radius is None else float(settings.candidate_radius)
         self.candidates = Candidates(self.region, radius, settings.frame)
@@ -176,7 +176,7 @@ class NBV(Rows[Episode]):
     def _take(self, episodes: Sequence[Episode], poses: np.ndarray, observed: bool = True) -> None:
         """Let each episode take n more views: poses (B, n, 4, 4). One backbone call for all."""
         render = self.renderer.render
-        new = [render(e.mesh, poses[k], self.lens, self.image_size) for k, e in enumerate(episodes)]
+        new = [render(e.mesh, poses[k], self.intrinsics, self.image_size) for k, e in enumerate(episodes)]
         self._absorb(episodes, new, observed)
 
     def _absorb(self, episodes: Sequence[Episode], new: Sequence[View], observed: bool = True) -> None:
@@ -326,7 +326,7 @@ class NBV(Rows[Episode]):
     def render_view(self, row: int, cam_to_world: np.ndarray) -> View:
         """The row's object from any poses (..., 4, 4)."""
         poses = checked_poses(cam_to_world)
-        return self.renderer.render(self.episode(row).mesh, poses, self.lens, self.image_size)
+        return self.renderer.render(self.episode(row).mesh, poses, self.intrinsics, self.image_size)
 
     def evaluate(self, row: int, cam_to_world: np.ndarray) -> np.ndarray:
         """(K,) float64: the gain that each pose (K, 4, 4) would bring; NaN outside the region."""

@@ -17,7 +17,7 @@ import numpy as np
 import shapely
 
 from spatial_envs.foundation.compilation import njit
-from spatial_envs.geometry.camera import facing_origin, fibonacci_directions, intrinsics
+from spatial_envs.geometry.camera import facing_origin, fibonacci_directions, pinhole
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.rotations import rotation
 from spatial_envs.geometry.sampling import surface_samples
@@ -133,7 +133,7 @@ def group(
     low, high = (count, count) if isinstance(count, int) else count
     number = int(rng.integers(low, high + 1))
     small = (ROWS, round(ROWS * image_size[1] / image_size[0]))
-    lens = intrinsics(FIELD_OF_VIEW, small)
+    intrinsics = pinhole(FIELD_OF_VIEW, small)
     pieces = []
     for k in range(number):
         words = TEST_CATEGORIES if unseen and k % 2 == 0 else TRAIN_CATEGORIES
@@ -146,7 +146,7 @@ def group(
             things = _placed(rng, pieces)
             mesh = _joined(things)
         pose = _camera(rng, things)
-        _, faces = rasterise(mesh, pose, lens, small)
+        _, faces = rasterise(mesh, pose, intrinsics, small)
         shown = np.bincount(mesh.face_segments[faces[faces >= 0]], minlength=number + 1)[1:]
         least = shown.min() / (small[0] * small[1])
         if least > best:
@@ -155,8 +155,8 @@ def group(
             break
     assert chosen is not None  # an empty picture is better than none
     things, mesh, pose = chosen
-    lens = intrinsics(FIELD_OF_VIEW, image_size)
-    return Group(things, mesh, pose, lens, *_outer_surface(things, rng))
+    intrinsics = pinhole(FIELD_OF_VIEW, image_size)
+    return Group(things, mesh, pose, intrinsics, *_outer_surface(things, rng))
 
 
 def _mesh(piece: Piece) -> Mesh:
@@ -251,7 +251,7 @@ def _outer_surface(things: tuple[Thing, ...], rng: np.random.Generator) -> tuple
     reach into one another, and what is inside of them is no surface. World frame."""
     wanted = SURFACE_POINTS * len(things)
     poses = facing_origin(fibonacci_directions(OUTSIDE) * 3.0)
-    lens = intrinsics(2 * np.degrees(np.arcsin(1 / 3)), (48, 48))
+    intrinsics = pinhole(2 * np.degrees(np.arcsin(1 / 3)), (48, 48))
     joined = _joined(things)
     mine = joined.face_segments > 0
     solid = replace(joined, faces=joined.faces[mine], segment=joined.face_segments[mine])
@@ -262,8 +262,8 @@ def _outer_surface(things: tuple[Thing, ...], rng: np.random.Generator) -> tuple
         radius = np.linalg.norm(vertices - middle, axis=1).max()
         frames.append([*middle, radius])
         alone = replace(thing.mesh, vertices=((vertices - middle) / radius).astype(np.float32))
-        pictures.append([rasterise(alone, pose, lens, (48, 48))[0] for pose in poses])
-    views = np.linalg.inv(poses), np.array(pictures), lens.astype(np.float64), np.array(frames)
+        pictures.append([rasterise(alone, pose, intrinsics, (48, 48))[0] for pose in poses])
+    views = np.linalg.inv(poses), np.array(pictures), intrinsics.astype(np.float64), np.array(frames)
     points: list[np.ndarray] = []
     ids: list[np.ndarray] = []
     while sum(map(len, points)) < wanted:
@@ -276,7 +276,7 @@ def _outer_surface(things: tuple[Thing, ...], rng: np.random.Generator) -> tuple
 
 
 @njit
-def _outside(points, things, from_world, pictures, lens, frames):
+def _outside(points, things, from_world, pictures, intrinsics, frames):
     """(N,) bool: a camera of its thing sees the point. from_world (V, 4, 4); pictures (K, V, H, W), 1/z;
     frames (K, 4): the middle and radius of every thing."""
     seen = np.zeros(points.shape[0], np.bool_)
@@ -291,7 +291,10 @@ def _outside(points, things, from_world, pictures, lens, frames):
             x = m[0, 0] * place[0] + m[0, 1] * place[1] + m[0, 2] * place[2] + m[0, 3]
             y = m[1, 0] * place[0] + m[1, 1] * place[1] + m[1, 2] * place[2] + m[1, 3]
             z = m[2, 0] * place[0] + m[2, 1] * place[1] + m[2, 2] * place[2] + m[2, 3]
-            j, i = int(lens[0, 0] * x / z + lens[0, 2]), int(lens[1, 1] * y / z + lens[1, 2])
+            j, i = (
+                int(intrinsics[0, 0] * x / z + intrinsics[0, 2]),
+                int(intrinsics[1, 1] * y / z + intrinsics[1, 2]),
+            )
             if 0 <= i < height and 0 <= j < width and (z - BEHIND) * pictures[thing, view, i, j] <= 1.0:
                 seen[row] = True
                 break

@@ -66,10 +66,10 @@ def occlusion(
     height, width = sight.depth.shape[-2:]
     gaps = []
     for b in range(len(points)):
-        pose, lens = sight.cam_to_frame[b].double().cpu().numpy(), sight.intrinsics[b].cpu().numpy()
+        pose, intrinsics = sight.cam_to_frame[b].double().cpu().numpy(), sight.intrinsics[b].cpu().numpy()
         flat = vertices[b].flatten(0, 1)
         faces = _tiled(topology, vertices.shape[1])
-        _, face_ids = rasterise_once(flat.detach().cpu().numpy(), faces, pose, lens, (height, width))
+        _, face_ids = rasterise_once(flat.detach().cpu().numpy(), faces, pose, intrinsics, (height, width))
         hit = torch.as_tensor(face_ids.ravel().astype(np.int64), device=points.device)[pixels[b]]
         corners = flat[torch.as_tensor(faces.astype(np.int64), device=points.device)[hit.clamp_min(0)]]
         normal = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -96,9 +96,9 @@ def free_space(vertices: torch.Tensor, sight: Sight, margin: float = 0.02, most:
     x, y, z = ((vertices - centre[:, None, None]) @ rotation[:, None]).unbind(-1)
     ahead = z > 1e-3
     safe = torch.where(ahead, z, torch.ones_like(z))
-    lens = sight.intrinsics[:, None, None]
-    u = (lens[..., 0, 0] * x / safe + lens[..., 0, 2]).floor()
-    v = (lens[..., 1, 1] * y / safe + lens[..., 1, 2]).floor()
+    intrinsics = sight.intrinsics[:, None, None]
+    u = (intrinsics[..., 0, 0] * x / safe + intrinsics[..., 0, 2]).floor()
+    v = (intrinsics[..., 1, 1] * y / safe + intrinsics[..., 1, 2]).floor()
     height, width = sight.depth.shape[-2:]
     inside = ahead & (u >= 0) & (u < width) & (v >= 0) & (v < height)
     pixel = (v.clamp(0, height - 1) * width + u.clamp(0, width - 1)).long().flatten(1)

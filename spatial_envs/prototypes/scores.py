@@ -155,8 +155,8 @@ def rendered_depth(target: Target, surfaces: np.ndarray, topology: Sphere) -> np
 def ray_lengths(target: Target) -> np.ndarray:
     """(N,): metres along the ray of each point's pixel for a metre along the optical axis."""
     row, column = np.divmod(target.pixels, target.depth.shape[1])
-    lens = target.intrinsics
-    return np.sqrt(1 + slope(column, lens, 0) ** 2 + slope(row, lens, 1) ** 2)
+    intrinsics = target.intrinsics
+    return np.sqrt(1 + slope(column, intrinsics, 0) ** 2 + slope(row, intrinsics, 1) ** 2)
 
 
 def vertex_areas(surfaces: np.ndarray, topology: Sphere) -> np.ndarray:
@@ -167,9 +167,9 @@ def vertex_areas(surfaces: np.ndarray, topology: Sphere) -> np.ndarray:
 def violations(target: Target, surfaces: np.ndarray) -> np.ndarray:
     """(K, V) bool: which vertices (K, V, 3) lie more than 10 cm in front of the measured depth."""
     to_camera = inverse_pose(np.asarray(target.cam_to_frame, np.float64))
-    lens = np.asarray(target.intrinsics, np.float64)
+    intrinsics = np.asarray(target.intrinsics, np.float64)
     flat = np.ascontiguousarray(surfaces, np.float32).reshape(-1, 3)
-    return _violations(flat, to_camera, lens, target.depth, IN_FRONT).reshape(surfaces.shape[:-1])
+    return _violations(flat, to_camera, intrinsics, target.depth, IN_FRONT).reshape(surfaces.shape[:-1])
 
 
 @njit
@@ -188,7 +188,7 @@ def _vertex_areas(surfaces, faces):
 
 
 @njit
-def _violations(points, to_camera, lens, depth, margin):
+def _violations(points, to_camera, intrinsics, depth, margin):
     height, width = depth.shape
     found = np.zeros(points.shape[0], np.bool_)
     for row in range(points.shape[0]):
@@ -198,8 +198,8 @@ def _violations(points, to_camera, lens, depth, margin):
             continue
         xc = to_camera[0, 0] * x + to_camera[0, 1] * y + to_camera[0, 2] * z + to_camera[0, 3]
         yc = to_camera[1, 0] * x + to_camera[1, 1] * y + to_camera[1, 2] * z + to_camera[1, 3]
-        left = int(np.floor(lens[0, 0] * xc / zc + lens[0, 2] - 0.5))
-        top = int(np.floor(lens[1, 1] * yc / zc + lens[1, 2] - 0.5))
+        left = int(np.floor(intrinsics[0, 0] * xc / zc + intrinsics[0, 2] - 0.5))
+        top = int(np.floor(intrinsics[1, 1] * yc / zc + intrinsics[1, 2] - 0.5))
         least = np.inf
         for v in range(max(top, 0), min(top + 2, height)):
             for u in range(max(left, 0), min(left + 2, width)):

@@ -19,20 +19,20 @@ TOLERANCE = 0.0015  # metres behind the picture's surface at which a sample stil
 def visible_samples(
     mesh: Mesh,
     poses: np.ndarray,
-    lens: np.ndarray,
+    intrinsics: np.ndarray,
     image_size: tuple[int, int],
     rng: np.random.Generator,
 ) -> np.ndarray:
     """(100_000, 3) float32: uniform over the surface that at least one of the cameras (K, 4, 4) sees.
     MeshError where none sees anything."""
-    pictures = [rasterise(mesh, pose, lens, image_size)[0].astype(np.float32) for pose in poses]
+    pictures = [rasterise(mesh, pose, intrinsics, image_size)[0].astype(np.float32) for pose in poses]
     found: list[np.ndarray] = []
     while sum(len(points) for points in found) < DENSE_POINTS:
         points, faces = surface_samples(mesh, DENSE_POINTS + DENSE_POINTS // 5, rng)
         normals = mesh.face_normals[faces]
         seen = np.zeros(len(points), np.bool_)
         for picture, pose in zip(pictures, poses, strict=True):
-            _mark_seen(points, normals, picture, lens, pose, seen)
+            _mark_seen(points, normals, picture, intrinsics, pose, seen)
         if seen.mean() < 0.001:
             raise MeshError("mesh: got a surface that no camera of the region sees")
         found.append(points[seen])
@@ -40,7 +40,7 @@ def visible_samples(
 
 
 @njit
-def _mark_seen(points, normals, inverse_depth, lens, pose, seen):
+def _mark_seen(points, normals, inverse_depth, intrinsics, pose, seen):
     """Mark the points that this picture shows: where the plane through the point, at the centre of the
     pixel that the point falls into, has the depth that the picture shows, or else the point is before it."""
     height, width = inverse_depth.shape
@@ -53,15 +53,15 @@ def _mark_seen(points, normals, inverse_depth, lens, pose, seen):
         z = pose[0, 2] * dx + pose[1, 2] * dy + pose[2, 2] * dz
         if z <= 0.0:
             continue
-        u = lens[0, 0] * (pose[0, 0] * dx + pose[1, 0] * dy + pose[2, 0] * dz) / z + lens[0, 2]
-        v = lens[1, 1] * (pose[0, 1] * dx + pose[1, 1] * dy + pose[2, 1] * dz) / z + lens[1, 2]
+        u = intrinsics[0, 0] * (pose[0, 0] * dx + pose[1, 0] * dy + pose[2, 0] * dz) / z + intrinsics[0, 2]
+        v = intrinsics[1, 1] * (pose[0, 1] * dx + pose[1, 1] * dy + pose[2, 1] * dz) / z + intrinsics[1, 2]
         if u < 0.0 or v < 0.0 or u >= width or v >= height:
             continue
         shown = inverse_depth[int(v), int(u)]
         if shown == 0.0:
             continue
-        x = slope(int(u), lens, 0)
-        y = slope(int(v), lens, 1)
+        x = slope(int(u), intrinsics, 0)
+        y = slope(int(v), intrinsics, 1)
         along, across = 0.0, 0.0
         delta = (dx, dy, dz)
         for axis in range(3):

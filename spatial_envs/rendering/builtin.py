@@ -84,8 +84,8 @@ def _rasterised(
 ) -> tuple[np.ndarray, np.ndarray]:
     inverse_depth = np.zeros(image_size, np.float64)
     face_ids = np.full(image_size, -1, np.int32)
-    rotation, centre, lens = _camera(cam_to_world, intrinsics)
-    _fill(*blocks, rotation, centre, lens, inverse_depth, face_ids)
+    rotation, centre, intrinsics = _camera(cam_to_world, intrinsics)
+    _fill(*blocks, rotation, centre, intrinsics, inverse_depth, face_ids)
     return inverse_depth, face_ids
 
 
@@ -93,40 +93,42 @@ def _camera(cam_to_world: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarra
     """Rotation world to camera (3, 3), camera centre (3,) and (fx, fy, cx, cy), float64."""
     pose = np.asarray(cam_to_world, np.float64)
     k = np.asarray(intrinsics, np.float64)
-    lens = np.array([k[0, 0], k[1, 1], k[0, 2], k[1, 2]])
-    return np.ascontiguousarray(pose[:3, :3].T), np.ascontiguousarray(pose[:3, 3]), lens
+    intrinsics = np.array([k[0, 0], k[1, 1], k[0, 2], k[1, 2]])
+    return np.ascontiguousarray(pose[:3, :3].T), np.ascontiguousarray(pose[:3, 3]), intrinsics
 
 
 @njit(error_model="numpy")
 def _fill(
     vertices, faces, face_numbers, vertex_starts, face_starts, middles, halves,
-    rotation, centre, lens, inverse_depth, face_ids,
+    rotation, centre, intrinsics, inverse_depth, face_ids,
 ):  # fmt: skip
     """Draw the faces of all blocks that may show."""
-    blocks, nearest = _in_view(middles, halves, rotation, centre, lens, inverse_depth.shape)
+    blocks, nearest = _in_view(middles, halves, rotation, centre, intrinsics, inverse_depth.shape)
     camera = np.empty((np.max(np.diff(vertex_starts)), 3))
     screen = np.empty((len(camera), 3))  # x, y in pixels, 1/z
     triangles = np.empty((2 * np.max(np.diff(face_starts)), 3, 3))
     numbers = np.empty(len(triangles), np.int32)
     for k in np.argsort(nearest):
         b, z = blocks[k], nearest[k]
-        if z > NEAR and _hidden(middles[b], halves[b], z, rotation, centre, lens, inverse_depth):
+        if z > NEAR and _hidden(middles[b], halves[b], z, rotation, centre, intrinsics, inverse_depth):
             continue
         first, last = face_starts[b], face_starts[b + 1]
-        _to_screen(vertices[vertex_starts[b] : vertex_starts[b + 1]], rotation, centre, lens, camera, screen)
-        count = _triangles(faces[first:last], camera, screen, lens, inverse_depth, triangles, numbers)
+        _to_screen(
+            vertices[vertex_starts[b] : vertex_starts[b + 1]], rotation, centre, intrinsics, camera, screen
+        )
+        count = _triangles(faces[first:last], camera, screen, intrinsics, inverse_depth, triangles, numbers)
         _draw(triangles[:count], numbers, face_numbers[first:last], inverse_depth, face_ids)
 
 
 @njit(error_model="numpy")
-def _in_view(middles, halves, rotation, centre, lens, image_size):
+def _in_view(middles, halves, rotation, centre, intrinsics, image_size):
     """The blocks whose boxes reach into the pyramid of view, and the least depth of each."""
     planes = np.empty((5, 3))  # world axes, through the camera's centre, inwards
     for axis in range(3):
-        x, y, z = lens[0] * rotation[0, axis], lens[1] * rotation[1, axis], rotation[2, axis]
+        x, y, z = intrinsics[0] * rotation[0, axis], intrinsics[1] * rotation[1, axis], rotation[2, axis]
         planes[0, axis] = z
-        planes[1, axis], planes[2, axis] = x + lens[2] * z, (image_size[1] - lens[2]) * z - x
-        planes[3, axis], planes[4, axis] = y + lens[3] * z, (image_size[0] - lens[3]) * z - y
+        planes[1, axis], planes[2, axis] = x + intrinsics[2] * z, (image_size[1] - intrinsics[2]) * z - x
+        planes[3, axis], planes[4, axis] = y + intrinsics[3] * z, (image_size[0] - intrinsics[3]) * z - y
     blocks = np.empty(len(middles), np.int64)
     nearest = np.empty(len(middles))
     count = 0
@@ -151,7 +153,7 @@ def _in_view(middles, halves, rotation, centre, lens, image_size):
 
 
 @njit(error_model="numpy")
-def _hidden(middle, half, depth, rotation, centre, lens, inverse_depth):
+def _hidden(middle, half, depth, rotation, centre, intrinsics, inverse_depth):
     """Whether every pixel that a box in front may cover shows something nearer than ``depth`` already."""
     height, width = inverse_depth.shape
     left, right, top, bottom = np.inf, -np.inf, np.inf, -np.inf
@@ -160,8 +162,14 @@ def _hidden(middle, half, depth, rotation, centre, lens, inverse_depth):
         dy = middle[1] - centre[1] + (half[1] if corner & 2 else -half[1])
         dz = middle[2] - centre[2] + (half[2] if corner & 4 else -half[2])
         w = 1.0 / (rotation[2, 0] * dx + rotation[2, 1] * dy + rotation[2, 2] * dz)
-        x = lens[0] * (rotation[0, 0] * dx + rotation[0, 1] * dy + rotation[0, 2] * dz) * w + lens[2]
-        y = lens[1] * (rotation[1, 0] * dx + rotation[1, 1] * dy + rotation[1, 2] * dz) * w + lens[3]
+        x = (
+            intrinsics[0] * (rotation[0, 0] * dx + rotation[0, 1] * dy + rotation[0, 2] * dz) * w
+            + intrinsics[2]
+        )
+        y = (
+            intrinsics[1] * (rotation[1, 0] * dx + rotation[1, 1] * dy + rotation[1, 2] * dz) * w
+            + intrinsics[3]
+        )
         left, right = min(left, x), max(right, x)
         top, bottom = min(top, y), max(bottom, y)
     left, right = max(np.floor(left - 0.5), 0.0), min(np.ceil(right - 0.5), width - 1.0)
@@ -180,7 +188,7 @@ def _reaches(nearest, left, right, top, bottom, inverse_depth):
 
 
 @njit(error_model="numpy")
-def _to_screen(vertices, rotation, centre, lens, camera, screen):
+def _to_screen(vertices, rotation, centre, intrinsics, camera, screen):
     """Vertices to camera axes, and to pixels with 1/z; what lies behind gets numbers that nothing reads."""
     for v in range(len(vertices)):
         dx = vertices[v, 0] - centre[0]
@@ -188,17 +196,17 @@ def _to_screen(vertices, rotation, centre, lens, camera, screen):
         dz = vertices[v, 2] - centre[2]
         for axis in range(3):
             camera[v, axis] = rotation[axis, 0] * dx + rotation[axis, 1] * dy + rotation[axis, 2] * dz
-        screen[v] = _project(camera[v, 0], camera[v, 1], camera[v, 2], lens)
+        screen[v] = _project(camera[v, 0], camera[v, 1], camera[v, 2], intrinsics)
 
 
 @njit(error_model="numpy")
-def _project(x, y, z, lens):
+def _project(x, y, z, intrinsics):
     w = 1.0 / z
-    return lens[0] * x * w + lens[2], lens[1] * y * w + lens[3], w
+    return intrinsics[0] * x * w + intrinsics[2], intrinsics[1] * y * w + intrinsics[3], w
 
 
 @njit(error_model="numpy")
-def _triangles(faces, camera, screen, lens, inverse_depth, triangles, numbers):
+def _triangles(faces, camera, screen, intrinsics, inverse_depth, triangles, numbers):
     """What of the faces lies in front and may show: the corners (T, 3, 3) as in ``screen``, and the number of
     the face in the block. Returns how many there are."""
     height, width = inverse_depth.shape
@@ -223,7 +231,7 @@ def _triangles(faces, camera, screen, lens, inverse_depth, triangles, numbers):
         elif in_front > 0:
             sides = _clip_near(camera[a], camera[b], camera[c], polygon)
             for k in range(sides):
-                polygon[k] = _project(polygon[k, 0], polygon[k, 1], polygon[k, 2], lens)
+                polygon[k] = _project(polygon[k, 0], polygon[k, 1], polygon[k, 2], intrinsics)
             for k in range(2, sides):
                 triangles[count, 0], triangles[count, 1:] = polygon[0], polygon[k - 1 : k + 1]
                 numbers[count] = face

@@ -38,7 +38,9 @@ def noisy_depth(
     depth = np.asarray(depth, np.float32)
     if level == 0:
         return depth.copy()
-    matrices = np.broadcast_to(np.asarray(intrinsics, np.float64), (*depth.shape[:-2], 3, 3)).reshape(-1, 3, 3)
+    matrices = np.broadcast_to(np.asarray(intrinsics, np.float64), (*depth.shape[:-2], 3, 3)).reshape(
+        -1, 3, 3
+    )
     views = depth.reshape(-1, *depth.shape[-2:])
     normal = rng.standard_normal(views.shape, np.float32)
     uniform = rng.random(views.shape, np.float32)
@@ -49,7 +51,7 @@ def noisy_depth(
 
 
 @njit
-def _measure(depth, lens, level, normal, uniform, out):
+def _measure(depth, intrinsics, level, normal, uniform, out):
     height, width = depth.shape
     for row in range(height):
         for column in range(width):
@@ -57,10 +59,10 @@ def _measure(depth, lens, level, normal, uniform, out):
             if z <= 0.0:
                 continue
             # 1/z is linear in pixels over a plane, and its slopes give the plane's normal
-            across = lens[0, 0] * _slope(depth, row, column, 0, 1)
-            down = lens[1, 1] * _slope(depth, row, column, 1, 0)
-            x = slope(column, lens, 0)
-            y = slope(row, lens, 1)
+            across = intrinsics[0, 0] * _slope(depth, row, column, 0, 1)
+            down = intrinsics[1, 1] * _slope(depth, row, column, 1, 0)
+            x = slope(column, intrinsics, 0)
+            y = slope(row, intrinsics, 1)
             ahead = 1.0 / z - x * across - y * down
             length = math.sqrt((across**2 + down**2 + ahead**2) * (x * x + y * y + 1.0))
             angle = math.acos(min(1.0 / (z * length), 1.0))

@@ -18,14 +18,14 @@ from spatial_envs.rendering.renderer import SUN_DIRECTION, light
 def shade(
     inverse_depth, face_ids, vertices, faces, corner_normals, colors,
     uv, face_texture, texel_density, levels, texels, face_segments,
-    rotation, centre, lens, lit, rgb, depth, segment,
+    rotation, centre, intrinsics, lit, rgb, depth, segment,
 ):  # fmt: skip
     """Fill ``rgb``, ``depth`` and ``segment`` where a face was hit."""
     height, width = face_ids.shape
     r00, r01, r02 = rotation[0, 0], rotation[0, 1], rotation[0, 2]
     r10, r11, r12 = rotation[1, 0], rotation[1, 1], rotation[1, 2]
     r20, r21, r22 = rotation[2, 0], rotation[2, 1], rotation[2, 2]
-    fx, fy, cx, cy = lens[0], lens[1], lens[2], lens[3]
+    fx, fy, cx, cy = intrinsics[0], intrinsics[1], intrinsics[2], intrinsics[3]
     corner, cross = np.empty((3, 3)), np.empty((3, 3))
     known = -1
     for row in range(np.uint64(0), np.uint64(height)):

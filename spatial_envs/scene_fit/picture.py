@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from spatial_envs.core.drawing import BACKGROUND, DIM_INK, INK, caption, depth_picture
-from spatial_envs.geometry.camera import direction, facing_origin, intrinsics
+from spatial_envs.geometry.camera import direction, facing_origin, pinhole
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.view import View
 from spatial_envs.prototypes.bank import PrototypeBank
@@ -90,7 +90,7 @@ def _prototype(shape: np.ndarray, faces: np.ndarray, color: np.ndarray) -> Image
     mesh = Mesh(vertices.astype(np.float32), faces.astype(np.int32), albedo)
     size = (3 * CELL, 3 * CELL)  # for smooth edges
     pose = facing_origin(4.0 * direction(np.radians(35), np.radians(28)))
-    view = BuiltinRenderer().render(mesh, pose, intrinsics(31, size), size)
+    view = BuiltinRenderer().render(mesh, pose, pinhole(31, size), size)
     pixels = np.where(view.depth[..., None] > 0, view.rgb, np.array(BACKGROUND, np.uint8))
     return Image.fromarray(pixels).resize((CELL, CELL), Image.Resampling.LANCZOS)
 

@@ -28,7 +28,7 @@ from spatial_envs.foundation.arguments import (
     user_path,
 )
 from spatial_envs.foundation.caches import Recent
-from spatial_envs.geometry.camera import intrinsics as lens_of
+from spatial_envs.geometry.camera import pinhole
 from spatial_envs.geometry.view import View
 from spatial_envs.prototypes.bank import POSE
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, bank_sizes, encoded
@@ -178,10 +178,10 @@ class SceneFit(Rows[Episode]):
             assert self.backbone is not None
             view = episode.frame.view
             size = self._feature_size(self.backbone)
-            depth, lens = resized(view.depth, view.intrinsics, size)
+            depth, intrinsics = resized(view.depth, view.intrinsics, size)
             rgb, _ = resized(view.rgb, view.intrinsics, size)
             own = np.eye(4, dtype=np.float32)  # the frame is the camera's
-            seen = View(rgb, depth, lens.astype(np.float32), own)
+            seen = View(rgb, depth, intrinsics.astype(np.float32), own)
             tokens = self.features.encode([[seen]], [own], [None]).tokens[0, 0].float().cpu().numpy()
             tokens = tokens.mean(axis=0) if self.features.pooling == "mean" else tokens
             episode.features = self.features.standard(tokens)
@@ -260,7 +260,7 @@ class SceneFit(Rows[Episode]):
         """The row's fit from any poses (..., 4, 4) in the world's frame, 240 x 320 pixels, 50 degrees."""
         poses = checked_poses(cam_to_world)
         mesh = self.episode(row).state.world_mesh()
-        return make_renderer("builtin").render(mesh, poses, lens_of(RENDER_FOV, RENDER_SIZE), RENDER_SIZE)
+        return make_renderer("builtin").render(mesh, poses, pinhole(RENDER_FOV, RENDER_SIZE), RENDER_SIZE)
 
     def get_state(self, row: int) -> dict[str, Any]:
         """What the row's episode follows from, and what the last step said."""

@@ -57,7 +57,7 @@ class SceneTruth:
 class DepthFrame:
     """A depth picture and what of it has to be explained.
 
-    view      depth (H, W), rgb (a shading where the source has none), lens, pose; segment where it is known
+    view      depth (H, W), rgb (a shading where there is none), intrinsics, pose; segment where it is known
     name      in its set
     target    (H, W) bool: measured, and not ground
     ground    (4,) float64, world frame: unit normal n, towards the camera, and d, metres, with n . p + d = 0;
@@ -156,20 +156,20 @@ class _Recorded(NamedTuple):
         file, options = self.file, self.options
         layout = file.layout
         depth = layout.decode(Path(file.path))
-        lens = options.intrinsics
-        if lens is None:
-            lens = layout.lens(file).matrix(depth.shape[1], depth.shape[0])
+        intrinsics = options.intrinsics
+        if intrinsics is None:
+            intrinsics = layout.intrinsics(file).matrix(depth.shape[1], depth.shape[0])
         farthest = layout.farthest if options.max_depth is None else options.max_depth
-        depth, fitted = _sampled(depth, lens, farthest, options.image_size)
+        depth, fitted = _sampled(depth, intrinsics, farthest, options.image_size)
         path, rgb = layout.picture(file), None
         if path is not None:
-            rgb = resized(_picture(path), lens, options.image_size)[0]
+            rgb = resized(_picture(path), intrinsics, options.image_size)[0]
         pose = layout.pose(file)
         return _frame(depth, rgb, fitted, pose, layout.up_known, self.name, file.sequence, file.number)
 
 
 class _Loose(NamedTuple):
-    """A depth file of no known data set, whose lens the caller knows."""
+    """A depth file of no known data set, whose intrinsics the caller knows."""
 
     path: str
     name: str
@@ -183,15 +183,15 @@ class _Loose(NamedTuple):
         options = self.options
         depth = decoding.any_file(Path(self.path))
         assert options.intrinsics is not None
-        depth, lens = _sampled(depth, options.intrinsics, options.max_depth, options.image_size)
-        return _frame(depth, None, lens, None, False, self.name, self.name, 0)
+        depth, intrinsics = _sampled(depth, options.intrinsics, options.max_depth, options.image_size)
+        return _frame(depth, None, intrinsics, None, False, self.name, self.name, 0)
 
 
 def _sampled(
-    depth: np.ndarray, lens: np.ndarray, farthest: float | None, image_size: tuple[int, int]
+    depth: np.ndarray, intrinsics: np.ndarray, farthest: float | None, image_size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The depth and the lens at the size asked for; 0 beyond ``farthest``."""
-    small, fitted = resized(depth, lens, image_size)
+    """The depth and the intrinsics at the size asked for; 0 beyond ``farthest``."""
+    small, fitted = resized(depth, intrinsics, image_size)
     if farthest is not None:
         small[small > farthest] = 0
     return small, fitted
@@ -201,7 +201,7 @@ def resized(
     image: np.ndarray, intrinsics: np.ndarray, image_size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The image (H, W, ...) at ``image_size``, each pixel the one of the image that its centre falls into, as
-    a mean of depths would lie on no surface; and the lens (3, 3) to match, float64, pixels."""
+    a mean of depths would lie on no surface; and the intrinsics (3, 3) to match, float64, pixels."""
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(int)
         for new, old in zip(image_size, image.shape[:2], strict=True)
@@ -222,7 +222,7 @@ def _picture(path: Path) -> np.ndarray:
 def _frame(
     depth: np.ndarray,
     rgb: np.ndarray | None,
-    lens: np.ndarray,
+    intrinsics: np.ndarray,
     pose: np.ndarray | None,
     up_known: bool,
     name: str,
@@ -233,7 +233,7 @@ def _frame(
 ) -> DepthFrame:
     """The frame, its ground found and taken out of the target; ``up_known``: the pose says where up is."""
     up = IN_PICTURE if pose is None or not up_known else tuple(pose[1, :3])
-    found = fit_ground(depth, lens, up, UNKNOWN_TILT if up is IN_PICTURE else TILT)
+    found = fit_ground(depth, intrinsics, up, UNKNOWN_TILT if up is IN_PICTURE else TILT)
     placed = pose
     if placed is None:
         placed = UPRIGHT if found is None else _standing(found[0])
@@ -246,8 +246,8 @@ def _frame(
     if not target.any():
         raise SceneError(f"{name}: nothing is measured but the ground, so there is nothing to fit")
     if rgb is None:
-        rgb = shaded(depth, lens, placed)
-    view = View(rgb, depth, lens.astype(np.float32), placed.astype(np.float32), segment)
+        rgb = shaded(depth, intrinsics, placed)
+    view = View(rgb, depth, intrinsics.astype(np.float32), placed.astype(np.float32), segment)
     return DepthFrame(view, name, target, ground, sequence, number, pose is not None, truth)
 
 
@@ -311,13 +311,13 @@ def open_depth(
     check_range("camera_turn", camera_turn, -180.0, 180.0)
     if max_depth is not None:
         check_range("max_depth", max_depth, 0.1, 1e6)
-    lens = None if intrinsics is None else _checked_intrinsics(intrinsics)
+    intrinsics = None if intrinsics is None else _checked_intrinsics(intrinsics)
     size = checked_image_size(image_size if isinstance(image_size, int) else tuple(image_size), 1)
     options = _Options(
-        size, max_depth, lens, checked_count(num_objects), float(noise), float(np.radians(camera_turn))
+        size, max_depth, intrinsics, checked_count(num_objects), float(noise), float(np.radians(camera_turn))
     )
     if str(scenes) == "procedural":
-        if lens is not None:
+        if intrinsics is not None:
             raise ValueError("intrinsics: expected None for scenes='procedural', which have their own")
         first, count = PROCEDURAL[split]
         names = tuple(f"procedural-{seed:07d}" for seed in range(first, first + count))

@@ -1,16 +1,16 @@
-"""Data sets of depth: which files are theirs, and where each frame's picture, lens and pose are.
+"""Data sets of depth: which files are theirs, and where each frame's picture, intrinsics and pose are.
 
-| data set | depth files | coded | lens and pose |
+| data set | depth files | coded | intrinsics and pose |
 |---|---|---|---|
 | SYNTHIA-SEQS | ``Depth/Stereo_Left/Omni_F/000000.png`` | 16 bits x 3, cm | ``CameraParams/`` |
-| SYNTHIA-RAND-CITYSCAPES | ``Depth/0000000.png``, ``Depth/Depth/`` | as above | SYNTHIA-SEQS' lens; none |
+| SYNTHIA-RAND-CITYSCAPES | ``Depth/0000000.png``, ``Depth/Depth/`` | as above | SYNTHIA-SEQS'; none |
 | SYNTHIA-SF | ``SEQ1/DepthLeft/0000000.png`` | 24 bits in RGB, 1 km | f 847.630211643; none |
 | Virtual KITTI 2 | ``frames/depth/Camera_0/depth_00000.png`` | 16 bits, cm | ``{in,ex}trinsic.txt`` |
 | TartanAir | ``depth_left/000000_left_depth.npy`` | floats | f 320; ``pose_left.txt``, NED |
 | ScanNet, exported | ``depth/0.png`` | 16 bits, mm | ``intrinsic/intrinsic_depth.txt``, ``pose/0.txt`` |
 | Replica (NICE-SLAM) | ``results/depth000000.png`` | 16 bits, / 6553.5 | f 600; ``traj.txt`` |
 
-Poses become cam_to_world with OpenCV axes in a world with Y up; lenses have pixel centres at +0.5.
+Poses become cam_to_world with OpenCV axes in a world with Y up; intrinsics have pixel centres at +0.5.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class DepthFile:
 
 
 @dataclass(frozen=True)
-class Lens:
+class Intrinsics:
     """Focal length and principal point, pixels, of a picture of this size (W, H); (0, 0) = of any size."""
 
     fx: float
@@ -86,7 +86,7 @@ class Layout:
     depth_below: int
     decode: Callable[[Path], np.ndarray]
     picture: Callable[[DepthFile], Path | None]
-    lens: Callable[[DepthFile], Lens]
+    intrinsics: Callable[[DepthFile], Intrinsics]
     pose: Callable[[DepthFile], np.ndarray | None]
     up_known: bool = True
     farthest: float | None = None
@@ -146,7 +146,7 @@ def _existing(path: Path) -> Path | None:
 
 # SYNTHIA
 
-SYNTHIA_LENS = Lens(532.740352, 532.740352, 640.0, 380.0, (1280, 760))
+SYNTHIA_INTRINSICS = Intrinsics(532.740352, 532.740352, 640.0, 380.0, (1280, 760))
 
 
 def _synthia_picture(file: DepthFile) -> Path | None:
@@ -154,15 +154,15 @@ def _synthia_picture(file: DepthFile) -> Path | None:
     return _existing(file.folder / "RGB" / path.parent.parent.name / path.parent.name / path.name)
 
 
-def _synthia_lens(file: DepthFile) -> Lens:
+def _synthia_intrinsics(file: DepthFile) -> Intrinsics:
     path = file.folder / "CameraParams" / "intrinsics.txt"
     if not path.is_file():
-        return SYNTHIA_LENS
+        return SYNTHIA_INTRINSICS
     lines = _text(path).splitlines()
     if len(lines) < 5:
         raise SceneError(f"{path}: got {len(lines)} lines; expected focal length, cx, cy in lines 1, 3, 5")
     focal, cx, cy = (_numbers(path, lines[k], 1)[0] for k in (0, 2, 4))
-    return Lens(focal, focal, cx, cy, SYNTHIA_LENS.size)
+    return Intrinsics(focal, focal, cx, cy, SYNTHIA_INTRINSICS.size)
 
 
 def _synthia_params(file: DepthFile) -> Path:
@@ -181,13 +181,13 @@ def _synthia_pose(file: DepthFile) -> np.ndarray | None:
     if not params.is_dir():
         return None
     matrix = _synthia_matrix(params, file.number)
-    if not _synthia_cam_to_world(Path(file.path).parent, params, _synthia_lens(file)):
+    if not _synthia_cam_to_world(Path(file.path).parent, params, _synthia_intrinsics(file)):
         matrix = np.linalg.inv(matrix)
     return Y_DOWN_TO_UP @ matrix
 
 
 @lru_cache(maxsize=256)
-def _synthia_cam_to_world(depths: Path, params: Path, lens: Lens) -> bool:
+def _synthia_cam_to_world(depths: Path, params: Path, intrinsics: Intrinsics) -> bool:
     """Whether the poses take the camera to the world or the other way, on which public loaders disagree:
     the way in which the points of a frame come nearer to the next one's depth, over up to three pairs."""
     numbers = sorted(int(file.stem) for file in depths.glob("*.png") if file.stem.isdigit())
@@ -199,7 +199,7 @@ def _synthia_cam_to_world(depths: Path, params: Path, lens: Lens) -> bool:
             here, there = (_synthia_matrix(params, n) for n in (a, b))
         except SceneError:  # it is told when that frame is asked for
             continue
-        matrix = lens.matrix(before.shape[1], before.shape[0])
+        matrix = intrinsics.matrix(before.shape[1], before.shape[0])
         residuals[0] += depth_residual(before, after, np.linalg.inv(there) @ here, matrix)
         residuals[1] += depth_residual(before, after, there @ np.linalg.inv(here), matrix)
     logger.info(
@@ -208,7 +208,9 @@ def _synthia_cam_to_world(depths: Path, params: Path, lens: Lens) -> bool:
     return bool(residuals[0] <= residuals[1])
 
 
-def depth_residual(before: np.ndarray, after: np.ndarray, motion: np.ndarray, lens: np.ndarray) -> float:
+def depth_residual(
+    before: np.ndarray, after: np.ndarray, motion: np.ndarray, intrinsics: np.ndarray
+) -> float:
     """The mean share by which the points of one depth map (H, W), moved by ``motion`` (4, 4) into the camera
     of another, differ from its depth, 0.3 at most each; infinite where they meet nowhere. Metres, pixels.
 
@@ -217,11 +219,11 @@ def depth_residual(before: np.ndarray, after: np.ndarray, motion: np.ndarray, le
     rows, columns = np.mgrid[: before.shape[0], : before.shape[1]][:, ::4, ::4].reshape(2, -1)
     z = before[rows, columns].astype(np.float64)
     keep = (z > 0) & (z < OUTDOORS)
-    rays = np.stack([slope(columns, lens, 0), slope(rows, lens, 1), np.ones(len(z))])
+    rays = np.stack([slope(columns, intrinsics, 0), slope(rows, intrinsics, 1), np.ones(len(z))])
     points = motion[:3, :3] @ (rays * z)[:, keep] + motion[:3, 3:]
     points = points[:, points[2] > 0.1]
-    column = np.floor(lens[0, 0] * points[0] / points[2] + lens[0, 2])
-    row = np.floor(lens[1, 1] * points[1] / points[2] + lens[1, 2])
+    column = np.floor(intrinsics[0, 0] * points[0] / points[2] + intrinsics[0, 2])
+    row = np.floor(intrinsics[1, 1] * points[1] / points[2] + intrinsics[1, 2])
     inside = (row >= 0) & (row < after.shape[0]) & (column >= 0) & (column < after.shape[1])
     measured = after[row[inside].astype(int), column[inside].astype(int)]
     met = measured > 0
@@ -247,7 +249,7 @@ def _no_pose(file: DepthFile) -> None:
 
 # Virtual KITTI 2: frames/depth/Camera_0/depth_00000.png; pixel centres at integers, so + 0.5
 
-VKITTI_LENS = Lens(725.0087, 725.0087, 621.0, 187.5, (1242, 375))
+VKITTI_INTRINSICS = Intrinsics(725.0087, 725.0087, 621.0, 187.5, (1242, 375))
 
 
 def _vkitti_picture(file: DepthFile) -> Path | None:
@@ -276,11 +278,11 @@ def _vkitti_table(path: Path) -> Mapping[tuple[str, str], str]:
     return table
 
 
-def _vkitti_lens(file: DepthFile) -> Lens:
+def _vkitti_intrinsics(file: DepthFile) -> Intrinsics:
     row = _vkitti_row(file, "intrinsic.txt", 4)
     if row is None:
-        return VKITTI_LENS
-    return Lens(row[0], row[1], row[2] + 0.5, row[3] + 0.5, VKITTI_LENS.size)
+        return VKITTI_INTRINSICS
+    return Intrinsics(row[0], row[1], row[2] + 0.5, row[3] + 0.5, VKITTI_INTRINSICS.size)
 
 
 def _vkitti_pose(file: DepthFile) -> np.ndarray | None:
@@ -329,12 +331,12 @@ def _scannet_picture(file: DepthFile) -> Path | None:
     )
 
 
-def _scannet_lens(file: DepthFile) -> Lens:
+def _scannet_intrinsics(file: DepthFile) -> Intrinsics:
     path = file.folder / "intrinsic" / "intrinsic_depth.txt"
     if not path.is_file():
         raise SceneError(f"{path}: is missing; expected the depth camera's matrix (4, 4), or intrinsics=")
     matrix = _numbers(path, _text(path), 16).reshape(4, 4)
-    return Lens(matrix[0, 0], matrix[1, 1], matrix[0, 2] + 0.5, matrix[1, 2] + 0.5)
+    return Intrinsics(matrix[0, 0], matrix[1, 1], matrix[0, 2] + 0.5, matrix[1, 2] + 0.5)
 
 
 def _scannet_pose(file: DepthFile) -> np.ndarray | None:
@@ -361,41 +363,43 @@ def _replica_pose(file: DepthFile) -> np.ndarray | None:
     return Z_UP_TO_Y_UP @ _rigid(path, matrix)
 
 
-def _fixed(lens: Lens, file: DepthFile) -> Lens:
-    return lens
+def _fixed(intrinsics: Intrinsics, file: DepthFile) -> Intrinsics:
+    return intrinsics
 
 
 LAYOUTS = (
     Layout(
         "SYNTHIA-SEQS", re.compile(r"(?:^|/)Depth/Stereo_(?:Left|Right)/Omni_[FBLR]/(?P<n>\d{6})\.png$"), 3,
-        decoding.centimetres, _synthia_picture, _synthia_lens, _synthia_pose, False, OUTDOORS,
+        decoding.centimetres, _synthia_picture, _synthia_intrinsics, _synthia_pose, False, OUTDOORS,
     ),
     Layout(
         "SYNTHIA-RAND-CITYSCAPES", re.compile(r"(?:^|/)Depth/(?P<n>\d{7})\.png$"), 1,
-        decoding.centimetres, _rand_picture, partial(_fixed, SYNTHIA_LENS), _no_pose, False, OUTDOORS,
+        decoding.centimetres, _rand_picture, partial(_fixed, SYNTHIA_INTRINSICS), _no_pose, False, OUTDOORS,
     ),
     Layout(
         "SYNTHIA-SF", re.compile(r"(?:^|/)SEQ[^/]*/Depth(?:Left|Right)/(?P<n>\d+)\.png$"), 1,
         decoding.packed_rgb, _sf_picture,
-        partial(_fixed, Lens(847.630211643, 847.630211643, 960.0, 540.0, (1920, 1080))),
+        partial(_fixed, Intrinsics(847.630211643, 847.630211643, 960.0, 540.0, (1920, 1080))),
         _no_pose, False, OUTDOORS,
     ),
     Layout(
         "Virtual KITTI 2", re.compile(r"(?:^|/)frames/depth/Camera_\d/depth_(?P<n>\d{5})\.png$"), 3,
-        decoding.centimetres_grey, _vkitti_picture, _vkitti_lens, _vkitti_pose, True, OUTDOORS,
+        decoding.centimetres_grey, _vkitti_picture, _vkitti_intrinsics, _vkitti_pose, True, OUTDOORS,
     ),
     Layout(
         "TartanAir", re.compile(r"(?:^|/)depth_(left|right)/(?P<n>\d+)_\1_depth\.npy$"), 1,
-        decoding.array, _tartanair_picture, partial(_fixed, Lens(320.0, 320.0, 320.0, 240.0, (640, 480))),
+        decoding.array, _tartanair_picture,
+        partial(_fixed, Intrinsics(320.0, 320.0, 320.0, 240.0, (640, 480))),
         _tartanair_pose, True, OUTDOORS,
     ),
     Layout(
         "Replica", re.compile(r"(?:^|/)results/depth(?P<n>\d+)\.png$"), 1,
-        decoding.replica, _replica_picture, partial(_fixed, Lens(600.0, 600.0, 600.0, 340.0, (1200, 680))),
+        decoding.replica, _replica_picture,
+        partial(_fixed, Intrinsics(600.0, 600.0, 600.0, 340.0, (1200, 680))),
         _replica_pose,
     ),
     Layout(
         "ScanNet", re.compile(r"(?:^|/)depth/(?P<n>\d+)\.png$"), 1,
-        decoding.millimetres, _scannet_picture, _scannet_lens, _scannet_pose,
+        decoding.millimetres, _scannet_picture, _scannet_intrinsics, _scannet_pose,
     ),
 )  # fmt: skip

@@ -52,7 +52,7 @@ class Agent(ABC):
 
     @abstractmethod
     def render_view(self, cam_to_world: np.ndarray) -> View:
-        """What the agent's lens would see from poses (..., 4, 4)."""
+        """What the agent's intrinsics would see from poses (..., 4, 4)."""
 
     def step(self, action: int) -> AgentState:
         """Carry out STOP (nothing), FORWARD, LEFT, RIGHT, UP or DOWN."""

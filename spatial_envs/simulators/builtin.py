@@ -97,7 +97,7 @@ class BuiltinSimulator(Agent):
         return end, moved < length * length * (1 - SHORTFALL)
 
     def render_view(self, cam_to_world: np.ndarray) -> View:
-        """What the agent's lens would see from poses (..., 4, 4)."""
+        """What the agent's intrinsics would see from poses (..., 4, 4)."""
         return self.renderer.render(self.mesh, cam_to_world, self.intrinsics, self.image_size)
 
     def next_action(self, goal: np.ndarray, radius: float) -> int:

@@ -350,7 +350,7 @@ class HabitatSimulator(Agent):
         return int(follower.action_mapping.get(code, STOP))
 
     def render_view(self, cam_to_world: np.ndarray) -> View:
-        """What the agent's lens would see from rigid poses (..., 4, 4)."""
+        """What the agent's intrinsics would see from rigid poses (..., 4, 4)."""
         import magnum
         from magnum import gl
 

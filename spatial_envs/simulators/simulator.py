@@ -49,7 +49,7 @@ class Simulator(Protocol):
         ...
 
     def render_view(self, cam_to_world: np.ndarray) -> View:
-        """What the agent's lens would see from poses (..., 4, 4), OpenCV axes."""
+        """What the agent's intrinsics would see from poses (..., 4, 4), OpenCV axes."""
         ...
 
     def camera_pose(self, state: AgentState) -> np.ndarray:

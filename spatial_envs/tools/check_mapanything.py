@@ -21,7 +21,7 @@ from spatial_envs.backbones.backbone import Encoding
 from spatial_envs.backbones.checkpoint import V1
 from spatial_envs.backbones.mapanything import MapAnythingBackbone
 from spatial_envs.backbones.networks import NetworkBackbone
-from spatial_envs.geometry.camera import facing_origin, fibonacci_directions, intrinsics, unproject
+from spatial_envs.geometry.camera import facing_origin, fibonacci_directions, pinhole, unproject
 from spatial_envs.geometry.view import View
 from spatial_envs.rendering.builtin import BuiltinRenderer
 from spatial_envs.scenes.objects import open_objects
@@ -66,7 +66,7 @@ def _made_views(size: int, count: int) -> View:
     """(1, count) of an object of the validation split."""
     mesh = open_objects("procedural", "validation").load(0)
     poses = facing_origin(1.6 * fibonacci_directions(count, 60))
-    views = BuiltinRenderer().render(mesh, poses, intrinsics(50, (size, size)), (size, size))
+    views = BuiltinRenderer().render(mesh, poses, pinhole(50, (size, size)), (size, size))
     return views[None]
 
 

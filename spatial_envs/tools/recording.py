@@ -80,7 +80,7 @@ def read_recording(folder: str | Path) -> Recording:
         raise ValueError(f"folder: got {folder}; expected one with {', '.join(FILES)} and one .glb")
     seen = np.load(folder / "views.npz")
     pairs = json.loads((folder / "geodesic.json").read_bytes())["pairs"]
-    lens = np.broadcast_to(seen["intrinsics"], (len(seen["rgb"]), 3, 3))
+    intrinsics = np.broadcast_to(seen["intrinsics"], (len(seen["rgb"]), 3, 3))
     walks = []
     for told in json.loads((folder / "rollouts.json").read_bytes())["sequences"]:
         states = [
@@ -99,7 +99,7 @@ def read_recording(folder: str | Path) -> Recording:
             AgentState(pose[:3, 3] - LIFT - [0, 1.5, 0], *angles)
             for pose, angles in zip(seen["cam_to_world"], seen["yaw_pitch"], strict=True)
         ],
-        View(seen["rgb"], seen["depth"], lens, seen["cam_to_world"]),
+        View(seen["rgb"], seen["depth"], intrinsics, seen["cam_to_world"]),
         np.array([[pair["start"], pair["goal"]] for pair in pairs]) - LIFT,
         np.array([pair["geodesic_distance"] for pair in pairs]),
         np.array([pair["shortest_exact"] for pair in pairs]),

@@ -32,7 +32,7 @@ from agents.backbone.data import (
 from agents.backbone.probe import fit_network, fit_ridge, pose_map
 from agents.backbone.training import Flags, Trained, train
 from spatial_envs.backbones.compact import Compact, Sizes
-from spatial_envs.geometry.camera import facing_origin, intrinsics, inverse_pose, unproject
+from spatial_envs.geometry.camera import facing_origin, inverse_pose, pinhole, unproject
 from spatial_envs.geometry.view import View
 from spatial_envs.nbv import NBVDiscreteEnv
 from spatial_envs.rendering.builtin import BuiltinRenderer
@@ -64,7 +64,7 @@ def test_visible_points_are_those_that_a_ray_reaches(studio):
     points = np.random.default_rng(0).normal(size=(500, 3))
     points = (0.5 * points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
     pose = facing_origin(np.array([0, 0, 1.5]))
-    seen = visible(points, 2 * points, ball, pose, intrinsics(50, (64, 64)), 64)
+    seen = visible(points, 2 * points, ball, pose, pinhole(50, (64, 64)), 64)
     above = points[:, 2] > 0.5**2 / 1.5  # the horizon of a ball seen from 1.5 m
     assert (seen == above).mean() > 0.92
     assert seen[points[:, 2] > 0.3].mean() > 0.99
@@ -82,7 +82,7 @@ def test_gains_of_a_thing_follow_the_environment_s():
         true = env.evaluate(env.task.candidate_poses(episode))
         thing = Thing(objects.load(index), np.random.default_rng(0))
         first = episode.views[0].cam_to_world
-        seen = visible(thing.points, thing.normals, thing.mesh, first, intrinsics(50, (64, 64)), 64)
+        seen = visible(thing.points, thing.normals, thing.mesh, first, pinhole(50, (64, 64)), 64)
         label = thing.gains(seen, np.arctan2(first[0, 3], first[2, 3]))
         assert label.shape == (64,)
         assert (label >= 0).all()
@@ -107,7 +107,7 @@ def test_a_room_holds_its_objects(studio):
     np.testing.assert_array_equal(again.vertices, meshes[0].vertices)
     pose = facing_origin(np.array([0, 0, 1.5]))
     pictures = [
-        BuiltinRenderer().render(m, pose, intrinsics(50, (56, 56)), (56, 56)) for m in (again, meshes[0])
+        BuiltinRenderer().render(m, pose, pinhole(50, (56, 56)), (56, 56)) for m in (again, meshes[0])
     ]
     np.testing.assert_array_equal(pictures[0].rgb, pictures[1].rgb)
 

@@ -9,7 +9,7 @@ from agents.comparison.scores import evaluate
 from agents.nbv.baselines import BASELINES
 from agents.nbv.family import NEXT_BEST_VIEW as KIND
 from agents.nbv.heuristics import Coverage, InformationGain
-from agents.nbv.information_gain import candidate_lens, information
+from agents.nbv.information_gain import candidate_intrinsics, information
 from agents.nbv.planners import Beam, SetCover, maximum_cover
 from spatial_envs.geometry.camera import facing_origin, fibonacci_directions, unproject
 from spatial_envs.geometry.voxels import VoxelGrid
@@ -38,7 +38,9 @@ def test_information_gain_takes_the_best_direction(env, name, radius):
     grid = VoxelGrid(GRID_SIDE)
     grid.add(env.task.episode(0).views[0])
     poses = facing_origin(radius * fibonacci_directions(64, env.task.region.max_elevation))
-    gains = [information(grid, "unobserved_voxel", candidate_lens(env.task.fov), pose) for pose in poses]
+    gains = [
+        information(grid, "unobserved_voxel", candidate_intrinsics(env.task.fov), pose) for pose in poses
+    ]
     np.testing.assert_allclose(policy.act(), env.action_from_pose(poses[np.argmax(gains)]))
 
 
@@ -73,7 +75,7 @@ def test_coverage_goes_where_the_points_fill_least(env):
         pixels = set()
         for point in points:
             x, y, z = pose[:3, :3].T @ (point - pose[:3, 3])
-            u, v, _ = env.task.lens @ [x / z, y / z, 1]
+            u, v, _ = env.task.intrinsics @ [x / z, y / z, 1]
             if 0 <= u < 56 and 0 <= v < 56:
                 pixels.add((int(u) // 2, int(v) // 2))
         filled.append(len(pixels))

@@ -55,9 +55,9 @@ def test_scenes_survive_the_disk_and_a_mirror_is_its_own_inverse(data):
     ray = mirror.points[0].astype(np.float64) - mirror.cam_to_frame[:3, 3]
     local = ray @ mirror.cam_to_frame[:3, :3]
     row, column = divmod(int(mirror.pixels[0]), 96)
-    lens = mirror.intrinsics
-    assert lens[0, 0] * local[0] / local[2] + lens[0, 2] == pytest.approx(column + 0.5, abs=0.01)
-    assert lens[1, 1] * local[1] / local[2] + lens[1, 2] == pytest.approx(row + 0.5, abs=0.01)
+    intrinsics = mirror.intrinsics
+    assert intrinsics[0, 0] * local[0] / local[2] + intrinsics[0, 2] == pytest.approx(column + 0.5, abs=0.01)
+    assert intrinsics[1, 1] * local[1] / local[2] + intrinsics[1, 2] == pytest.approx(row + 0.5, abs=0.01)
     assert local[2] == pytest.approx(mirror.depth[row, column], abs=1e-3)
 
 

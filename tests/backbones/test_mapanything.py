@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from spatial_envs.backbones import make_backbone, mapanything
-from spatial_envs.geometry.camera import facing_origin, fibonacci_directions, intrinsics
+from spatial_envs.geometry.camera import facing_origin, fibonacci_directions, pinhole
 from spatial_envs.geometry.view import View, stack_views
 from spatial_envs.rendering.builtin import BuiltinRenderer
 from spatial_envs.scenes.objects import open_objects
@@ -138,9 +138,9 @@ def backbone(folder):
 
 def made_views(sets: int = 1, count: int = 3, size: int = 56) -> View:
     mesh = open_objects("procedural", "validation").load(0)
-    lens = intrinsics(50, (size, size))
+    intrinsics = pinhole(50, (size, size))
     poses = facing_origin(1.6 * fibonacci_directions(sets * count))
-    views = BuiltinRenderer().render(mesh, poses, lens, (size, size))
+    views = BuiltinRenderer().render(mesh, poses, intrinsics, (size, size))
     return stack_views([views[k * count : (k + 1) * count] for k in range(sets)])
 
 

@@ -10,7 +10,7 @@ import trimesh
 from spatial_envs.backbones import make_backbone
 from spatial_envs.backbones.backbone import Backbone
 from spatial_envs.backbones.unproject import DIM, EDGE, PATCH
-from spatial_envs.geometry.camera import direction, intrinsics, look_at
+from spatial_envs.geometry.camera import direction, look_at, pinhole
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.view import View, stack_views
 from spatial_envs.nbv import NBVEnv
@@ -31,7 +31,7 @@ def views_of(mesh: Mesh, count: int, size=(42, 56)) -> View:
     """(count,)"""
     places = [(1.1 + 0.1 * k) * direction(0.3 + 0.9 * k, 0.5 - 0.3 * k) for k in range(count)]
     poses = look_at(torch.tensor(np.array(places))).numpy()
-    return make_renderer("builtin").render(mesh, poses, intrinsics(45, size), size)
+    return make_renderer("builtin").render(mesh, poses, pinhole(45, size), size)
 
 
 def batch(views: View) -> View:
@@ -155,7 +155,7 @@ def test_normals_and_positions_of_a_wall():
         np.array([[0, 1, 2], [0, 2, 3]], np.int32), np.full((4, 3), 255, np.uint8),
     )  # fmt: skip
     pose = look_at(torch.tensor([0.0, 0.0, 2.0], dtype=torch.float64)).numpy()
-    view = make_renderer("builtin").render(wall, pose, intrinsics(60, (28, 28)), (28, 28))
+    view = make_renderer("builtin").render(wall, pose, pinhole(60, (28, 28)), (28, 28))
     moved = np.eye(4)
     moved[:3, :3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]  # a turn that takes +Z to +X
     moved[0, 3] = 10
@@ -205,8 +205,8 @@ def test_views_and_sets_are_independent(encoded):
 
 def test_an_empty_picture_has_zero_tokens():
     empty = np.zeros((1, 28, 28), np.float32)
-    lens, pose = np.eye(3, dtype=np.float32)[None], np.eye(4, dtype=np.float32)[None]
-    views = View(np.full((1, 28, 28, 3), 9, np.uint8), empty, lens, pose)
+    intrinsics, pose = np.eye(3, dtype=np.float32)[None], np.eye(4, dtype=np.float32)[None]
+    views = View(np.full((1, 28, 28, 3), 9, np.uint8), empty, intrinsics, pose)
     encoding = BACKBONE.encode(batch(views), np.ones((1, 1), bool))
     assert not encoding.tokens.any()
     assert not encoding.mask.any()

@@ -5,7 +5,7 @@ import pytest
 
 from spatial_envs.core.features import LIMIT, Features, batched
 from spatial_envs.core.settings import Settings
-from spatial_envs.geometry.camera import intrinsics, inverse_pose, turn_about_y
+from spatial_envs.geometry.camera import inverse_pose, pinhole, turn_about_y
 from spatial_envs.geometry.view import View, stack_views
 
 SIZE = (28, 42)
@@ -15,7 +15,7 @@ def view(seed):
     rng = np.random.default_rng(seed)
     rgb, depth = rng.integers(0, 256, (*SIZE, 3)), rng.uniform(1, 2, SIZE)
     pose = turn_about_y(seed).astype(np.float32)
-    return View(rgb.astype(np.uint8), depth.astype(np.float32), intrinsics(50, SIZE), pose)
+    return View(rgb.astype(np.uint8), depth.astype(np.float32), pinhole(50, SIZE), pose)
 
 
 def test_sets_are_padded_with_their_last_view():

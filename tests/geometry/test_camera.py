@@ -1,4 +1,4 @@
-"""Cameras: lenses, directions on the sphere, poses that look at the origin, and points from depth."""
+"""Cameras: intrinsics, directions on the sphere, poses that look at the origin, and points from depth."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from spatial_envs.geometry.camera import (
     Region,
     direction,
     fibonacci_directions,
-    intrinsics,
     inverse_pose,
     look_at,
+    pinhole,
     slope,
     transform_points,
     turn_about_y,
@@ -28,23 +28,25 @@ REGION = Region((1.2, 2.0), 80.0)
 
 @pytest.mark.parametrize(("size", "half"), [((100, 100), 50), ((60, 90), 30), ((90, 60), 30)])
 def test_the_field_of_view_is_across_the_shorter_side(size, half):
-    lens = intrinsics(50, size)
-    assert lens.dtype == np.float32
+    intrinsics = pinhole(50, size)
+    assert intrinsics.dtype == np.float32
     focal = half / np.tan(np.radians(25))
-    np.testing.assert_allclose(lens, [[focal, 0, size[1] / 2], [0, focal, size[0] / 2], [0, 0, 1]], rtol=1e-6)
+    np.testing.assert_allclose(
+        intrinsics, [[focal, 0, size[1] / 2], [0, focal, size[0] / 2], [0, 0, 1]], rtol=1e-6
+    )
     border = np.array(
         [0, half * np.tan(np.radians(25)) / np.tan(np.radians(25))]
     )  # the shorter side's middle
-    assert np.degrees(2 * np.arctan(border[1] / lens[0, 0])) == pytest.approx(50, abs=1e-4)
+    assert np.degrees(2 * np.arctan(border[1] / intrinsics[0, 0])) == pytest.approx(50, abs=1e-4)
 
 
 def test_slopes_are_those_of_the_rays_through_pixel_centres():
-    lens = np.array([[80.0, 0, 30], [0, 90, 20], [0, 0, 1]])
-    assert [slope(30, lens, 0), slope(19, lens, 1)] == [0.5 / 80, -0.5 / 90]
+    intrinsics = np.array([[80.0, 0, 30], [0, 90, 20], [0, 0, 1]])
+    assert [slope(30, intrinsics, 0), slope(19, intrinsics, 1)] == [0.5 / 80, -0.5 / 90]
     columns = np.arange(60)
-    np.testing.assert_array_equal(80 * slope(columns, lens, 0) + 30, columns + 0.5)
-    points = unproject(np.full((40, 60), 2.0, np.float32), lens, np.eye(4))
-    np.testing.assert_array_equal(points[3, :, 0], (2 * slope(columns, lens, 0)).astype(np.float32))
+    np.testing.assert_array_equal(80 * slope(columns, intrinsics, 0) + 30, columns + 0.5)
+    points = unproject(np.full((40, 60), 2.0, np.float32), intrinsics, np.eye(4))
+    np.testing.assert_array_equal(points[3, :, 0], (2 * slope(columns, intrinsics, 0)).astype(np.float32))
 
 
 def test_directions_by_azimuth_and_elevation():
@@ -144,13 +146,13 @@ def test_transform_points():
     assert transform_points(pose, points[:0]).shape == (0, 3)
 
 
-def unproject_twin(depth, lens, pose) -> np.ndarray:
+def unproject_twin(depth, intrinsics, pose) -> np.ndarray:
     points = np.zeros((*depth.shape, 3))
     for row in range(depth.shape[0]):
         for column in range(depth.shape[1]):
             pixel = np.array([column + 0.5, row + 0.5, 1.0])
             points[row, column] = (
-                pose[:3, :3] @ (depth[row, column] * np.linalg.inv(lens) @ pixel) + pose[:3, 3]
+                pose[:3, :3] @ (depth[row, column] * np.linalg.inv(intrinsics) @ pixel) + pose[:3, 3]
             )
     return points
 
@@ -159,15 +161,15 @@ def test_unproject():
     rng = np.random.default_rng(4)
     depth = rng.uniform(0.5, 3, (9, 14)).astype(np.float32)
     depth[2, 3:7] = 0
-    lens = np.array([[20, 0, 6.3], [0, 17, 5.1], [0, 0, 1]], np.float32)
+    intrinsics = np.array([[20, 0, 6.3], [0, 17, 5.1], [0, 0, 1]], np.float32)
     pose = look_at(torch.tensor([0.7, 1.1, -1.4])).numpy()
-    points = unproject(depth, lens, pose)
+    points = unproject(depth, intrinsics, pose)
     assert points.dtype == np.float32
-    np.testing.assert_allclose(points, unproject_twin(depth, lens.astype(float), pose), atol=2e-6)
+    np.testing.assert_allclose(points, unproject_twin(depth, intrinsics.astype(float), pose), atol=2e-6)
     np.testing.assert_allclose(points[2, 3:7], np.tile(pose[:3, 3], (4, 1)))
     # and projecting the points again gives the pixels they came from
     camera = (points - pose[:3, 3]) @ pose[:3, :3]
-    column = lens[0, 0] * camera[0, :, 0] / camera[0, :, 2] + lens[0, 2]
+    column = intrinsics[0, 0] * camera[0, :, 0] / camera[0, :, 2] + intrinsics[0, 2]
     np.testing.assert_allclose(column, np.arange(14) + 0.5, atol=1e-4)
 
 

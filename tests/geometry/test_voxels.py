@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from agents.nbv.information_gain import METRICS, NEAR, candidate_lens, information
-from spatial_envs.geometry.camera import facing_origin, intrinsics
+from agents.nbv.information_gain import METRICS, NEAR, candidate_intrinsics, information
+from spatial_envs.geometry.camera import facing_origin, pinhole
 from spatial_envs.geometry.view import View
 from spatial_envs.geometry.voxels import HIT, MISS, MOST, VoxelGrid
 from spatial_envs.nbv import NBVDiscreteEnv
@@ -61,12 +61,18 @@ def test_information_gain_is_as_defined(metric, as_published):
     grid = VoxelGrid(1.0, 7)
     grid.log_odds = rng.choice([0, 0, 0, HIT, MISS, 2 * MISS], grid.log_odds.shape).astype(np.float32)
     pose = facing_origin(np.array([0.9, 0.7, 1.1]))
-    lens = candidate_lens(50)
-    lens = lens * np.array([[9 / 28], [9 / 28], [1]])  # 9 x 9 pixels
-    found = information(grid, metric, lens, pose, 9, as_published)
+    intrinsics = candidate_intrinsics(50)
+    intrinsics = intrinsics * np.array([[9 / 28], [9 / 28], [1]])  # 9 x 9 pixels
+    found = information(grid, metric, intrinsics, pose, 9, as_published)
     totals = []
     for i, j in itertools.product(range(9), repeat=2):
-        pixel = np.array([(j + 0.5 - lens[0, 2]) / lens[0, 0], (i + 0.5 - lens[1, 2]) / lens[1, 1], 1])
+        pixel = np.array(
+            [
+                (j + 0.5 - intrinsics[0, 2]) / intrinsics[0, 0],
+                (i + 0.5 - intrinsics[1, 2]) / intrinsics[1, 1],
+                1,
+            ]
+        )
         voxels = voxels_on(pose[:3, 3], pose[:3, :3] @ pixel, 1.0, 7)
         totals.append(told(metric, grid.log_odds, voxels, as_published))
     worth, passed = np.sum(totals, axis=0)
@@ -79,8 +85,8 @@ def test_a_view_frees_what_is_before_the_surface_and_says_nothing_of_what_is_beh
     depth = np.full((1, 60, 60), 1.5 - 0.1, np.float32)
     depth[:, :, 30:] = 0
     pose = facing_origin(np.array([[0.0, 0.0, 1.5]])).astype(np.float32)
-    lens = np.array([[[60, 0, 30], [0, 60, 30], [0, 0, 1]]], np.float32)
-    view = View(np.zeros((1, 60, 60, 3), np.uint8), depth, lens, pose)
+    intrinsics = np.array([[[60, 0, 30], [0, 60, 30], [0, 0, 1]]], np.float32)
+    view = View(np.zeros((1, 60, 60, 3), np.uint8), depth, intrinsics, pose)
     grid = VoxelGrid(1.0, 10)
     grid.add(view[0])
     left = pose[0, :3, 0] * -0.2  # the image's left half
@@ -103,12 +109,18 @@ def test_glimpses_are_as_defined():
     grid = VoxelGrid(1.0, 7)
     grid.log_odds = rng.choice([0, 0, 0, 0, HIT, MISS, MISS], grid.log_odds.shape).astype(np.float32)
     centre = np.array([0.9, -0.4, 1.1])
-    pose, lens = facing_origin(centre), intrinsics(45, (6, 6))
-    (found,) = grid.glimpses(lens, pose[None], 6)
+    pose, intrinsics = facing_origin(centre), pinhole(45, (6, 6))
+    (found,) = grid.glimpses(intrinsics, pose[None], 6)
     nearest = np.linalg.norm(centre) - 0.5
     assert 0 < (found[0] > 0).mean() < 1
     for i, j in itertools.product(range(6), repeat=2):
-        pixel = np.array([(j + 0.5 - lens[0, 2]) / lens[0, 0], (i + 0.5 - lens[1, 2]) / lens[1, 1], 1])
+        pixel = np.array(
+            [
+                (j + 0.5 - intrinsics[0, 2]) / intrinsics[0, 0],
+                (i + 0.5 - intrinsics[1, 2]) / intrinsics[1, 1],
+                1,
+            ]
+        )
         voxels = voxels_on(centre, pose[:3, :3] @ pixel, 1.0, 7)
         odds = [float(grid.log_odds[voxel]) for voxel in voxels]
         end = next((n for n, value in enumerate(odds) if value > 0), None)
@@ -132,8 +144,8 @@ def test_an_episode_shows_glimpses_of_all_its_views_where_asked():
     grid = VoxelGrid(GRID_SIDE)
     for view in episode.views:
         grid.add(view)
-    lens = intrinsics(GLIMPSE_FOV, (GLIMPSE, GLIMPSE))
-    expected = grid.glimpses(lens, env.task.candidate_poses(episode), GLIMPSE)
+    intrinsics = pinhole(GLIMPSE_FOV, (GLIMPSE, GLIMPSE))
+    expected = grid.glimpses(intrinsics, env.task.candidate_poses(episode), GLIMPSE)
     np.testing.assert_array_equal(observation["glimpses"], expected)
     assert env.observation_space.contains(observation)
     state = env.get_state()

@@ -199,14 +199,14 @@ def test_view_points_see_their_object_and_are_near(arguments):
     (number,) = building.of_category("sofa")
     thing = building.objects[number]
     assert len(episode.goal) > 100
-    lens = horizontal_intrinsics(60.0, (LOOK, LOOK))
+    intrinsics = horizontal_intrinsics(60.0, (LOOK, LOOK))
     for place in episode.goal[::10]:
         aside = np.maximum(0, np.maximum(thing.low - place, place - thing.high))[[0, 2]]
         assert np.hypot(*aside) <= STAND_OFF
         dx, dy, dz = thing.centre - place - (0, 1.5, 0)
         state = AgentState(place, math.atan2(-dx, -dz), math.atan2(dy, math.hypot(dx, dz)))
         pose = simulator.camera_pose(state)
-        seen = simulator.renderer.render(building.mesh, pose, lens, (LOOK, LOOK)).segment == number
+        seen = simulator.renderer.render(building.mesh, pose, intrinsics, (LOOK, LOOK)).segment == number
         assert seen.mean() >= LEAST_SHARE
     assert (episode.goal[:, 0] > 0).all()  # the wall hides it from the other room
     assert observation["objectgoal"] == env.task.semantic_ids["sofa"]
@@ -335,13 +335,13 @@ def test_the_crop_looks_along_the_heading():
 
 def test_what_lies_beyond_the_low_side_of_the_occupancy_map_is_not_in_it():
     plan = OccupancyMap(np.zeros(2), np.full(2, 2.0), 1.5, 0.1)  # from -0.5 to 2.5 m
-    lens = np.array([[4.0, 0, 4], [0, 4, 4], [0, 0, 1]])
+    intrinsics = np.array([[4.0, 0, 4], [0, 4, 4], [0, 0, 1]])
     corner = AgentState(np.array([-0.45, 0, -0.45]), 0.0)
     for right, forward in (((1, 0, 0), (0, 0, -1)), ((0, 0, -1), (-1, 0, 0))):
         pose = np.eye(4)
         pose[:3] = np.stack([right, (0, -1, 0), forward, (-0.45, 1.0, -0.45)], axis=1)
         for depth in (0.08, 1.0):  # 0.03 m beyond the border, and far
-            view = View(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), depth, np.float32), lens, pose)
+            view = View(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), depth, np.float32), intrinsics, pose)
             plan.add(view, corner, np.ones((8, 8), bool))
     assert not (plan.grid == OCCUPIED).any()
     assert not plan.target.any()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from buildings import room
 
-from spatial_envs.geometry.camera import intrinsics
+from spatial_envs.geometry.camera import pinhole
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.view import View
 from spatial_envs.navigation.randomisation import Drawn, Randomisation, as_randomisation
@@ -25,7 +25,7 @@ def a_view() -> View:
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (24, 32, 3)).astype(np.uint8)
     depth = np.full((24, 32), 2.0, np.float32)
-    return View(rgb, depth, intrinsics(90, (24, 32)), np.eye(4, dtype=np.float32))
+    return View(rgb, depth, pinhole(90, (24, 32)), np.eye(4, dtype=np.float32))
 
 
 def test_nothing_asked_nothing_changed():

@@ -8,7 +8,7 @@ import torch
 import trimesh
 
 from spatial_envs.core.drawing import BACKGROUND, PATH_INK, RAMP, depth_picture, ramp
-from spatial_envs.geometry.camera import Region, direction, intrinsics, look_at, unproject
+from spatial_envs.geometry.camera import Region, direction, look_at, pinhole, unproject
 from spatial_envs.geometry.kdtree import KDTree
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.nbv.picture import draw_next_best_view
@@ -31,11 +31,11 @@ def episode(mesh: Mesh, positions):
     """views, reference, distances and metrics after looking from the positions."""
     reference = KDTree(trimesh.creation.icosphere(subdivisions=4, radius=0.5).vertices).points
     cloud = Cloud(ChamferTracker(reference, KDTree(reference), 1.0))
-    lens, views = intrinsics(50, (112, 112)), []
+    intrinsics, views = pinhole(50, (112, 112)), []
     for position in positions:
         pose = look_at(torch.tensor(position, dtype=torch.float64)).numpy()
-        view = RENDERER.render(mesh, pose, lens, (112, 112))
-        cloud.add(unproject(view.depth, lens, pose)[view.depth > 0])
+        view = RENDERER.render(mesh, pose, intrinsics, (112, 112))
+        cloud.add(unproject(view.depth, intrinsics, pose)[view.depth > 0])
         views.append(view)
     return views, reference, np.sqrt(cloud.tracker.squared_to_cloud), cloud.metrics()
 
@@ -95,7 +95,7 @@ def test_every_camera_of_the_region_is_in_the_picture(mesh):
 def test_pictures_of_any_size_fit(mesh, size):
     views, *rest = episode(mesh, [FRONT])
     pose = views[0].cam_to_world.astype(np.float64)
-    view = RENDERER.render(mesh, pose, intrinsics(50, size), size)
+    view = RENDERER.render(mesh, pose, pinhole(50, size), size)
     assert draw_next_best_view(RENDERER, mesh, [view], *rest, "unproject").shape == (480, 720, 3)
 
 

@@ -12,7 +12,7 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from spatial_envs.foundation.errors import MeshError
-from spatial_envs.geometry.camera import Region, intrinsics, unproject
+from spatial_envs.geometry.camera import Region, pinhole, unproject
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.sampling import blue_noise
 from spatial_envs.nbv.reference import CAMERAS, build_reference
@@ -181,11 +181,11 @@ def test_a_surface_that_no_camera_sees_is_an_error():
 
 def seen_by(mesh: Mesh, poses) -> list[np.ndarray]:
     size = (2 * SIZE[0], 2 * SIZE[1])
-    lens, parts = intrinsics(FOV, size), []
+    intrinsics, parts = pinhole(FOV, size), []
     for pose in poses:
-        inverse_depth, faces = rasterise(mesh, pose, lens, size)
+        inverse_depth, faces = rasterise(mesh, pose, intrinsics, size)
         depth = np.where(faces >= 0, 1 / np.maximum(inverse_depth, 1e-12), 0)
-        parts.append(unproject(depth, lens, pose)[faces >= 0])
+        parts.append(unproject(depth, intrinsics, pose)[faces >= 0])
     return parts
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agents.scene_fit import baselines
-from spatial_envs.geometry.camera import facing_origin, intrinsics, unproject
+from spatial_envs.geometry.camera import facing_origin, pinhole, unproject
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.prototypes.scores import (
     Fit,
@@ -41,7 +41,7 @@ def target():
     segment = np.repeat([1, 2], len(ball.faces)).astype(np.int32)
     mesh = Mesh(vertices, faces, np.full(vertices.shape, 200, np.uint8), segment=segment)
     pose = facing_origin(np.array([0.0, 0.0, 4.0]))
-    view = BuiltinRenderer().render(mesh, pose, intrinsics(40, SIZE), SIZE)
+    view = BuiltinRenderer().render(mesh, pose, pinhole(40, SIZE), SIZE)
     pixels = np.flatnonzero(view.depth > 0)
     points = unproject(view.depth, view.intrinsics, view.cam_to_world).reshape(-1, 3)[pixels]
     return Target(

@@ -18,7 +18,7 @@ from PIL import Image
 from scipy.spatial import Delaunay
 from scipy.spatial.transform import Rotation
 
-from spatial_envs.geometry.camera import Region, direction, intrinsics, look_at
+from spatial_envs.geometry.camera import Region, direction, look_at, pinhole
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.procedural.apartments.assembly import apartment
 from spatial_envs.procedural.objects.families import procedural_object
@@ -120,8 +120,8 @@ class Embree:
         self.scene = scene.EmbreeScene()
         TriangleMesh(self.scene, mesh.vertices, mesh.faces)
 
-    def render(self, pose, lens, size):
-        rays = pixel_rays(pose, lens, size).reshape(-1, 3)
+    def render(self, pose, intrinsics, size):
+        rays = pixel_rays(pose, intrinsics, size).reshape(-1, 3)
         origins = (pose[:3, 3] + NEAR * rays).astype(np.float32)  # what is nearer is cut off
         assert origins.shape == rays.shape  # Embree reads out of bounds otherwise
         hits = self.scene.run(origins, rays.astype(np.float32), output=True)
@@ -129,10 +129,17 @@ class Embree:
         return np.where(face >= 0, NEAR + hits["tfar"].reshape(size), 0.0), face
 
 
-def pixel_rays(pose, lens, size) -> np.ndarray:
+def pixel_rays(pose, intrinsics, size) -> np.ndarray:
     """(H, W, 3) float64, world axes; one metre along the optical axis long."""
     rows, columns = np.mgrid[: size[0], : size[1]] + 0.5
-    rays = np.stack([(columns - lens[0, 2]) / lens[0, 0], (rows - lens[1, 2]) / lens[1, 1], 0 * rows + 1], -1)
+    rays = np.stack(
+        [
+            (columns - intrinsics[0, 2]) / intrinsics[0, 0],
+            (rows - intrinsics[1, 2]) / intrinsics[1, 1],
+            0 * rows + 1,
+        ],
+        -1,
+    )
     return rays @ pose[:3, :3].T
 
 
@@ -143,10 +150,10 @@ class Agreement:
         self.views = self.pixels = self.hit_differs = self.both = self.depth_differs = self.face_differs = 0
         self.clipped = 0
 
-    def add(self, mesh: Mesh, twin: Embree, pose, lens, size) -> None:
-        true_depth, true_face = twin.render(pose, lens, size)
-        inverse_depth, face = rasterise(mesh, pose, lens, size)
-        view = RENDERER.render(mesh, pose, lens, size)
+    def add(self, mesh: Mesh, twin: Embree, pose, intrinsics, size) -> None:
+        true_depth, true_face = twin.render(pose, intrinsics, size)
+        inverse_depth, face = rasterise(mesh, pose, intrinsics, size)
+        view = RENDERER.render(mesh, pose, intrinsics, size)
         hit, true_hit = face >= 0, true_face >= 0
         depth = np.where(hit, 1 / np.where(hit, inverse_depth, 1), 0)
         np.testing.assert_array_equal(view.depth, depth.astype(np.float32))
@@ -162,7 +169,7 @@ class Agreement:
         # then has the same depth there
         differs = both & close & (face != true_face)
         normals, corners = mesh.face_normals[true_face], mesh.vertices[mesh.faces[true_face, 0]]
-        rays = pixel_rays(pose, lens, size)
+        rays = pixel_rays(pose, intrinsics, size)
         with np.errstate(divide="ignore", invalid="ignore"):
             plane = ((corners - pose[:3, 3]) * normals).sum(-1) / (rays * normals).sum(-1)
         self.face_differs += int((differs & ~(np.abs(plane - depth) < 1e-3 * depth)).sum())
@@ -183,12 +190,12 @@ def test_objects_agree_with_embree():
     rng = np.random.default_rng(0)
     agreement = Agreement()
     size = (96, 128)
-    lens = intrinsics(50, size)
+    intrinsics = pinhole(50, size)
     for seed in (3, 11, 27, 58, 71, 103):
         mesh = procedural_object(seed)
         twin = Embree(mesh)
         for pose in random_poses_round_object(rng, 6):
-            agreement.add(mesh, twin, pose, lens, size)
+            agreement.add(mesh, twin, pose, intrinsics, size)
     assert agreement.views == 36
     agreement.check()
 
@@ -196,9 +203,9 @@ def test_objects_agree_with_embree():
 def test_spot_agrees_with_embree(meshes):
     rng = np.random.default_rng(1)
     mesh = read_mesh(meshes / "spot/spot.obj").normalised()
-    twin, agreement, lens = Embree(mesh), Agreement(), intrinsics(50, (112, 112))
+    twin, agreement, intrinsics = Embree(mesh), Agreement(), pinhole(50, (112, 112))
     for pose in random_poses_round_object(rng, 12):
-        agreement.add(mesh, twin, pose, lens, (112, 112))
+        agreement.add(mesh, twin, pose, intrinsics, (112, 112))
     agreement.check()
 
 
@@ -216,10 +223,10 @@ def walls_close_up(rng, count, low, high) -> list[np.ndarray]:
 
 
 def test_inside_a_room_agrees_with_embree():
-    mesh, rng, lens = room(), np.random.default_rng(2), intrinsics(80, (96, 128))
+    mesh, rng, intrinsics = room(), np.random.default_rng(2), pinhole(80, (96, 128))
     twin, agreement = Embree(mesh), Agreement()
     for pose in walls_close_up(rng, 40, (-2.5, 0, -2), (2.5, 2.6, 2)):
-        agreement.add(mesh, twin, pose, lens, (96, 128))
+        agreement.add(mesh, twin, pose, intrinsics, (96, 128))
     assert agreement.clipped > 0.05 * agreement.pixels  # the near plane was at work
     assert agreement.both == agreement.pixels  # a closed room is seen at every pixel
     agreement.check()
@@ -227,10 +234,10 @@ def test_inside_a_room_agrees_with_embree():
 
 def test_inside_the_apartment_agrees_with_embree(reference):
     mesh = read_mesh(reference / "apartment_A.glb")
-    rng, lens = np.random.default_rng(3), intrinsics(90, (96, 96))
+    rng, intrinsics = np.random.default_rng(3), pinhole(90, (96, 96))
     twin, agreement = Embree(mesh), Agreement()
     for pose in walls_close_up(rng, 24, (-4, 0, -5), (4, 2.6, 5)):
-        agreement.add(mesh, twin, pose, lens, (96, 96))
+        agreement.add(mesh, twin, pose, intrinsics, (96, 96))
     assert agreement.clipped > 0.02 * agreement.pixels
     agreement.check()
 
@@ -239,7 +246,7 @@ def test_inside_the_apartment_agrees_with_embree(reference):
 
 
 @numba.njit(error_model="numpy")
-def fill_all(vertices, faces, rotation, centre, lens, near, reach, inverse_depth, face_ids):
+def fill_all(vertices, faces, rotation, centre, intrinsics, near, reach, inverse_depth, face_ids):
     """The twin: every face in its order, every pixel of its bounding box, the first of equals stays."""
     height, width = inverse_depth.shape
     corners = np.empty((4, 3))
@@ -263,8 +270,8 @@ def fill_all(vertices, faces, rotation, centre, lens, near, reach, inverse_depth
                 sides += 1
         for k in range(sides):
             w = 1.0 / corners[k, 2]
-            corners[k, 0] = lens[0] * corners[k, 0] * w + lens[2]
-            corners[k, 1] = lens[1] * corners[k, 1] * w + lens[3]
+            corners[k, 0] = intrinsics[0] * corners[k, 0] * w + intrinsics[2]
+            corners[k, 1] = intrinsics[1] * corners[k, 1] * w + intrinsics[3]
             corners[k, 2] = w
         for k in range(2, sides):
             p, q, r = corners[0], corners[k - 1].copy(), corners[k].copy()
@@ -293,14 +300,14 @@ def fill_all(vertices, faces, rotation, centre, lens, near, reach, inverse_depth
                         face_ids[row, column] = face
 
 
-def assert_nothing_is_missing(mesh, pose, lens, size):
+def assert_nothing_is_missing(mesh, pose, intrinsics, size):
     """Both ways give what the twin gives, bit for bit; returns the share of blocks that show."""
     depths, ids = np.zeros(size), np.full(size, -1, np.int32)
-    fill_all(mesh.vertices, mesh.faces, *_camera(pose, lens), NEAR, REACH, depths, ids)
-    inverse_depth, face = rasterise(mesh, pose, lens, size)
+    fill_all(mesh.vertices, mesh.faces, *_camera(pose, intrinsics), NEAR, REACH, depths, ids)
+    inverse_depth, face = rasterise(mesh, pose, intrinsics, size)
     np.testing.assert_array_equal(face, ids)
     np.testing.assert_array_equal(inverse_depth, depths)
-    once_depth, once_face = rasterise_once(mesh.vertices, mesh.faces, pose, lens, size)
+    once_depth, once_face = rasterise_once(mesh.vertices, mesh.faces, pose, intrinsics, size)
     np.testing.assert_array_equal(once_face, ids)
     np.testing.assert_array_equal(once_depth, depths)
     block = np.empty(len(mesh.faces), np.int64)
@@ -311,37 +318,37 @@ def assert_nothing_is_missing(mesh, pose, lens, size):
 
 def test_nothing_is_missing_from_objects():
     rng, size = np.random.default_rng(8), (56, 64)
-    lens = intrinsics(50, size)
+    intrinsics = pinhole(50, size)
     for seed in (3, 27, 58, 103):
         mesh = procedural_object(seed)
         for pose in random_poses_round_object(rng, 6):
-            assert_nothing_is_missing(mesh, pose, lens, size)
+            assert_nothing_is_missing(mesh, pose, intrinsics, size)
         for pose in walls_close_up(rng, 6, mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)):
-            assert_nothing_is_missing(mesh, pose, lens, size)  # from inside, and cut by the near plane
+            assert_nothing_is_missing(mesh, pose, intrinsics, size)  # from inside, and cut by the near plane
 
 
 @pytest.mark.parametrize("seed", [1, 2_000_003])
 def test_nothing_is_missing_from_apartments(seed):
-    """Any place and orientation, in walls and furniture too; and lenses whose axis is beside the picture."""
+    """Any place and orientation, in walls and furniture too; and an optical axis beside the picture."""
     mesh, rng, size = apartment(seed).mesh, np.random.default_rng(seed), (64, 48)
     shown = []
     for k, pose in enumerate(walls_close_up(rng, 20, mesh.vertices.min(axis=0), mesh.vertices.max(axis=0))):
-        lens = intrinsics(rng.uniform(20, 100), size)
-        lens[:2, 2] += [0, 40 * rng.normal()] if k % 4 == 3 else 0
-        shown.append(assert_nothing_is_missing(mesh, pose, lens, size))
+        intrinsics = pinhole(rng.uniform(20, 100), size)
+        intrinsics[:2, 2] += [0, 40 * rng.normal()] if k % 4 == 3 else 0
+        shown.append(assert_nothing_is_missing(mesh, pose, intrinsics, size))
     assert 0 < np.median(shown) < 0.2  # there was much to leave out
 
 
 def test_the_lower_of_two_faces_at_one_place_shows():
     """In whichever block it is."""
-    rng, size, lens = np.random.default_rng(9), (40, 40), intrinsics(60, (40, 40))
+    rng, size, intrinsics = np.random.default_rng(9), (40, 40), pinhole(60, (40, 40))
     grid = Delaunay(rng.uniform(-0.5, 0.5, (600, 2)))
     vertices, half = np.column_stack([grid.points, np.zeros(600)]), len(grid.simplices)
     faces = np.concatenate([grid.simplices, grid.simplices[rng.permutation(half)]])
     mesh = plain(vertices, faces[rng.permutation(2 * half)])
     assert len(mesh.blocks.middles) > 10
     for pose in (frontal(), looking((0.3, 0.5, 0.6))):
-        assert_nothing_is_missing(mesh, pose, lens, size)
+        assert_nothing_is_missing(mesh, pose, intrinsics, size)
 
 
 # ---- recorded depth ----
@@ -350,8 +357,8 @@ def test_the_lower_of_two_faces_at_one_place_shows():
 def test_depth_of_the_apartment_equals_the_recorded(reference):
     mesh = read_mesh(reference / "apartment_A.glb")
     with np.load(reference / "views.npz") as recorded:
-        depth, poses, lens = recorded["depth"], recorded["cam_to_world"], recorded["intrinsics"]
-    ours = RENDERER.render(mesh, poses, lens, depth.shape[1:]).depth
+        depth, poses, intrinsics = recorded["depth"], recorded["cam_to_world"], recorded["intrinsics"]
+    ours = RENDERER.render(mesh, poses, intrinsics, depth.shape[1:]).depth
     assert ((ours > 0) == (depth > 0)).mean() > 0.99995
     assert (np.abs(ours - depth) <= 0.005).mean() > 0.9999  # asked: 99.5 %
 
@@ -359,8 +366,8 @@ def test_depth_of_the_apartment_equals_the_recorded(reference):
 def test_depth_of_spot_equals_the_recorded(reference, meshes):
     mesh = read_mesh(meshes / "spot/spot.obj").normalised()
     with np.load(reference / "object_views.npz") as recorded:
-        depth, poses, lens = recorded["depth"], recorded["cam_to_world"], recorded["intrinsics"]
-    ours = RENDERER.render(mesh, poses, lens, depth.shape[1:]).depth
+        depth, poses, intrinsics = recorded["depth"], recorded["cam_to_world"], recorded["intrinsics"]
+    ours = RENDERER.render(mesh, poses, intrinsics, depth.shape[1:]).depth
     np.testing.assert_array_equal(ours > 0, depth > 0)
     assert (np.abs(ours - depth) <= 1e-4).mean() > 0.999
     assert np.abs(ours - depth).max() < 1e-3
@@ -382,9 +389,9 @@ def test_a_closed_mesh_from_inside_covers_every_pixel(size):
         close = np.sign(rng.normal(size=3)) * [0.97, 0.9, 0.4]
         for mesh, position in [(sphere, positions[k % 2]), (cube, positions[k % 3]), (cube, close)]:
             pose = looking(position, turn)
-            inverse_depth, face = rasterise(mesh, pose, intrinsics(75, size), size)
+            inverse_depth, face = rasterise(mesh, pose, pinhole(75, size), size)
             assert (face >= 0).all()
-            reach = np.linalg.norm(pixel_rays(pose, intrinsics(75, size), size), axis=-1) / inverse_depth
+            reach = np.linalg.norm(pixel_rays(pose, pinhole(75, size), size), axis=-1) / inverse_depth
             assert reach.max() < 2 * np.sqrt(3) + 1e-6
             assert reach.min() > NEAR
 
@@ -397,12 +404,12 @@ def test_triangles_that_share_edges_cover_what_their_union_covers():
     flip = rng.random(len(triangles)) < 0.5  # both windings
     triangles[flip] = triangles[flip][:, ::-1]
     shattered = plain(np.column_stack([points, np.zeros(len(points))]), triangles)
-    lens = np.array([[64, 0, 48], [0, 64, 48], [0, 0, 1]], np.float32)
+    intrinsics = np.array([[64, 0, 48], [0, 64, 48], [0, 0, 1]], np.float32)
     for turn in ([0, 0, 0], [0, 0, 0.3], [0.4, 0.3, 0.2], [0, 0.01, np.pi / 4]):
         pose = frontal()
         pose[:3, :3] = pose[:3, :3] @ Rotation.from_rotvec(turn).as_matrix()
-        whole = rasterise(quad(), pose, lens, (96, 96))[0]
-        pieces = rasterise(shattered, pose, lens, (96, 96))[0]
+        whole = rasterise(quad(), pose, intrinsics, (96, 96))[0]
+        pieces = rasterise(shattered, pose, intrinsics, (96, 96))[0]
         np.testing.assert_array_equal(pieces > 0, whole > 0)
         np.testing.assert_allclose(pieces, whole, rtol=1e-9)
 
@@ -415,7 +422,7 @@ def test_slivers_seen_edge_on_stay_between_their_corners(rough):
     mesh = plain(vertices, np.arange(90).reshape(30, 3))
     for azimuth in rng.uniform(-np.pi, np.pi, 200):
         pose = looking(3 * direction(azimuth, 0.0))
-        inverse_depth, face = rasterise(mesh, pose, intrinsics(60, (65, 65)), (65, 65))
+        inverse_depth, face = rasterise(mesh, pose, pinhole(60, (65, 65)), (65, 65))
         hit = face >= 0
         depth = (mesh.vertices[mesh.faces[face[hit]]] - pose[:3, 3]) @ pose[:3, 2]
         assert (1 / inverse_depth[hit] >= depth.min(1) - 1e-9).all()
@@ -423,14 +430,14 @@ def test_slivers_seen_edge_on_stay_between_their_corners(rough):
 
 
 def test_behind_the_camera_is_nothing_and_the_nearest_face_wins():
-    lens = intrinsics(60, (32, 32))
-    behind = RENDERER.render(quad(z=2.0), frontal(1.0), lens, (32, 32))
+    intrinsics = pinhole(60, (32, 32))
+    behind = RENDERER.render(quad(z=2.0), frontal(1.0), intrinsics, (32, 32))
     assert not behind.depth.any()
     assert not behind.rgb.any()
     assert not behind.segment.any()
     for order in (1, -1):
         mesh = joined(*[quad(z=0.2), quad(z=0.0)][::order])
-        depth = RENDERER.render(mesh, frontal(1.0), lens, (32, 32)).depth
+        depth = RENDERER.render(mesh, frontal(1.0), intrinsics, (32, 32)).depth
         np.testing.assert_allclose(depth, 0.8, rtol=1e-6)
 
 
@@ -487,11 +494,11 @@ def random_colors(mesh: Mesh, seed=0) -> Mesh:
 def test_every_pixel_is_shaded_by_the_formula(shape):
     """Lambert, sky, sun, smooth and creased normals, vertex colours: all are in the formula."""
     mesh, size = random_colors(from_trimesh(shape)), (20, 20)
-    lens = intrinsics(50, size)
+    intrinsics = pinhole(50, size)
     for pose in (looking((1.0, 0.7, 0.6)), looking((-0.5, -0.9, -0.8))):
-        face = rasterise(mesh, pose, lens, size)[1]
-        rgb = RENDERER.render(mesh, pose, lens, size).rgb
-        rays = pixel_rays(pose, lens, size)
+        face = rasterise(mesh, pose, intrinsics, size)[1]
+        rgb = RENDERER.render(mesh, pose, intrinsics, size).rgb
+        rays = pixel_rays(pose, intrinsics, size)
         hits = np.argwhere(face >= 0)
         assert len(hits) > 60
         for row, column in hits[::3]:
@@ -503,10 +510,10 @@ def test_every_pixel_is_shaded_by_the_formula(shape):
 def test_shading_of_planes_by_hand():
     sun = SUN_DIRECTION
     assert np.linalg.norm(sun) == pytest.approx(1)
-    mesh, lens = quad(color=(200, 100, 50)), intrinsics(30, (8, 8))
+    mesh, intrinsics = quad(color=(200, 100, 50)), pinhole(30, (8, 8))
 
     def color(pose):
-        pixels = RENDERER.render(mesh, pose, lens, (8, 8)).rgb.reshape(-1, 3)
+        pixels = RENDERER.render(mesh, pose, intrinsics, (8, 8)).rgb.reshape(-1, 3)
         assert (pixels == pixels[0]).all()  # a plane has one colour
         return pixels[0]
 
@@ -516,7 +523,7 @@ def test_shading_of_planes_by_hand():
     np.testing.assert_allclose(color(frontal(-1)), back * np.array([200, 100, 50]), atol=0.51)
     lying = plain(mesh.vertices[:, [0, 2, 1]], mesh.faces, (200, 100, 50))
     for height, light in [(1.0, AMBIENT + SKY + SUN * sun[1]), (-1.0, AMBIENT)]:
-        rgb = RENDERER.render(lying, looking((0.0, height, 0.0)), lens, (8, 8)).rgb
+        rgb = RENDERER.render(lying, looking((0.0, height, 0.0)), intrinsics, (8, 8)).rgb
         np.testing.assert_allclose(rgb[4, 4], light * np.array([200, 100, 50]), atol=0.51)
 
 
@@ -541,9 +548,9 @@ def test_vertex_colours_are_perspective_correct():
     pose[:3, :3] = Rotation.from_euler("x", 20, degrees=True).as_matrix()
     pose[:3, 3] = 0, 1, -1
     pose[:3, :3] = pose[:3, :3] @ np.diag([-1, -1, 1])
-    lens = intrinsics(60, (64, 64))
-    view = RENDERER.render(mesh, pose, lens, (64, 64))
-    place = (view.depth[..., None] * pixel_rays(pose, lens, (64, 64)))[..., 2] - 1
+    intrinsics = pinhole(60, (64, 64))
+    view = RENDERER.render(mesh, pose, intrinsics, (64, 64))
+    place = (view.depth[..., None] * pixel_rays(pose, intrinsics, (64, 64)))[..., 2] - 1
     hit = view.depth > 0
     assert place[hit].max() - place[hit].min() > 5
     light = AMBIENT + SKY + SUN * SUN_DIRECTION[1]
@@ -561,8 +568,8 @@ def texture(seed, height, width) -> np.ndarray:
 
 def filling(mesh: Mesh, size: int) -> np.ndarray:
     """The picture (size, size, 3) whose border is that of the square metre about the origin."""
-    lens = np.array([[size, 0, size / 2], [0, size, size / 2], [0, 0, 1]], np.float32)
-    return RENDERER.render(mesh, frontal(1.0), lens, (size, size)).rgb
+    intrinsics = np.array([[size, 0, size / 2], [0, size, size / 2], [0, 0, 1]], np.float32)
+    return RENDERER.render(mesh, frontal(1.0), intrinsics, (size, size)).rgb
 
 
 def test_textures_are_bilinear_and_repeat_as_pillow_has_it():
@@ -628,7 +635,7 @@ def test_two_textures_and_plain_colours_in_one_mesh():
 
 def test_segments_are_object_ids():
     mesh = boxes(((0.2, 0.2, 0.2), (-0.2, 0, 0)), ((0.2, 0.2, 0.2), (0.2, 0, 0)))
-    segment = RENDERER.render(mesh, frontal(1.0), intrinsics(50, (32, 32)), (32, 32)).segment
+    segment = RENDERER.render(mesh, frontal(1.0), pinhole(50, (32, 32)), (32, 32)).segment
     assert segment.dtype == np.int32
     assert set(np.unique(segment[:, :16])) == {0, 1}
     assert set(np.unique(segment[:, 16:])) == {0, 2}
@@ -636,10 +643,10 @@ def test_segments_are_object_ids():
 
 @pytest.mark.parametrize("lead", [(), (1,), (2, 3), (0,)])
 def test_leading_axes(lead):
-    mesh, lens = room(), intrinsics(70, (12, 20))
+    mesh, intrinsics = room(), pinhole(70, (12, 20))
     count = int(np.prod(lead))
     poses = np.array(walls_close_up(np.random.default_rng(7), count, (-2.5, 0, -2), (2.5, 2.6, 2)))
-    views = RENDERER.render(mesh, poses.reshape(*lead, 4, 4), lens, (12, 20))
+    views = RENDERER.render(mesh, poses.reshape(*lead, 4, 4), intrinsics, (12, 20))
     assert views.rgb.shape == (*lead, 12, 20, 3)
     assert views.rgb.dtype == np.uint8
     assert views.depth.shape == views.segment.shape == (*lead, 12, 20)
@@ -648,7 +655,7 @@ def test_leading_axes(lead):
     assert views.cam_to_world.shape == (*lead, 4, 4)
     assert views.cam_to_world.dtype == views.intrinsics.dtype == np.float32
     for k, index in enumerate(np.ndindex(*lead)):
-        single = RENDERER.render(mesh, poses[k], lens, (12, 20))
+        single = RENDERER.render(mesh, poses[k], intrinsics, (12, 20))
         np.testing.assert_array_equal(views[index].rgb, single.rgb)
         np.testing.assert_array_equal(views[index].depth, single.depth)
         np.testing.assert_array_equal(views[index].cam_to_world, single.cam_to_world)
@@ -662,9 +669,7 @@ def digest() -> str:
     total = hashlib.sha256()
     for mesh in (textured, ball):
         for position in ((0.5, 0.4, 1.0), (-0.7, -0.2, 0.9)):
-            view = make_renderer("builtin").render(
-                mesh, looking(position), intrinsics(50, (80, 80)), (80, 80)
-            )
+            view = make_renderer("builtin").render(mesh, looking(position), pinhole(50, (80, 80)), (80, 80))
             total.update(view.rgb.tobytes() + view.depth.tobytes() + view.segment.tobytes())
     return total.hexdigest()
 

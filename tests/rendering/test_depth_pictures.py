@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from spatial_envs.geometry.camera import intrinsics
+from spatial_envs.geometry.camera import pinhole
 from spatial_envs.geometry.ground import fit_ground
 from spatial_envs.geometry.normals import normals_from_depth
 from spatial_envs.rendering.depth_shading import ALBEDO, UPRIGHT, shaded
@@ -12,12 +12,12 @@ from spatial_envs.rendering.renderer import AMBIENT, SKY, SUN, SUN_DIRECTION
 from spatial_envs.scenes.depth_frames import open_depth
 
 SIZE = (72, 96)
-LENS = intrinsics(60, SIZE).astype(np.float64)
+LENS = pinhole(60, SIZE).astype(np.float64)
 
 
-def rays(size=SIZE, lens=LENS):
+def rays(size=SIZE, intrinsics=LENS):
     rows, columns = np.mgrid[: size[0], : size[1]] + 0.5
-    x, y = (columns - lens[0, 2]) / lens[0, 0], (rows - lens[1, 2]) / lens[1, 1]
+    x, y = (columns - intrinsics[0, 2]) / intrinsics[0, 0], (rows - intrinsics[1, 2]) / intrinsics[1, 1]
     return np.stack([x, y, np.ones(size)], axis=-1)
 
 
@@ -97,9 +97,9 @@ def test_the_ground_of_procedural_scenes_goes_and_the_objects_stay(noise):
     assert np.mean(pure) > (0.999 if noise == 0 else 0.95)
 
 
-def slow_normals(depth, lens):
+def slow_normals(depth, intrinsics):
     height, width = depth.shape
-    points = rays(depth.shape, lens) * depth[..., None]
+    points = rays(depth.shape, intrinsics) * depth[..., None]
     out = np.zeros((height, width, 3))
     for i in range(height):
         for j in range(width):
@@ -127,9 +127,9 @@ def test_normals_are_those_of_the_slow_twin_and_of_planes():
     depth[rng.random(depth.shape) < 0.3] = 0
     depth[5:8, 5:8] = 0
     depth[6, 6] = 1.0  # alone
-    lens = intrinsics(50, (20, 24)).astype(np.float64)
-    fast = normals_from_depth(depth, lens)
-    assert np.allclose(fast, slow_normals(depth.astype(np.float64), lens), atol=1e-4)
+    intrinsics = pinhole(50, (20, 24)).astype(np.float64)
+    fast = normals_from_depth(depth, intrinsics)
+    assert np.allclose(fast, slow_normals(depth.astype(np.float64), intrinsics), atol=1e-4)
     assert (np.linalg.norm(fast, axis=-1) > 0.999).sum() == (depth > 0).sum()
     normal = tilted(40, 10)
     floor = plane_depth(normal, 1.2)

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from spatial_envs.geometry.camera import intrinsics
+from spatial_envs.geometry.camera import pinhole
 from spatial_envs.rendering.sensor_noise import QUANTUM, noisy_depth
 
 SIZE = (48, 64)
-LENS = intrinsics(60, SIZE)
+LENS = pinhole(60, SIZE)
 
 
 def plane(distance: float, tilt: float = 0.0) -> np.ndarray:
@@ -21,7 +21,7 @@ def plane(distance: float, tilt: float = 0.0) -> np.ndarray:
     return np.repeat(row[None], SIZE[0], axis=0).astype(np.float32)
 
 
-def slow(depth, lens, level, rng):
+def slow(depth, intrinsics, level, rng):
     """The same, pixel by pixel and in the words of the docstring."""
     normal, uniform = rng.standard_normal(depth.shape, np.float32), rng.random(depth.shape, np.float32)
     out = np.zeros_like(depth)
@@ -34,8 +34,10 @@ def slow(depth, lens, level, rng):
         for neighbours in (padded[row + 1, [column, column + 2]], padded[[row, row + 2], column + 1]):
             left, right = np.maximum(neighbours - here, 0)
             gradient.append(right if right > left else -left)
-        ray = np.linalg.solve(np.asarray(lens, np.float64), [column + 0.5, row + 0.5, 1])
-        plane_normal = np.array([*gradient, here - gradient @ np.array([column + 0.5, row + 0.5])]) @ lens
+        ray = np.linalg.solve(np.asarray(intrinsics, np.float64), [column + 0.5, row + 0.5, 1])
+        plane_normal = (
+            np.array([*gradient, here - gradient @ np.array([column + 0.5, row + 0.5])]) @ intrinsics
+        )
         cosine = plane_normal @ ray / np.linalg.norm(plane_normal) / np.linalg.norm(ray)
         angle = math.acos(min(cosine, 1))
         if (math.degrees(angle) > 80 or not 0.4 <= z <= 8) and uniform[row, column] < level:

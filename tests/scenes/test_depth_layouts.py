@@ -1,4 +1,4 @@
-"""Every data set of depth, from small files in its own layout and coding: metres, lens, pose and picture."""
+"""Every data set of depth, from small files of its layout and coding: metres, intrinsics, pose, picture."""
 
 import pickle
 
@@ -31,16 +31,20 @@ def frames_of(folder, size, **arguments):
     return found, [found.load(k) for k in range(len(found))]
 
 
-def check(frame, pose, lens, size, tolerance=CM, sky=0.01):
+def check(frame, pose, intrinsics, size, tolerance=CM, sky=0.01):
     """The frame shows the street as it is from this pose."""
-    true = Street().depth(pose, lens, size)
+    true = Street().depth(pose, intrinsics, size)
     near = (true > 0) & (true < 80)
     view = frame.view
     assert (view.depth.shape, view.depth.dtype) == (size, np.float32)
     off = np.abs(view.depth - true)[near & (view.depth > 0)]
     assert off.max() < tolerance
     assert (near ^ (view.depth > 0)).mean() < sky
-    assert np.allclose(view.intrinsics, [[lens[0], 0, lens[2]], [0, lens[1], lens[3]], [0, 0, 1]], atol=1e-3)
+    assert np.allclose(
+        view.intrinsics,
+        [[intrinsics[0], 0, intrinsics[2]], [0, intrinsics[1], intrinsics[3]], [0, 0, 1]],
+        atol=1e-3,
+    )
     return near
 
 
@@ -56,29 +60,29 @@ def check_world(frames, poses):
 
 def synthia(folder, poses, to_world=True, inner="Omni_F"):
     """SYNTHIA-SEQS at a tenth of its size, with intrinsics.txt of the full one, as the real ones are."""
-    lens, size = (53.2740352, 53.2740352, 64.0, 38.0), (76, 128)
+    intrinsics, size = (53.2740352, 53.2740352, 64.0, 38.0), (76, 128)
     side = f"Stereo_Left/{inner}"
     for k, pose in enumerate(poses):
-        counts = centimetres(Street().depth(pose, lens, size))
+        counts = centimetres(Street().depth(pose, intrinsics, size))
         write_png(folder / f"Depth/{side}/{k:06d}.png", three(counts), (0, 1, 2, 3, 4))
         write_jpg(folder / f"RGB/{side}/{k:06d}.png", (128, 76), (10 * k, 50, 90))
         raw = np.diag([1.0, -1, -1, 1]) @ pose  # any world will do, as data sets have their own
         raw = raw if to_world else np.linalg.inv(raw)
         write_text(folder / f"CameraParams/{side}/{k:06d}.txt", numbers(raw.T))
     write_text(folder / "CameraParams/intrinsics.txt", "532.740352", "", "640", "", "380", "", "0.8")
-    return lens, size
+    return intrinsics, size
 
 
 @pytest.mark.parametrize("to_world", [True, False])
 def test_synthia_seqs_whichever_way_its_poses_are(tmp_path, to_world):
     poses = drive(FRAMES)
-    lens, size = synthia(tmp_path / "SYNTHIA-SEQS-01-DAWN", poses, to_world)
+    intrinsics, size = synthia(tmp_path / "SYNTHIA-SEQS-01-DAWN", poses, to_world)
     found, frames = frames_of(tmp_path, size)
     assert found.names[1] == "SYNTHIA-SEQS-01-DAWN/Depth/Stereo_Left/Omni_F/000001"
     assert found.leaky
     assert list(found.sequences.values()) == [(0, 1, 2)]
     for k, (frame, pose) in enumerate(zip(frames, poses, strict=True)):
-        check(frame, pose, lens, size)
+        check(frame, pose, intrinsics, size)
         assert (frame.view.rgb == (10 * k, 50, 90)).all()
         assert frame.number == k
         assert frame.view.segment is None
@@ -88,11 +92,11 @@ def test_synthia_seqs_whichever_way_its_poses_are(tmp_path, to_world):
 
 @pytest.mark.parametrize("straight", [True, False])
 def test_the_direction_of_poses_is_told_by_depth_alone(straight):
-    poses, lens, size = drive(2), (53.0, 53.0, 64.0, 38.0), (76, 128)
+    poses, intrinsics, size = drive(2), (53.0, 53.0, 64.0, 38.0), (76, 128)
     if straight:
         poses[1] = poses[0].copy()
         poses[1][2, 3] -= 1.2
-    before, after = (Street().depth(pose, lens, size).astype(np.float32) for pose in poses)
+    before, after = (Street().depth(pose, intrinsics, size).astype(np.float32) for pose in poses)
     matrix = np.array([[53.0, 0, 64], [0, 53, 38], [0, 0, 1]])
     motion = np.linalg.inv(poses[1]) @ poses[0]
     right, wrong = (depth_residual(before, after, m, matrix) for m in (motion, np.linalg.inv(motion)))
@@ -103,12 +107,14 @@ def test_the_direction_of_poses_is_told_by_depth_alone(straight):
 
 @pytest.mark.parametrize("folder", ["Depth", "Depth/Depth"])
 def test_synthia_rand_cityscapes(tmp_path, folder):
-    lens, size = (53.2740352, 53.2740352, 64.0, 38.0), (76, 128)
+    intrinsics, size = (53.2740352, 53.2740352, 64.0, 38.0), (76, 128)
     pose = drive(1)[0]
-    write_png(tmp_path / folder / "0000007.png", three(centimetres(Street().depth(pose, lens, size))), (4,))
+    write_png(
+        tmp_path / folder / "0000007.png", three(centimetres(Street().depth(pose, intrinsics, size))), (4,)
+    )
     write_jpg(tmp_path / "RGB/0000007.png", (128, 76), (7, 8, 9))
     _, (frame,) = frames_of(tmp_path, size)
-    check(frame, pose, lens, size)
+    check(frame, pose, intrinsics, size)
     assert (frame.view.rgb == (7, 8, 9)).all()
     assert (frame.number, frame.posed) == (7, False)
     assert np.allclose(frame.ground, [0, 1, 0, 0], atol=1e-6)  # the world is made to stand on it
@@ -120,9 +126,9 @@ def test_synthia_rand_cityscapes(tmp_path, folder):
 
 
 def test_synthia_sf(tmp_path):
-    lens, size = (84.7630211643, 84.7630211643, 96.0, 54.0), (108, 192)
+    intrinsics, size = (84.7630211643, 84.7630211643, 96.0, 54.0), (108, 192)
     pose = drive(1)[0]
-    true = Street().depth(pose, lens, size)
+    true = Street().depth(pose, intrinsics, size)
     count = np.where(true > 0, np.rint(np.minimum(true, 1000) / 1000 * (256**3 - 1)), 256**3 - 1).astype(int)
     packed = np.stack([count % 256, count // 256 % 256, count // 65536], axis=-1).astype(np.uint8)
     for side in ("Left", "Right"):
@@ -131,7 +137,7 @@ def test_synthia_sf(tmp_path):
     found, frames = frames_of(tmp_path, size)
     assert found.names == ("SEQ1/DepthLeft/0000000", "SEQ1/DepthRight/0000000")
     for frame in frames:
-        check(frame, pose, lens, size, 1e-3)
+        check(frame, pose, intrinsics, size, 1e-3)
     assert (frames[0].view.rgb == (1, 2, 3)).all()
     shading = frames[1].view.rgb  # it has no picture
     assert (shading[..., 0] == shading[..., 1]).all()
@@ -139,26 +145,26 @@ def test_synthia_sf(tmp_path):
 
 
 def test_virtual_kitti(tmp_path):
-    lens, size = (725.0087 / 3, 725.0087 / 3, 207.0, 62.5), (125, 414)
+    intrinsics, size = (725.0087 / 3, 725.0087 / 3, 207.0, 62.5), (125, 414)
     base, poses = tmp_path / "Scene01/clone", drive(FRAMES)
     table = ["frame cameraID r1,1 r1,2 r1,3 t1 r2,1 r2,2 r2,3 t2 r3,1 r3,2 r3,3 t3 0 0 0 1"]
-    lenses = ["frame cameraID K[0,0] K[1,1] K[0,2] K[1,2]"]
+    intrinsics = ["frame cameraID K[0,0] K[1,1] K[0,2] K[1,2]"]
     for k, pose in enumerate(poses):
         for camera in (0, 1):
             shifted = pose.copy()
             shifted[:3, 3] += 0.53 * camera * pose[:3, 0]
-            counts = centimetres(Street().depth(shifted, lens, size))
+            counts = centimetres(Street().depth(shifted, intrinsics, size))
             write_png(base / f"frames/depth/Camera_{camera}/depth_{k:05d}.png", counts, (2,))
             write_jpg(base / f"frames/rgb/Camera_{camera}/rgb_{k:05d}.jpg", (414, 125), (90, 90, 90))
             to_camera = np.linalg.inv(np.diag([1.0, -1, -1, 1]) @ shifted)
             table.append(f"{k} {camera} {numbers(to_camera)}")
-            lenses.append(f"{k} {camera} 725.0087 725.0087 620.5 187")
+            intrinsics.append(f"{k} {camera} 725.0087 725.0087 620.5 187")
     write_text(base / "extrinsic.txt", *table)
-    write_text(base / "intrinsic.txt", *lenses)
+    write_text(base / "intrinsic.txt", *intrinsics)
     found, frames = frames_of(tmp_path, size)
     assert [len(indices) for indices in found.sequences.values()] == [FRAMES, FRAMES]
     for frame, pose in zip(frames, poses, strict=False):
-        check(frame, pose, lens, size)
+        check(frame, pose, intrinsics, size)
         assert np.abs(frame.view.rgb.astype(int) - 90).max() < 4
     check_world(frames[:FRAMES], poses)
     baseline = frames[FRAMES].view.cam_to_world[:3, 3] - frames[0].view.cam_to_world[:3, 3]
@@ -166,16 +172,16 @@ def test_virtual_kitti(tmp_path):
     for name in ("extrinsic.txt", "intrinsic.txt"):  # the pictures' archives do not have them
         (base / name).unlink()
     _, (frame, *_) = frames_of(tmp_path, size)
-    check(frame, poses[0], lens, size)
+    check(frame, poses[0], intrinsics, size)
     assert not frame.posed
 
 
 def test_tartanair(tmp_path):
-    lens, size = (32.0, 32.0, 32.0, 24.0), (48, 64)
+    intrinsics, size = (32.0, 32.0, 32.0, 24.0), (48, 64)
     base, poses = tmp_path / "abandonedfactory/Easy/P000", drive(FRAMES)
     lines = []
     for k, pose in enumerate(poses):
-        true = Street().depth(pose, lens, size)
+        true = Street().depth(pose, intrinsics, size)
         (base / "depth_left").mkdir(parents=True, exist_ok=True)
         np.save(
             base / f"depth_left/{k:06d}_left_depth.npy", np.where(true > 0, true, 10000).astype(np.float32)
@@ -189,7 +195,7 @@ def test_tartanair(tmp_path):
     found, frames = frames_of(tmp_path, size)
     assert found.names[0] == "abandonedfactory/Easy/P000/depth_left/000000_left_depth"
     for frame, pose in zip(frames, poses, strict=True):
-        check(frame, pose, lens, size, 1e-4)
+        check(frame, pose, intrinsics, size, 1e-4)
         assert (frame.view.rgb == (3, 2, 1)).all()
     check_world(frames, poses)
 
@@ -201,10 +207,10 @@ def z_up(pose):
 
 
 def test_scannet(tmp_path):
-    lens, size = (57.8, 57.9, 32.1, 24.2), (48, 64)
+    intrinsics, size = (57.8, 57.9, 32.1, 24.2), (48, 64)
     base, poses = tmp_path / "scene0000_00", drive(FRAMES)
     for k, pose in enumerate(poses):
-        true = Street().depth(pose, lens, size)
+        true = Street().depth(pose, intrinsics, size)
         write_png(base / f"depth/{k}.png", np.where(true < 65, np.rint(true * 1000), 0).astype(np.uint16))
         write_jpg(base / f"color/{k}.jpg", (128, 96), (200, 200, 200))  # larger than the depth, as there
         write_text(base / f"pose/{k}.txt", *(numbers(row) for row in z_up(pose)))
@@ -213,7 +219,7 @@ def test_scannet(tmp_path):
     write_text(base / "intrinsic/intrinsic_depth.txt", *(numbers(row) for row in matrix))
     _, frames = frames_of(tmp_path, size, max_depth=64.0)
     for frame, pose in zip(frames, poses, strict=True):
-        check(frame, pose, lens, size, 6e-4, sky=0.03)
+        check(frame, pose, intrinsics, size, 6e-4, sky=0.03)
         assert np.abs(frame.view.rgb.astype(int) - 200).max() < 4
     check_world(frames, poses)
     (base / "pose/1.txt").write_text("-inf " * 16)  # where ScanNet lost track
@@ -222,15 +228,15 @@ def test_scannet(tmp_path):
     (base / "intrinsic/intrinsic_depth.txt").unlink()
     with pytest.raises(SceneError, match=r"intrinsic_depth\.txt: is missing; expected.*intrinsics="):
         open_depth(tmp_path).load(0)
-    frame = open_depth(tmp_path, image_size=size, intrinsics=lens, max_depth=64.0).load(0)
-    check(frame, poses[0], lens, size, 6e-4, sky=0.03)
+    frame = open_depth(tmp_path, image_size=size, intrinsics=intrinsics, max_depth=64.0).load(0)
+    check(frame, poses[0], intrinsics, size, 6e-4, sky=0.03)
 
 
 def test_replica(tmp_path):
-    lens, size = (60.0, 60.0, 60.0, 34.0), (68, 120)
+    intrinsics, size = (60.0, 60.0, 60.0, 34.0), (68, 120)
     base, poses = tmp_path / "office0", drive(FRAMES)
     for k, pose in enumerate(poses):
-        true = Street().depth(pose, lens, size)
+        true = Street().depth(pose, intrinsics, size)
         count = np.where(true < 9.99, np.rint(true * 6553.5), 0).astype(np.uint16)
         write_png(base / f"results/depth{k:06d}.png", count, (4,))
         write_jpg(base / f"results/frame{k:06d}.jpg", (120, 68), (40, 40, 40))
@@ -238,7 +244,7 @@ def test_replica(tmp_path):
     found, frames = frames_of(tmp_path, size)
     assert found.names[2] == "office0/results/depth000002"
     for frame, pose in zip(frames, poses, strict=True):
-        true = Street().depth(pose, lens, size)
+        true = Street().depth(pose, intrinsics, size)
         seen = frame.view.depth > 0
         assert np.abs(frame.view.depth - true)[seen].max() < 1e-4
         assert ((true > 0) & (true < 9.99) == seen).all()
@@ -265,8 +271,8 @@ def test_sets_travel_to_other_processes(tmp_path):
 
 
 def test_one_file_alone_and_a_folder_of_files_in_no_layout(tmp_path):
-    pose, lens, size = drive(1)[0], (53.2740352, 53.2740352, 64.0, 38.0), (76, 128)
-    true = Street().depth(pose, lens, size)
+    pose, intrinsics, size = drive(1)[0], (53.2740352, 53.2740352, 64.0, 38.0), (76, 128)
+    true = Street().depth(pose, intrinsics, size)
     codes = {
         "cm.png": three(centimetres(true)),
         "mm.png": np.where(true < 60, np.rint(true * 1000), 65535).astype(np.uint16),
@@ -276,14 +282,19 @@ def test_one_file_alone_and_a_folder_of_files_in_no_layout(tmp_path):
     np.save(tmp_path / "plain/m.npy", np.where(true > 0, true, np.nan))
     np.save(tmp_path / "plain/mm.npy", np.rint(np.minimum(true, 90) * 1000).astype(np.int64))
     for name in ("cm.png", "mm.png", "m.npy", "mm.npy"):
-        frame = open_depth(tmp_path / "plain" / name, image_size=size, intrinsics=lens, max_depth=59.0).load(
-            0
-        )
+        frame = open_depth(
+            tmp_path / "plain" / name, image_size=size, intrinsics=intrinsics, max_depth=59.0
+        ).load(0)
         near = (frame.view.depth > 0) & (true < 59)
         assert np.abs(frame.view.depth - true)[near].max() < CM
         assert near.mean() > 0.3
         assert (frame.name, frame.posed) == (name, False)
-    assert open_depth(tmp_path / "plain", intrinsics=lens).names == ("cm.png", "m.npy", "mm.npy", "mm.png")
+    assert open_depth(tmp_path / "plain", intrinsics=intrinsics).names == (
+        "cm.png",
+        "m.npy",
+        "mm.npy",
+        "mm.png",
+    )
     with pytest.raises(ValueError, match=r"in no known layout.*intrinsics=\(fx, fy, cx, cy\) is needed"):
         open_depth(tmp_path / "plain")
     synthia(tmp_path / "set", drive(2))
@@ -329,7 +340,7 @@ def spoil(folder, what):
         (folder / f"CameraParams/{side}/000000.txt").write_text("1 0 0")
     elif what == "skewed pose":
         (folder / f"CameraParams/{side}/000000.txt").write_text(numbers(2 * np.eye(4)))
-    elif what == "lens":
+    elif what == "intrinsics":
         (folder / "CameraParams/intrinsics.txt").write_text("f")
     elif what == "empty":
         write_png(depth, np.zeros((76, 128, 3), np.uint16))
@@ -346,7 +357,7 @@ def spoil(folder, what):
         ("no pose", r"000000\.txt: cannot be read: No such file"),
         ("short pose", r"000000\.txt: got '1 0 0'; expected 16 finite numbers"),
         ("skewed pose", r"000000\.txt: got .*expected a rotation and a translation"),
-        ("lens", r"intrinsics\.txt: got 1 lines"),
+        ("intrinsics", r"intrinsics\.txt: got 1 lines"),
         ("empty", r"000000: nothing is measured"),
     ],
 )
@@ -356,7 +367,7 @@ def test_missing_and_damaged_files_are_named_and_passed_over(tmp_path, what, mes
     spoil(tmp_path, what)
     with pytest.raises(SceneError, match=message):
         frames.load(0)
-    if what != "lens":  # which is the whole sequence's
+    if what != "intrinsics":  # which is the whole sequence's
         with pytest.warns(UserWarning, match="skipped 1 of 2 files"):
             assert {frames.draw(np.random.default_rng(k), frames.load)[0] for k in range(8)} == {1}
 

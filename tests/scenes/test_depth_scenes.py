@@ -210,8 +210,8 @@ def test_draw_passes_over_nothing_here_and_first_cuts():
 
 def test_nearest_sampling_takes_the_pixel_under_each_centre():
     rng = np.random.default_rng(0)
-    image, lens = rng.random((37, 50)), np.array([[40.0, 0, 25], [0, 41, 18.5], [0, 0, 1]])
-    small, fitted = resized(image, lens, (9, 16))
+    image, intrinsics = rng.random((37, 50)), np.array([[40.0, 0, 25], [0, 41, 18.5], [0, 0, 1]])
+    small, fitted = resized(image, intrinsics, (9, 16))
     for i in range(9):
         for j in range(16):
             assert small[i, j] == image[int((i + 0.5) * 37 / 9), int((j + 0.5) * 50 / 16)]

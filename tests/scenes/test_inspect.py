@@ -73,11 +73,11 @@ def test_depth_frames_have_statistics_a_sheet_and_a_cloud(tmp_path, capsys):
 
 def test_a_depth_data_set_is_known_by_its_layout_and_its_frames_meet_in_the_cloud(tmp_path, capsys):
     poses = drive(3)
-    lens, size = (725.0087 / 3, 725.0087 / 3, 207.0, 62.5), (125, 414)
+    intrinsics, size = (725.0087 / 3, 725.0087 / 3, 207.0, 62.5), (125, 414)
     base = tmp_path / "set/Scene01/clone"
     rows = ["frame cameraID"]
     for k, pose in enumerate(poses):
-        true = Street().depth(pose, lens, size)
+        true = Street().depth(pose, intrinsics, size)
         counts = np.where((true > 0) & (true < 60), np.rint(true * 100), 65535).astype(np.uint16)
         write_png(base / f"frames/depth/Camera_0/depth_{k:05d}.png", counts)
         to_camera = np.linalg.inv(np.diag([1.0, -1, -1, 1]) @ pose)
@@ -105,7 +105,7 @@ def test_a_depth_data_set_is_known_by_its_layout_and_its_frames_meet_in_the_clou
         main([str(tmp_path / "set"), "--out", str(out)])
 
 
-def test_a_plain_depth_file_needs_its_lens(tmp_path, capsys):
+def test_a_plain_depth_file_needs_its_intrinsics(tmp_path, capsys):
     depth = Street().depth(drive(1)[0], (50.0, 50.0, 40.0, 30.0), (60, 80))
     np.save(tmp_path / "one.npy", depth)
     main(

@@ -36,8 +36,8 @@ def frame():
 def test_a_synthia_png_becomes_a_scene(frame, tmp_path, capsys):
     centimetres = np.round(100 * frame.view.depth).astype(np.uint16)
     png16(tmp_path / "depth.png", np.repeat(centimetres[..., None], 3, axis=2))
-    lens = frame.view.intrinsics
-    numbers = [str(lens[k]) for k in ((0, 0), (1, 1), (0, 2), (1, 2))]
+    intrinsics = frame.view.intrinsics
+    numbers = [str(intrinsics[k]) for k in ((0, 0), (1, 1), (0, 2), (1, 2))]
     written = ["--out", str(tmp_path / "scene.glb"), "--picture", str(tmp_path / "fit.png")]
     main([str(tmp_path / "depth.png"), "--intrinsics", *numbers, *written, "--slots", "3", "--steps", "20"])
     said = capsys.readouterr().out

@@ -143,7 +143,7 @@ def test_a_sheet_is_seen_from_both_sides():
 
 @needs_habitat
 def test_any_lens_and_any_poses(recorded):
-    """Rolled, tilted and in batches, through a lens that is not square."""
+    """Rolled, tilted and in batches, with pixels that are not square."""
     folder, habitat, _ = recorded
     building = read_building(folder / "apartment_A.glb")
     options = {"hfov": 79.0, "image_size": (48, 64), "camera_height": 0.88}
@@ -652,8 +652,8 @@ def test_written_buildings_are_read_again(tmp_path):
     assert sorted(o.name for o in copy.objects.values()) == sorted(o.name for o in building.objects.values())
     rng = np.random.default_rng(0)
     pose = views_of(BuiltinSimulator(mesh), 3, seed=int(rng.integers(9)))
-    lens = np.array([[32, 0, 32], [0, 32, 32], [0, 0, 1]], np.float32)
-    ours, theirs = (BuiltinRenderer(lit=False).render(m, pose, lens, (64, 64)) for m in (mesh, other))
+    intrinsics = np.array([[32, 0, 32], [0, 32, 32], [0, 0, 1]], np.float32)
+    ours, theirs = (BuiltinRenderer(lit=False).render(m, pose, intrinsics, (64, 64)) for m in (mesh, other))
     assert np.abs(ours.depth - theirs.depth).max() < 1e-6
     assert np.abs(ours.rgb.astype(int) - theirs.rgb).max() <= 1
     lit = Building(
