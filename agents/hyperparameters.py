@@ -1,4 +1,4 @@
-"""Names and types of hyperparameters, checked against the algorithm before anything is built."""
+"""Names and types of hyperparameters, and of a warm start's, checked before anything is built."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import re
 import reprlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -104,3 +105,50 @@ def _checked(where: str, name: str, value: Any, hint: Any) -> Any:
         least, most = LEAST.get(name, int(kind is int)), MOST.get(name, math.inf)
         check_range(f"{where}: {name}", value, least, most, kind)
     return tuple(value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """How a warm start goes.
+
+    expert         one of the family's
+    steps          environment steps of the rounds together
+    rounds, epochs rounds, and how often each round learns all that is recorded
+    batch_size, learning_rate  of Adam
+    value_steps    further steps, by the policy alone, for its value head
+    """
+
+    expert: str
+    steps: int = 100_000
+    rounds: int = 8
+    epochs: int = 2
+    batch_size: int = 256
+    learning_rate: float = 0.0005
+    value_steps: int = 8192
+
+    def __post_init__(self) -> None:
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            whole = field.name != "learning_rate"
+            number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+            if not number or not 0 < value < math.inf:
+                kind, got = "an integer from 1" if whole else "a number above 0", reprlib.repr(value)
+                raise ValueError(f"warm_start: {field.name}: got {got}; expected {kind}")
+
+    @property
+    def all_steps(self) -> int:
+        """Environment steps, those for the value head included."""
+        return self.steps + self.value_steps
+
+
+def lessons(settings: Any) -> Lessons:
+    """Return the lessons of a run's ``warm_start``, which may also hold the hyperparameters that go with it.
+    ValueError for what is none."""
+    if not isinstance(settings, dict) or "expert" not in settings:
+        raise ValueError(f"warm_start: got {reprlib.repr(settings)}; expected a mapping with an expert")
+    given = {key: value for key, value in settings.items() if key != "hyperparameters"}
+    valid = [field.name for field in fields(Lessons)]
+    for key in given:
+        if key not in valid:
+            raise ValueError(f"warm: unknown setting {key!r}; valid are {', '.join(valid[1:])}")
+    return Lessons(**given)

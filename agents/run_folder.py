@@ -22,11 +22,10 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.exported import ExportedAgent, as_run, is_exported
 from agents.families import env_type, family
-from agents.hyperparameters import MOST, checked
+from agents.hyperparameters import MOST, checked, lessons
 from agents.runs import ALGORITHMS, command_line, console
 from agents.scene_fit.baselines import Encoded
 from agents.signatures import check_own, sign_file, sign_policy
-from agents.training.warm_start import lessons
 from spatial_envs.core.task import check_arguments
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_choice, check_device, check_range

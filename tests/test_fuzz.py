@@ -35,12 +35,12 @@ from agents.comparison import compare as comparison
 from agents.comparison.scores import _Kept, joined
 from agents.curves import plot_curves
 from agents.families import family
+from agents.hyperparameters import Lessons
 from agents.nbv.family import NEXT_BEST_VIEW
 from agents.scene_fit.family import FITTING
 from agents.studies import open_problem
 from agents.training import train as training
 from agents.training.config import CONFIGS, Flags, resolve
-from agents.training.warm_start import Lessons
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.scenes.buildings import open_buildings

@@ -14,11 +14,10 @@ from gymnasium import spaces
 
 from agents.families import env_type, family, known_ids, short_id
 from agents.flags import UserPath
-from agents.hyperparameters import checked
+from agents.hyperparameters import checked, lessons
 from agents.run_folder import COUNTS, RESUMED, check_out, holds_a_run, is_away, read_config  # fmt: skip
 from agents.runs import ALGORITHMS, CONTINUOUS, DISCRETE, observed, parse_settings
 from agents.scene_fit.encoder import check_hyperparameters
-from agents.training.warm_start import lessons
 from spatial_envs.core.env import TaskEnv
 from spatial_envs.core.task import check_arguments
 from spatial_envs.foundation import yaml_files

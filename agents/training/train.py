@@ -16,6 +16,7 @@ from agents.comparison.table import show
 from agents.curves import plot_curves
 from agents.families import family
 from agents.films import film
+from agents.hyperparameters import lessons
 from agents.run_folder import (
     begun,
     best,
@@ -30,7 +31,7 @@ from agents.runs import console, single_env, training_envs, untrained
 from agents.scene_fit.encoder import train_encoder
 from agents.training.config import Flags, _open_run, _wandb
 from agents.training.validation import Interrupted, Keeper, answering
-from agents.training.warm_start import WarmStart, lessons
+from agents.training.warm_start import WarmStart
 from spatial_envs.foundation.threads import set_threads
 
 

@@ -10,10 +10,7 @@ first updates of PPO do not undo what was learned.
 from __future__ import annotations
 
 import csv
-import math
-import reprlib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from tqdm import tqdm
 
 from agents.families import Family
+from agents.hyperparameters import Lessons
 from agents.sb3.vec_env import SB3VecEnv
 from spatial_envs.core.vector_env import TaskVectorEnv
 
@@ -32,53 +30,6 @@ ALONE, LEAST = 0.5, 0.2  # the expert's share falls by this factor from round to
 # is stuck in a corner would fill the record with that corner
 MEMORY = 2 * 2**30  # bytes of recorded observations; beyond, an even sample of them is kept
 COLUMNS = ("round", "steps", "expert_share", "agreement", "loss", "episodes", "success", "spl")
-
-
-@dataclass(frozen=True)
-class Lessons:
-    """How a warm start goes.
-
-    expert         one of the family's
-    steps          environment steps of the rounds together
-    rounds, epochs rounds, and how often each round learns all that is recorded
-    batch_size, learning_rate  of Adam
-    value_steps    further steps, by the policy alone, for its value head
-    """
-
-    expert: str
-    steps: int = 100_000
-    rounds: int = 8
-    epochs: int = 2
-    batch_size: int = 256
-    learning_rate: float = 0.0005
-    value_steps: int = 8192
-
-    def __post_init__(self) -> None:
-        for field in fields(self)[1:]:
-            value = getattr(self, field.name)
-            whole = field.name != "learning_rate"
-            number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-            if not number or not 0 < value < math.inf:
-                kind, got = "an integer from 1" if whole else "a number above 0", reprlib.repr(value)
-                raise ValueError(f"warm_start: {field.name}: got {got}; expected {kind}")
-
-    @property
-    def all_steps(self) -> int:
-        """Environment steps, those for the value head included."""
-        return self.steps + self.value_steps
-
-
-def lessons(settings: Any) -> Lessons:
-    """Return the lessons of a run's ``warm_start``, which may also hold the hyperparameters that go with it.
-    ValueError for what is none."""
-    if not isinstance(settings, dict) or "expert" not in settings:
-        raise ValueError(f"warm_start: got {reprlib.repr(settings)}; expected a mapping with an expert")
-    given = {key: value for key, value in settings.items() if key != "hyperparameters"}
-    valid = [field.name for field in fields(Lessons)]
-    for key in given:
-        if key not in valid:
-            raise ValueError(f"warm: unknown setting {key!r}; valid are {', '.join(valid[1:])}")
-    return Lessons(**given)
 
 
 class Record:

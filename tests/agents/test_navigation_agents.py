@@ -16,6 +16,7 @@ import spatial_envs
 from agents.comparison import compare as comparison
 from agents.comparison.scores import evaluate, play
 from agents.comparison.table import page, table
+from agents.hyperparameters import Lessons
 from agents.navigation.baselines import Random
 from agents.navigation.evaluation import begin, walk
 from agents.navigation.family import EXPLORATION, GOALS
@@ -27,7 +28,7 @@ from agents.run_folder import load, steps_learned
 from agents.runs import names, observed, training_envs, untrained
 from agents.training import train as training
 from agents.training.config import resolve
-from agents.training.warm_start import Lessons, Record, WarmStart
+from agents.training.warm_start import Record, WarmStart
 from spatial_envs.navigation import ExploreEnv, ObjectNavEnv, PointNavEnv
 
 gym.register_envs(spatial_envs)

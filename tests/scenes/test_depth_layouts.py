@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from depth_files import Street, drive, three, write_jpg, write_png, write_text
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
@@ -11,7 +12,6 @@ from spatial_envs.foundation.errors import SceneError
 from spatial_envs.geometry.camera import unproject
 from spatial_envs.scenes.depth_frames import is_depth, open_depth
 from spatial_envs.scenes.depth_layouts import depth_residual
-from tests.depth_files import Street, drive, three, write_jpg, write_png, write_text
 
 FRAMES = 3
 CM = 0.0051

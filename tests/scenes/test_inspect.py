@@ -5,11 +5,11 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import trimesh
+from depth_files import Street, drive, write_png, write_text
 from PIL import Image
 
 from scenes.inspect import COLUMNS, DEPTH_SIZE, ROOM_TILE, TILE, main
 from spatial_envs.scenes.depth_frames import open_depth
-from tests.depth_files import Street, drive, write_png, write_text
 
 
 def test_a_sheet_shows_what_is_whole_and_names_what_is_broken(tmp_path, capsys):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from depth_files import write_png
 from PIL import Image
 
 from spatial_envs.foundation.errors import SceneError
 from spatial_envs.scenes.png import read_png
-from tests.depth_files import write_png
 
 
 @pytest.mark.parametrize("filters", [(0,), (1,), (2,), (3,), (4,), (4, 0, 3, 1, 2)])
