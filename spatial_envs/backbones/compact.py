@@ -244,9 +244,9 @@ class CompactNet(nn.Module):
         )
         self.direct = nn.Linear(width, PATCH**2)
         self.pose_head = nn.Sequential(nn.Linear(width + 6, width), nn.GELU(), nn.Linear(width, 9))
-        self.intrinsics_head = nn.Linear(width, 2)
+        self.lens_head = nn.Linear(width, 2)
         self.scale_head = nn.Linear(width, 1)
-        for last in (self.pose_head[-1], self.intrinsics_head, self.scale_head, self.direct):
+        for last in (self.pose_head[-1], self.lens_head, self.scale_head, self.direct):
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
 
@@ -367,7 +367,7 @@ class CompactNet(nn.Module):
         shift = raw[:, 6:] * by_view(metres, mask)[:, None]
         pose = base[mask] @ rigid(raw[:, :6], shift)
         height, width = given.depth.shape[-2:]
-        focal = 1.1 * self.intrinsics_head(pooled).clamp(-3, 3).exp() * min(height, width)
+        focal = 1.1 * self.lens_head(pooled).clamp(-3, 3).exp() * min(height, width)
         zero, one = torch.zeros_like(focal[:, 0]), torch.ones_like(focal[:, 0])
         rows = [focal[:, 0], zero, one * width / 2, zero, focal[:, 1], one * height / 2, zero, zero, one]
         guess = torch.stack(rows, dim=1).reshape(-1, 3, 3)
