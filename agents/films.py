@@ -13,7 +13,10 @@ from PIL import Image, ImageDraw, ImageFont
 from agents.families import Family
 
 FPS = 10
-WIDTH, MOST = 420, 256  # of a film of several policies: pixels of each, pictures of the longest episode
+WIDTH, MOST = (
+    416,
+    256,
+)  # of a film of several policies: pixels of each (16 n), pictures of the longest episode
 
 
 def film(kind: Family, env, policy, folder: Path, episodes: int = 3) -> None:

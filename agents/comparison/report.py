@@ -130,8 +130,9 @@ def draw(kind: Family, shown: Shown, path: Path) -> None:
     results = dict(sorted(results.items(), key=lambda item: -item[1].mean(headline)))
     curves = [key for key, column in kind.columns.items() if column.drawn and key in any_scores.figures]
     count = max(len(curves), 1)
+    height = 4.6 if curves else 1 + 0.3 * len(results)
     figure, (columns,) = pyplot.subplots(
-        1, count, figsize=(6 * count, 4.6), squeeze=False, layout="constrained"
+        1, count, figsize=(6 * count, height), squeeze=False, layout="constrained"
     )
     colours = pyplot.get_cmap("tab10" if len(results) <= 10 else "tab20").colors  # type: ignore[attr-defined]
     if not curves:
@@ -140,7 +141,8 @@ def draw(kind: Family, shown: Shown, path: Path) -> None:
             columns[0].plot([low, high], [-k, -k], color=colours[k % len(colours)], linewidth=2.6)
             columns[0].plot(mean, -k, "o", color=colours[k % len(colours)])
         columns[0].set_yticks(range(0, -len(results), -1), list(results))
-        columns[0].set_xlabel(f"{headline} {shown.title}".replace("_", " "))
+        columns[0].set_xlabel(f"{kind.columns[headline].title} {shown.title}".strip())
+        columns[0].margins(y=0.3 / len(results))
     for axes, curve in zip(columns, curves, strict=False):
         for k, (name, scores) in enumerate(results.items()):
             points = scores.figures[curve]
