@@ -80,15 +80,8 @@ KEYWORDS = (  # of policies
 )  # fmt: skip
 MOST_BYTES = 2**20
 NO_NAME = "/\\:\0~"  # letters that make a path of a name
-LEFT_OUT = (
-    "scenes",
-    "split",
-    "device",
-    "cache_size",
-    "cache_dir",
-    "up",
-    "intrinsics",
-)  # of the computer or the evaluation
+LEFT_OUT = ("scenes", "split", "device", "cache_size", "cache_dir")  # of the computer or the evaluation
+OF_FILES = ("up", "intrinsics")  # how files of scenes are read
 SETTINGS = ("up", "num_objects", "num_buildings", "num_frames", "intrinsics", "max_depth")  # which scenes
 
 _Kinds = tuple[type, ...]
@@ -111,7 +104,7 @@ VALIDATION: dict[str, _Kinds] = {
 def left_out(env_id: str) -> tuple[str, ...]:
     """Settings of an environment that are no part of an exported agent's: of the computer, of the evaluation,
     and which scenes were trained on."""
-    return (*LEFT_OUT, *family(env_id).few)
+    return (*LEFT_OUT, *OF_FILES, *family(env_id).few)
 
 
 def plain(space: gym.Space) -> dict[str, Any]:

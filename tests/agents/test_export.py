@@ -168,10 +168,11 @@ for k in range(3):
 def test_an_exported_folder_is_compared_as_its_run(made, exported):
     one = ("num_objects=1", f"cache_dir={made.run['env_kwargs']['cache_dir']}")
     flags = Comparison(baselines=("farthest",), episodes=1, set=one)
-    tables = [compare(replace(flags, run=(folder,))) for folder in (made.folder, exported)]
+    tables = [compare(replace(flags, run=(folder,)))[""] for folder in (made.folder, exported)]
     assert tables[0].keys() == tables[1].keys() == {"farthest", "ppo", "ppo, untrained"}
     for row, scores in tables[0].items():
-        np.testing.assert_array_equal(scores.gains, tables[1][row].gains, err_msg=row)
+        for figure, values in scores.figures.items():
+            np.testing.assert_array_equal(values, tables[1][row].figures[figure], err_msg=f"{row} {figure}")
 
 
 def test_an_exported_memory_is_kept_through_an_episode(tmp_path):
