@@ -13,10 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from agents.families import Family
 
 FPS = 10
-WIDTH, MOST = (
-    416,
-    256,
-)  # of a film of several policies: pixels of each (16 n), pictures of the longest episode
+WIDTH = 416  # pixels of each policy in a film of several; codecs want multiples of 16
+MOST = 256  # pictures of the longest episode there
 
 
 def film(kind: Family, env, policy, folder: Path, episodes: int = 3) -> None:
