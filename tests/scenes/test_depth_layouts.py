@@ -148,7 +148,7 @@ def test_virtual_kitti(tmp_path):
     intrinsics, size = (725.0087 / 3, 725.0087 / 3, 207.0, 62.5), (125, 414)
     base, poses = tmp_path / "Scene01/clone", drive(FRAMES)
     table = ["frame cameraID r1,1 r1,2 r1,3 t1 r2,1 r2,2 r2,3 t2 r3,1 r3,2 r3,3 t3 0 0 0 1"]
-    intrinsics = ["frame cameraID K[0,0] K[1,1] K[0,2] K[1,2]"]
+    rows = ["frame cameraID K[0,0] K[1,1] K[0,2] K[1,2]"]
     for k, pose in enumerate(poses):
         for camera in (0, 1):
             shifted = pose.copy()
@@ -158,9 +158,9 @@ def test_virtual_kitti(tmp_path):
             write_jpg(base / f"frames/rgb/Camera_{camera}/rgb_{k:05d}.jpg", (414, 125), (90, 90, 90))
             to_camera = np.linalg.inv(np.diag([1.0, -1, -1, 1]) @ shifted)
             table.append(f"{k} {camera} {numbers(to_camera)}")
-            intrinsics.append(f"{k} {camera} 725.0087 725.0087 620.5 187")
+            rows.append(f"{k} {camera} 725.0087 725.0087 620.5 187")
     write_text(base / "extrinsic.txt", *table)
-    write_text(base / "intrinsic.txt", *intrinsics)
+    write_text(base / "intrinsic.txt", *rows)
     found, frames = frames_of(tmp_path, size)
     assert [len(indices) for indices in found.sequences.values()] == [FRAMES, FRAMES]
     for frame, pose in zip(frames, poses, strict=False):
