@@ -32,7 +32,7 @@ from sb3_contrib.crossq.policies import CrossQPolicy
 from stable_baselines3.common.policies import BasePolicy
 
 from agents import policies
-from agents.families import family
+from agents.families import family, known_ids
 from agents.hyperparameters import checked
 from agents.navigation.policy import NavigationFeatures
 from agents.nbv.candidates import CandidateDQNPolicy, CandidateScores, GlimpseDQNPolicy
@@ -145,7 +145,7 @@ def read_description(path: Path) -> dict[str, Any]:
         check_choice("policy", said["policy"], tuple(POLICIES[said["algorithm"]]))
         if said["features_extractor"] is not None:
             check_choice("features_extractor", said["features_extractor"], tuple(EXTRACTORS))
-        family(said["env"])  # raises for what is no id of ours
+        check_choice("env", said["env"], tuple(known_ids()))  # before anything could be imported for it
         _check_env_kwargs(said)
         for key in said["policy_kwargs"]:
             check_choice("policy_kwargs", key, KEYWORDS)

@@ -48,7 +48,7 @@ from agents.agent_yaml import (
     plain,
 )
 from agents.exported import distinct, is_exported, load_agent
-from agents.families import family
+from agents.families import family, short_id
 from agents.flags import UserPath
 from agents.run_folder import best, check_out, load, read_config
 from agents.runs import console, single_env
@@ -79,7 +79,7 @@ def export(flags: Flags) -> Path:
         raise ValueError(f"out: {flags.out} already holds something; choose another folder")
     if is_exported(flags.run):
         raise ValueError(f"run: got {flags.run}, which is exported already; expected a run folder")
-    if read_config(flags.run, "run")["algo"] == "encoder":
+    if read_config(flags.run, "run", trust=flags.trust)["algo"] == "encoder":
         raise ValueError(
             f"run: got {flags.run}, of an encoder, which has no policy; its encoder.safetensors, which holds "
             "no code, is all of it (prototypes=<that file>)"
@@ -123,7 +123,7 @@ def described(run: dict[str, Any], model: BaseAlgorithm) -> dict[str, Any]:
     name, extractor, policy_kwargs = _named(run["algo"], model)
     return {
         "format": FORMAT, "package": __version__, "algorithm": run["algo"],
-        "env": run["env"], "env_kwargs": kwargs, "backbone": run["resolved_backbone"],
+        "env": short_id(run["env"]), "env_kwargs": kwargs, "backbone": run["resolved_backbone"],
         "observation_space": plain(env.observation_space), "action_space": plain(env.action_space),
         "policy": name, "features_extractor": extractor, "policy_kwargs": policy_kwargs,
         "exploration_rate": float(model.exploration_rate) if hasattr(model, "exploration_rate") else None,

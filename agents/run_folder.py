@@ -25,7 +25,7 @@ from agents.families import env_type, family
 from agents.hyperparameters import MOST, checked, lessons
 from agents.runs import ALGORITHMS, command_line, console
 from agents.scene_fit.baselines import Encoded
-from agents.signatures import check_own, sign_file, sign_policy
+from agents.signatures import check_name, check_own, sign_file, sign_name
 from spatial_envs.core.task import check_arguments
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_choice, check_device, check_range
@@ -48,7 +48,9 @@ OF_AGENTS = ("timesteps", "num_envs", "eval_every", "validation_starts", "device
 
 def write_config(folder: Path, run: dict[str, Any]) -> None:
     """What ``read_config`` reads."""
-    sign_policy(folder, policy_of(run))
+    sign_name(folder, "policy", policy_of(run))
+    if is_elsewhere(run):
+        sign_name(folder, "env", run["env"])
     with replacing(folder / "config.yaml") as path:
         path.write_text(yaml_files.text(run), encoding="utf-8")
 
@@ -112,13 +114,18 @@ def check_out(path: Path, file: bool = False) -> None:
 # ---- its configuration
 
 
-def read_config(folder: Path, flag: str, needed: Sequence[str] = PLAYED) -> dict[str, Any]:
+def read_config(
+    folder: Path, flag: str, needed: Sequence[str] = PLAYED, trust: bool = False
+) -> dict[str, Any]:
     """What config.yaml holds: the keys that are needed are there, and whatever is there is checked.
-    FileNotFoundError or ValueError, which begin with the flag."""
+    FileNotFoundError or ValueError, which begin with the flag; without ``trust`` also for an environment from
+    elsewhere, whose module is imported, in what is not one's own (``agents.signatures``)."""
     path = folder / "config.yaml"
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{flag}: got {folder}; expected a run folder with a config.yaml")
     run = yaml_files.read(path, flag)
+    if not trust and isinstance(run, dict) and is_elsewhere(run):
+        check_name(flag, folder, "env", run["env"])
     try:
         if not isinstance(run, dict):
             raise ValueError(f"got {type(run).__name__}; expected a mapping")
@@ -158,6 +165,11 @@ def check_config(run: dict[str, Any]) -> None:
     if run["algo"] != "encoder":
         algorithm = ALGORITHMS[run["algo"]]
         run["hyperparameters"] = checked(algorithm, run["hyperparameters"], "hyperparameters")
+
+
+def is_elsewhere(run: dict[str, Any]) -> bool:
+    """Whether the run's environment is module:id, and the module is imported to find it."""
+    return isinstance(run.get("env"), str) and ":" in run["env"]
 
 
 def policy_of(run: dict[str, Any]) -> str:
@@ -247,7 +259,7 @@ def load(folder: Path, flag: str = "run", trust: bool = False) -> tuple[dict[str
     what is no whole run, or without ``trust`` not one's own (``agents.signatures``)."""
     if is_exported(folder):
         return as_run(folder, flag)
-    run = on_devices_here(read_config(folder, flag))
+    run = on_devices_here(read_config(folder, flag, trust=trust))
     if run["algo"] == "encoder":
         fitter = Encoded(folder / "encoder.safetensors")
         with _named(flag, fitter.weights, "an encoder"):

@@ -4,7 +4,7 @@ model.zip, checkpoints/*.zip, vecnormalize.pkl and replay_buffer.pkl are Stable-
 whoever wrote such a file decides what runs when it is read. So a training signs every one that it writes with
 a random key, which is made for each user at the first training and never leaves this computer, and a file
 without a valid signature is read with ``--trust`` alone. The same holds for the policy of config.yaml, a
-class's path, which is imported.
+class's path, and for an environment that is module:id: they are imported.
 
 That a folder is owned by the user says nothing: what was downloaded is, too. A signature is the HMAC-SHA256
 of a file's content, so a folder of one's own that came back with another model in it is noticed. A folder
@@ -52,32 +52,34 @@ def sign_file(folder: Path, name: str, unfinished: Path) -> None:
         _add(folder, name, _of_file(key, unfinished))
 
 
-def sign_policy(folder: Path, policy: str) -> None:
-    """Sign the policy of the run that is begun there, or gone on with."""
+def sign_name(folder: Path, what: str, name: str) -> None:
+    """Sign what the run that is begun there, or gone on with, has imported: its "policy", or "env"."""
     if (key := _key(make=True)) is not None:
-        _add(folder, "policy", _of_policy(key, policy))
+        _add(folder, what, _of_name(key, name))
 
 
 def check_own(flag: str, folder: Path, files: list[Path], policy: str) -> None:
     """ValueError, which begins with the flag, where one of the files or the policy's path in config.yaml was
     not written by a training of this user's on this computer."""
     key = _key(make=False)
-    known = {signature for each in _signatures(folder).values() for signature in each}
-
-    def is_known(signature: str) -> bool:
-        return any(hmac.compare_digest(signature, other) for other in known)
-
     for path in files:
-        if key is None or not is_known(_of_file(key, path)):
+        if key is None or not _is_known(folder, _of_file(key, path)):
             raise ValueError(
                 f"{flag}: got {path}, which no training of yours on this computer wrote (or something has "
                 "changed it since); it is a pickle, and to read it runs whatever code its author put in. "
                 "Expected one of your own, a folder that python -m agents.export made, which holds no code, "
                 "or --trust, where you trust whoever made it"
             )
-    if key is None or not is_known(_of_policy(key, policy)):
+    check_name(flag, folder, "policy", policy)
+
+
+def check_name(flag: str, folder: Path, what: str, name: str) -> None:
+    """ValueError, which begins with the flag, where a name in config.yaml that is imported, of a "policy" or
+    an "env", was not written by a training of this user's on this computer."""
+    key = _key(make=False)
+    if key is None or not _is_known(folder, _of_name(key, name)):
         raise ValueError(
-            f"{flag}: got {folder / 'config.yaml'} with the policy {policy!r}, which no training of yours on "
+            f"{flag}: got {folder / 'config.yaml'} with the {what} {name!r}, which no training of yours on "
             "this computer wrote; it is imported, which runs its code. Expected one of your own, or --trust, "
             "where you trust whoever made it"
         )
@@ -123,8 +125,13 @@ def _of_file(key: bytes, path: Path) -> str:
     return mac.hexdigest()
 
 
-def _of_policy(key: bytes, policy: str) -> str:
-    return hmac.new(key, b"policy\0" + policy.encode(), hashlib.sha256).hexdigest()
+def _of_name(key: bytes, name: str) -> str:
+    return hmac.new(key, b"policy\0" + name.encode(), hashlib.sha256).hexdigest()
+
+
+def _is_known(folder: Path, signature: str) -> bool:
+    known = (each for kept in _signatures(folder).values() for each in kept)
+    return any(hmac.compare_digest(signature, other) for other in known)
 
 
 def _signatures(folder: Path) -> dict[str, list[str]]:

@@ -102,7 +102,7 @@ def _open_run(flags: Flags) -> tuple[Path, dict[str, Any]]:
         if getattr(flags, name) is not None:
             check_range(name, getattr(flags, name), least, most, int)
     if flags.resume is not None:
-        folder, run = flags.resume, read_config(flags.resume, "resume", RESUMED)
+        folder, run = flags.resume, read_config(flags.resume, "resume", RESUMED, flags.trust)
         if flags.timesteps is not None:
             if run["algo"] == "encoder":
                 raise ValueError("timesteps: an encoder's training is measured in minutes; expected none")

@@ -25,7 +25,7 @@ from agents.comparison.compare import compare
 from agents.export import Flags, export
 from agents.exported import load_agent
 from agents.play import choose
-from agents.run_folder import keep, load, resumed, save, write_config
+from agents.run_folder import keep, load, read_config, resumed, save, write_config
 from agents.runs import adapted, single_env, training_envs, untrained
 from agents.training import config
 from spatial_envs.foundation import yaml_files
@@ -340,6 +340,10 @@ DAMAGED = {
     "no format": (yaml("format"), "agent.yaml: format: got None"),
     "an algorithm": (yaml("algorithm", value="trpo"), "agent.yaml: algorithm: got 'trpo'; expected one"),
     "an environment": (yaml("env", value="CartPole-v1"), "agent.yaml: env: got 'CartPole-v1'"),
+    "an environment's module": (
+        yaml("env", value="this:NBV-MapAnything-v0"),
+        "agent.yaml: env: got 'this:NBV-MapAnything-v0'",
+    ),
     "a class path": (yaml("policy", value="os.path.join"), "policy: got 'os.path.join'; expected one"),
     "another's policy": (yaml("policy", value="SACPolicy"), "agent.yaml: policy: got 'SACPolicy'"),
     "an extractor": (yaml("features_extractor", value="os.system"), "features_extractor: got 'os.system'"),
@@ -474,6 +478,21 @@ def test_a_policy_that_is_not_ones_own_is_not_imported(made, tmp_path, monkeypat
     with pytest.raises(ValueError, match=r"with the policy 'evil\.Policy', which no training of yours"):
         compare(Comparison(run=(folder,), episodes=1))
     assert not (tmp_path / "marker").exists()
+
+
+def test_an_environment_that_is_not_ones_own_is_not_imported(made, tmp_path, monkeypatch):
+    (tmp_path / "worse.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = shutil.copytree(made.folder, tmp_path / "run")
+    run = yaml_files.read(folder / "config.yaml") | {"env": f"worse:{CONTINUOUS}"}
+    (folder / "config.yaml").write_text(yaml_files.text(run))
+    with pytest.raises(ValueError, match=r"with the env 'worse:.*', which no training of yours"):
+        compare(Comparison(run=(folder,), episodes=1))
+    with pytest.raises(ValueError, match=r"^resume: .*with the env 'worse:"):
+        read_config(folder, "resume")
+    assert not (tmp_path / "marker").exists()
+    load(folder, trust=True)
+    assert (tmp_path / "marker").exists()
 
 
 def test_ones_own_runs_stay_so(made, tmp_path, monkeypatch):
