@@ -13,7 +13,9 @@ from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import nn
 
 from agents.networks import LatestImage, pooled_width
+from spatial_envs.geometry.voxels import GLIMPSES, RESOLUTION
 
+NEAR = 4  # voxels: how far from a surface the second of the measures reaches
 CONVOLVED = 16  # channels between a glimpse's convolutions
 POWERS = tuple(p for p in product(range(4), repeat=3) if sum(p) <= 3)
 
@@ -47,6 +49,20 @@ class Glimpse(nn.Module):
         return F.gelu(image + self.share(4 * share))
 
 
+def measures(glimpses: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
+    """(B, K, 2): two measures of Isler et al. (2016) by the rays of glimpses (B, K, 5, H, W): how many meet a
+    surface from its unseen side, and those, the nearer it lies the more; in standard deviations over the
+    candidates that are left (B, K)."""
+    run = torch.ceil(glimpses[:, :, GLIMPSES.index("behind")].float() * RESOLUTION / 255)
+    near = run.clamp(max=NEAR)
+    proximity = near * NEAR - near * (near - 1) / 2  # NEAR + (NEAR - 1) + ...
+    both = torch.stack([(run > 0).float(), proximity], dim=-1).mean(dim=(2, 3))
+    counted, weights = left.sum(dim=1).clamp_min(1)[:, None, None], left[..., None]
+    centred = both - (both * weights).sum(dim=1, keepdim=True) / counted
+    spread = ((centred.square() * weights).sum(dim=1, keepdim=True) / counted).sqrt()
+    return centred / (spread + 1e-6)
+
+
 class CandidateScores(BaseFeaturesExtractor):
     """A score for each of the K candidates of a next-best-view observation.
 
@@ -54,14 +70,19 @@ class CandidateScores(BaseFeaturesExtractor):
     view's distance and what its features say make a vector, the same way for every pair. A candidate's
     vectors are pooled over the views by maximum and mean and, with what its glimpse shows (where the
     environment gives any), become its score. What all the features (and, where the environment shows it,
-    the latest image) say of the object as a whole is added as a smooth function of the direction. The
-    candidates that are spent share one learned score.
+    the latest image) say of the object as a whole is added as a smooth function of the direction, and with
+    ``measured`` so are two measures of information, by learned weights that begin there. The candidates that
+    are spent share one learned score.
     """
 
     KEYS = ("features", "poses", "view_mask", "candidates", "remaining")
 
     def __init__(
-        self, observation_space: gym.spaces.Dict, hidden_dim: int = 64, dropout: float = 0.0
+        self,
+        observation_space: gym.spaces.Dict,
+        hidden_dim: int = 64,
+        dropout: float = 0.0,
+        measured: float | None = None,
     ) -> None:
         width = pooled_width(observation_space, self.KEYS[1:])
         candidates, rgb = observation_space["candidates"], observation_space.spaces.get("rgb")
@@ -79,6 +100,9 @@ class CandidateScores(BaseFeaturesExtractor):
             nn.Linear(hidden_dim, 1),
         )
         self.harmonics = nn.Linear(whole, len(POWERS)) if whole else None
+        self.measures = (
+            None if measured is None or glimpses is None else nn.Parameter(torch.full((2,), float(measured)))
+        )
         self.spent = nn.Parameter(torch.zeros(()))
 
     def forward(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -118,6 +142,8 @@ class CandidateScores(BaseFeaturesExtractor):
         if self.harmonics is not None:
             said = self.harmonics(torch.cat(whole, dim=-1))
             scores = scores + (smooth(directions) @ said[..., None])[..., 0]
+        if self.measures is not None:
+            scores = scores + measures(observations["glimpses"], left[..., 0]) @ self.measures
         return torch.where(left[..., 0] > 0.5, scores, self.spent)
 
 

@@ -13,6 +13,7 @@ from spatial_envs.geometry.view import View
 
 # OctoMap's sensor model (Hornung et al. 2013): log odds of a hit, a miss, and their bounds
 HIT, MISS, LEAST, MOST = (math.log(p / (1 - p)) for p in (0.7, 0.4, 0.1192, 0.971))
+RESOLUTION = 40  # voxels along the cube's side
 GLIMPSES = ("surface", "distance", "certainty", "unknown", "behind")
 
 
@@ -25,7 +26,7 @@ class VoxelGrid:
     count       how many views it has taken in
     """
 
-    def __init__(self, size: float, resolution: int = 40) -> None:
+    def __init__(self, size: float, resolution: int = RESOLUTION) -> None:
         self.size = size
         self.log_odds = np.zeros((resolution,) * 3, np.float32)
         self.count = 0

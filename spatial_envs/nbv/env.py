@@ -51,7 +51,7 @@ class NBVEnv(TaskEnv):
     | remaining | (1,) | share of the budget left |
     | rgb | (H, W, 3) uint8 | the latest view |
     | depth | (H, W, 1) | of the latest view, metres, 0 = nothing hit |
-    | candidates | (64, 4) | with Discrete actions: direction from the object's centre, in the frame's axes; 1 for those left |
+    | candidates | (64, 4) | with Box actions only where asked for: Fibonacci directions from the object's centre, in the frame's axes; 1 for those farther than 5 degrees from every view |
     | glimpses | (64, 5, 14, 14) uint8 | only where asked for: what each candidate would see of the voxels that the measured depth has filled so far, see ``voxels.VoxelGrid.glimpses``; 64 * 196 rays |
     | gains | (64,) | only where asked for: the true gain of each candidate, which takes 64 views; 0 when the budget is spent |
 

@@ -55,6 +55,7 @@ from spatial_envs.rendering import make_renderer
 from spatial_envs.scenes.objects import open_objects
 
 ON_REQUEST = ("glimpses", "gains")  # observed only where asked for: they take their time
+OF_CANDIDATES = ("candidates", *ON_REQUEST)  # and of continuous actions, what could be looked at
 POINTS_PER_VIEW = 2000  # of a network's points, by a fixed stride
 SUCCESS_SHARE = 0.95  # of the attainable coverage
 
@@ -85,7 +86,8 @@ class NBV(Rows[Episode]):
 
         all_spaces = self._observation_spaces()
         self.observable = tuple(all_spaces)
-        default = [key for key in all_spaces if key not in ON_REQUEST]
+        left_out = ON_REQUEST if self.action == "candidates" else OF_CANDIDATES
+        default = [key for key in all_spaces if key not in left_out]
         self.observation_space = chosen_space(all_spaces, settings.observations, default)
         self.action_space: spaces.Space
         if self.action == "candidates":
@@ -95,6 +97,7 @@ class NBV(Rows[Episode]):
 
     def _observation_spaces(self) -> dict[str, spaces.Space]:
         (height, width), outer = self.image_size, self.region.radius[1]
+        glimpse = (CANDIDATES, len(GLIMPSES), GLIMPSE, GLIMPSE)
         reach = outer + self.region.radius[1] if self.settings.frame == "first_view" else outer
         bound = np.tile(np.array([reach] * 3 + [1] * 6, np.float32), (self.views, 1))
         available: dict[str, spaces.Space] = {
@@ -104,12 +107,10 @@ class NBV(Rows[Episode]):
             "remaining": spaces.Box(0.0, 1.0, (1,), np.float32),
             "rgb": spaces.Box(0, 255, (height, width, 3), np.uint8),
             "depth": spaces.Box(0.0, outer + 0.5, (height, width, 1), np.float32),
+            "candidates": spaces.Box(-1.0, 1.0, (CANDIDATES, 4), np.float32),
+            "glimpses": spaces.Box(0, 255, glimpse, np.uint8),
+            "gains": spaces.Box(-np.inf, np.inf, (CANDIDATES,), np.float32),
         }
-        if self.action == "candidates":
-            available["candidates"] = spaces.Box(-1.0, 1.0, (CANDIDATES, 4), np.float32)
-            glimpse = (CANDIDATES, len(GLIMPSES), GLIMPSE, GLIMPSE)
-            available["glimpses"] = spaces.Box(0, 255, glimpse, np.uint8)
-            available["gains"] = spaces.Box(-np.inf, np.inf, (CANDIDATES,), np.float32)
         if self.backbone is not None:
             available["features"] = self.features.box(self.image_size, self.views)
         return available

@@ -1,0 +1,165 @@
+"""A policy that scores 64 directions of next-best-view, all by one network, and looks into one of them.
+
+Of discrete actions the scores are the logits. Of continuous ones they are the weights of a mixture of
+Gaussians, whose means are the actions that lead into the 64 directions; its density is a log-sum-exp, so that
+Stable-Baselines3's on-policy algorithms train it as they are.
+"""
+
+from __future__ import annotations
+
+import math
+
+import gymnasium as gym
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.policies import MultiInputActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import nn
+
+from agents.nbv.candidates import CandidateScores
+from agents.nbv.policy import ViewFeatures
+from spatial_envs.nbv.actions import ACTION_DIMS, tangents
+from spatial_envs.nbv.candidates import CANDIDATES
+
+SPENT = -1e3  # the score of a direction that was looked into
+ASIDE, ALONG = -3.2, -0.7  # log standard deviations: of a direction's two components, and of all others
+HEADINGS = (ACTION_DIMS["shell"], ACTION_DIMS["pose"], ACTION_DIMS["sphere"])
+
+
+class ScoresAndViews(BaseFeaturesExtractor):
+    """The scores (B, 64), the first two components (B, 64, 2) of the actions that lead into the directions,
+    and what the critic reads, in one vector."""
+
+    KEYS = tuple(dict.fromkeys((*CandidateScores.KEYS, *ViewFeatures.KEYS, "glimpses")))
+
+    def __init__(
+        self,
+        observation_space: gym.spaces.Dict,
+        hidden_dim: int = 32,
+        num_layers: int = 1,
+        measured: float | None = 0.0,
+    ) -> None:
+        scores = CandidateScores(observation_space, hidden_dim, measured=measured)
+        views = ViewFeatures(observation_space, num_layers=num_layers)
+        super().__init__(observation_space, 3 * CANDIDATES + views.features_dim)
+        self.scores, self.views = scores, views
+
+    def forward(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The observation's tensors, batched -> (B, 192 + D)."""
+        directions, left = observations["candidates"].split([3, 1], dim=-1)
+        scores = self.scores(observations).masked_fill(left[..., 0] < 0.5, SPENT)
+        headings = action_headings(observations["anchor"], directions)
+        return torch.cat([scores, headings.flatten(1), self.views(observations)], dim=-1)
+
+
+def action_headings(anchor: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+    """(B, K, 2): the first two components of the actions "shell", "sphere" and "pose" that lead into unit
+    directions (B, K, 3) from anchors (B, 3), all in the frame's axes."""
+    east, north = (torch.einsum("bkc,bc->bk", directions, axis) for axis in tangents(anchor))
+    ahead = torch.einsum("bkc,bc->bk", directions, anchor)
+    angle = torch.atan2(torch.hypot(east, north), ahead)
+    largest = torch.maximum(east.abs(), north.abs()).clamp_min(1e-6)
+    return (angle / math.pi / largest)[..., None] * torch.stack([east, north], dim=-1)
+
+
+class Mixture(Distribution):
+    """Of K Gaussians (B, K, A) with weights softmax(logits (B, K)) and standard deviations (A,) for all."""
+
+    def proba_distribution_net(self, *args, **kwargs):
+        """Not needed: the policy has the parameters."""
+        raise NotImplementedError
+
+    def proba_distribution(
+        self, logits: torch.Tensor, means: torch.Tensor, log_std: torch.Tensor
+    ) -> Mixture:
+        """Set the parameters."""
+        weights = torch.distributions.Categorical(logits=logits)
+        each = torch.distributions.Independent(torch.distributions.Normal(means, log_std.exp()), 1)
+        self.distribution = torch.distributions.MixtureSameFamily(weights, each)
+        return self
+
+    def log_prob(self, actions: torch.Tensor) -> torch.Tensor:
+        """Log density (B,) of actions (B, A)."""
+        return self.distribution.log_prob(actions)
+
+    def entropy(self) -> torch.Tensor:
+        """(B,): of the weights and of one Gaussian, which is the mixture's where these do not overlap."""
+        weights, each = self.distribution.mixture_distribution, self.distribution.component_distribution
+        return weights.entropy() + each.entropy().mean(dim=-1)
+
+    def sample(self) -> torch.Tensor:
+        """Draw actions (B, A)."""
+        return self.distribution.sample()
+
+    def mode(self) -> torch.Tensor:
+        """(B, A): the mean of the heaviest."""
+        heaviest = self.distribution.mixture_distribution.logits.argmax(dim=-1)
+        means = self.distribution.component_distribution.mean
+        return means[torch.arange(len(means), device=means.device), heaviest]
+
+    def actions_from_params(self, logits, means, log_std, deterministic: bool = False) -> torch.Tensor:
+        """Actions (B, A) of these parameters."""
+        return self.proba_distribution(logits, means, log_std).get_actions(deterministic)
+
+    def log_prob_from_params(self, logits, means, log_std) -> tuple[torch.Tensor, torch.Tensor]:
+        """Drawn actions (B, A) and their log densities (B,)."""
+        actions = self.actions_from_params(logits, means, log_std)
+        return actions, self.log_prob(actions)
+
+
+class _Parted(nn.Module):
+    """What ``ScoresAndViews`` made goes to the actor as it is, and what follows it to the critic's layers."""
+
+    def __init__(self, width: int, layers: list[int]) -> None:
+        super().__init__()
+        sizes = [width - 3 * CANDIDATES, *layers]
+        self.value_net = nn.Sequential()
+        for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+            self.value_net.extend([nn.Linear(before, after), nn.Tanh()])
+        self.latent_dim_pi, self.latent_dim_vf = 3 * CANDIDATES, sizes[-1]
+
+    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.forward_actor(features), self.forward_critic(features)
+
+    def forward_actor(self, features: torch.Tensor) -> torch.Tensor:
+        return features[:, : 3 * CANDIDATES]
+
+    def forward_critic(self, features: torch.Tensor) -> torch.Tensor:
+        return self.value_net(features[:, 3 * CANDIDATES :])
+
+
+class ScoringPolicy(MultiInputActorCriticPolicy):
+    """The actor-critic policy of PPO and A2C that scores directions; ``net_arch`` is the critic's.
+
+    Of continuous actions ("shell", "sphere", "pose") the components beyond the direction have one learned
+    mean and spread for all states, 0 and exp(-0.7) at first. ValueError for "position", whose actions do not
+    name a direction.
+    """
+
+    KEYS = ScoresAndViews.KEYS
+
+    def __init__(self, *args, **keywords) -> None:
+        keywords["features_extractor_class"] = ScoresAndViews
+        super().__init__(*args, ortho_init=False, **keywords)
+
+    def _build_mlp_extractor(self) -> None:
+        layers = self.net_arch["vf"] if isinstance(self.net_arch, dict) else self.net_arch
+        self.mlp_extractor = _Parted(self.features_dim, layers)  # type: ignore[assignment]
+
+    def _build(self, lr_schedule) -> None:
+        super()._build(lr_schedule)
+        self.action_net = nn.Identity()  # type: ignore[assignment]
+        if isinstance(self.action_space, spaces.Box):
+            dims = self.action_space.shape[0]
+            self.rest = nn.Parameter(torch.zeros(dims - 2))
+            self.log_std = nn.Parameter(torch.tensor([ASIDE, ASIDE] + [ALONG] * (dims - 2)))
+        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
+
+    def _get_action_dist_from_latent(self, latent_pi: torch.Tensor) -> Distribution:
+        scores, headings = latent_pi.split([CANDIDATES, 2 * CANDIDATES], dim=-1)
+        if isinstance(self.action_space, spaces.Discrete):
+            return self.action_dist.proba_distribution(scores)
+        headings = headings.unflatten(-1, (CANDIDATES, 2))
+        rest = self.rest.expand(*headings.shape[:2], -1)
+        return Mixture().proba_distribution(scores, torch.cat([headings, rest], -1), self.log_std)
