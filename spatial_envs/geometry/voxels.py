@@ -52,11 +52,10 @@ class VoxelGrid:
         - unknown: how many unknown voxels lie before it, 255 = the cube's side or more
         - behind: how many of them lie just before it: a surface met from its unseen side
         """
-        out = np.empty((len(cam_to_world), size * size, len(GLIMPSES)), np.uint8)
-        for k, pose in enumerate(cam_to_world):
-            origin, rays = camera_rays(intrinsics, pose, (size, size))
-            _glimpse(origin, rays, self.size, self.log_odds, out[k])
-        return np.ascontiguousarray(out.transpose(0, 2, 1)).reshape(-1, len(GLIMPSES), size, size)
+        poses = np.ascontiguousarray(cam_to_world, np.float64)
+        out = np.empty((len(poses), len(GLIMPSES), size * size), np.uint8)
+        _glimpses(poses, intrinsics, self.size, self.log_odds, out)
+        return out.reshape(-1, len(GLIMPSES), size, size)
 
 
 def camera_rays(
@@ -86,27 +85,41 @@ def walk(origin, ray, side, n, reach, voxels):
     if enter >= leave or reach < enter:
         return 0, False
     voxel = side / n
-    cell, step, following, across = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3), np.empty(3)
-    for axis in range(3):
-        start = origin[axis] + (enter + 1e-9) * ray[axis] + side / 2
-        cell[axis] = min(max(math.floor(start / voxel), 0), n - 1)
-        step[axis] = 1 if ray[axis] > 0 else -1
-        across[axis], following[axis] = np.inf, np.inf
-        if abs(ray[axis]) >= 1e-12:
-            across[axis] = voxel / abs(ray[axis])
-            edge = (cell[axis] + (ray[axis] > 0)) * voxel - side / 2
-            following[axis] = (edge - origin[axis]) / ray[axis]
+    x, step_x, next_x, across_x = _along(origin[0], ray[0], enter, side, n, voxel)
+    y, step_y, next_y, across_y = _along(origin[1], ray[1], enter, side, n, voxel)
+    z, step_z, next_z, across_z = _along(origin[2], ray[2], enter, side, n, voxel)
     count = 0
     while True:
-        voxels[count] = cell
+        voxels[count, 0], voxels[count, 1], voxels[count, 2] = x, y, z
         count += 1
-        axis = int(np.argmin(following))
-        if following[axis] > reach:
+        if min(next_x, next_y, next_z) > reach:
             return count, True
-        cell[axis] += step[axis]
-        if cell[axis] < 0 or cell[axis] >= n or count == len(voxels):
+        if next_x <= next_y and next_x <= next_z:
+            x += step_x
+            next_x += across_x
+            inside = 0 <= x < n
+        elif next_y <= next_z:
+            y += step_y
+            next_y += across_y
+            inside = 0 <= y < n
+        else:
+            z += step_z
+            next_z += across_z
+            inside = 0 <= z < n
+        if not inside or count == len(voxels):
             return count, False
-        following[axis] += across[axis]
+
+
+@njit(inline="always")
+def _along(origin, ray, enter, side, n, voxel):
+    """Along one axis: the first cell, the step to the next, how far the ray goes to that, and from cell to
+    cell."""
+    start = origin + (enter + 1e-9) * ray + side / 2
+    cell = min(max(math.floor(start / voxel), 0), n - 1)
+    if abs(ray) < 1e-12:
+        return cell, -1 if ray <= 0 else 1, np.inf, np.inf
+    edge = (cell + (ray > 0)) * voxel - side / 2
+    return cell, 1 if ray > 0 else -1, (edge - origin) / ray, voxel / abs(ray)
 
 
 @njit
@@ -124,25 +137,34 @@ def _scan(origin, rays, reach, side, state):
 
 
 @njit
-def _glimpse(origin, rays, side, log_odds, out):
-    n = log_odds.shape[0]
-    voxels = np.empty((3 * n + 3, 3), np.int64)
-    nearest = math.sqrt((origin**2).sum()) - side / 2
-    for k in range(len(rays)):
-        count, _ = walk(origin, rays[k], side, n, np.inf, voxels)
-        unknown, run, far, odds = 0, 0, 1.0, 0.0
-        for i in range(count):
-            x, y, z = voxels[i]
-            odds = log_odds[x, y, z]
-            if odds > 0:
-                middle = (voxels[i] + 0.5) * side / n - side / 2
-                far = (math.sqrt(((middle - origin) ** 2).sum()) - nearest) / side
-                break
-            run = run + 1 if odds == 0 else 0
-            unknown += odds == 0
-        met = odds > 0
-        out[k, 0] = 255 * met
-        out[k, 1] = 255 * min(max(far, 0.0), 1.0)
-        out[k, 2] = 255 * odds / MOST if met else 0
-        out[k, 3] = 255 * min(unknown / n, 1.0)
-        out[k, 4] = 255 * min(run / n, 1.0) if met else 0
+def _glimpses(poses, intrinsics, side, log_odds, out):
+    n, size = log_odds.shape[0], int(math.sqrt(out.shape[2]))
+    voxels, ray, origin = np.empty((3 * n + 3, 3), np.int64), np.empty(3), np.empty(3)
+    for pose in range(len(poses)):
+        squared = 0.0
+        for axis in range(3):
+            origin[axis] = poses[pose, axis, 3]
+            squared += origin[axis] ** 2
+        nearest = math.sqrt(squared) - side / 2
+        for k in range(size * size):
+            x, y = slope(k % size, intrinsics, 0), slope(k // size, intrinsics, 1)
+            for axis in range(3):
+                ray[axis] = x * poses[pose, axis, 0] + y * poses[pose, axis, 1] + poses[pose, axis, 2]
+            count, _ = walk(origin, ray, side, n, np.inf, voxels)
+            unknown, run, far, odds = 0, 0, 1.0, 0.0
+            for i in range(count):
+                odds = log_odds[voxels[i, 0], voxels[i, 1], voxels[i, 2]]
+                if odds > 0:
+                    squared = 0.0
+                    for axis in range(3):
+                        squared += ((voxels[i, axis] + 0.5) * side / n - side / 2 - origin[axis]) ** 2
+                    far = (math.sqrt(squared) - nearest) / side
+                    break
+                run = run + 1 if odds == 0 else 0
+                unknown += odds == 0
+            met = odds > 0
+            out[pose, 0, k] = 255 * met
+            out[pose, 1, k] = 255 * min(max(far, 0.0), 1.0)
+            out[pose, 2, k] = 255 * odds / MOST if met else 0
+            out[pose, 3, k] = 255 * min(unknown / n, 1.0)
+            out[pose, 4, k] = 255 * min(run / n, 1.0) if met else 0
