@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import gymnasium as gym
@@ -61,17 +62,49 @@ class LatestImage(nn.Module):
         return self.image(rgb)
 
 
-def pooled_width(observation_space: gym.spaces.Dict, needed: Sequence[str]) -> int:
-    """How many features a view has, 0 where the environment has none; ValueError where a key is not there or
-    features are not pooled."""
+GRID = 32  # channels of the convolutions over a grid of tokens
+
+
+class ViewVectors(nn.Module):
+    """One vector a view, of ``width``, from what its features are: a vector already (pooling "mean"), or a
+    square grid of tokens ("grid", "none"), which a small convolutional network reads, so that it is not lost
+    where in the image something is."""
+
+    def __init__(self, space: gym.spaces.Box, hidden_dim: int) -> None:
+        super().__init__()
+        *_, dim = space.shape
+        side = 0 if len(space.shape) == 2 else math.isqrt(space.shape[1])
+        if side and side * side != space.shape[1]:
+            raise ValueError(
+                f"features: got {space.shape[1]} tokens a view; expected a square number of them"
+            )
+        self.side, self.width = side, hidden_dim if side else dim
+        if side:
+            after = -(-side // 2)
+            self.tokens = nn.Linear(dim, GRID)
+            self.grid = nn.Sequential(
+                nn.GELU(), nn.Conv2d(GRID, GRID, 3, padding=1), nn.GELU(),
+                nn.Conv2d(GRID, GRID, 3, stride=2, padding=1), nn.GELU(),
+                nn.Flatten(), nn.Linear(GRID * after**2, hidden_dim),
+            )  # fmt: skip
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """features (B, N, D) or (B, N, P, D) -> (B, N, width)."""
+        if not self.side:
+            return features
+        views = self.tokens(features.flatten(0, 1)).transpose(1, 2)
+        return self.grid(views.unflatten(2, (self.side, self.side))).unflatten(0, features.shape[:2])
+
+
+def view_vectors(
+    observation_space: gym.spaces.Dict, needed: Sequence[str], hidden_dim: int
+) -> ViewVectors | None:
+    """What makes one vector of a view's features, None where the environment has none; ValueError where a key
+    that is needed is not there."""
     for key in needed:
         if key not in observation_space.spaces:
             raise ValueError(
                 f"observations: got {sorted(observation_space.spaces)}; this extractor also needs {key!r}"
             )
-    if "features" not in observation_space.spaces:
-        return 0
-    shape = observation_space["features"].shape
-    if shape is None or len(shape) != 2:
-        raise ValueError(f"pooling: got features of shape {shape}; this extractor needs pooling='mean'")
-    return shape[1]
+    space = observation_space.spaces.get("features")
+    return ViewVectors(space, hidden_dim) if isinstance(space, gym.spaces.Box) else None

@@ -9,7 +9,7 @@ from stable_baselines3.common.preprocessing import is_image_space_channels_first
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
-from agents.networks import LatestImage, ViewAttention, pooled_width
+from agents.networks import LatestImage, ViewAttention, view_vectors
 
 NUMBERS = ("pointgoal", "objectgoal", "gps", "compass", "odometry", "remaining")
 STEPS = (4.0, 5.7, 1.0)  # by which odometry is multiplied: 0.25 m, 10 degrees, a collision
@@ -61,9 +61,10 @@ class NavigationFeatures(BaseFeaturesExtractor):
             channels, side = _channels(given["map"])
             self.plan = PlanEncoder(channels, side, hidden_dim)
             width += hidden_dim
-        if features := pooled_width(observation_space, ()):
-            pooled_width(observation_space, ("view_mask",))
-            self.views = ViewAttention(features, view_dim, num_heads, num_layers)
+        if "features" in given:
+            self.vectors = view_vectors(observation_space, ("view_mask",), view_dim)
+            assert self.vectors is not None
+            self.views = ViewAttention(self.vectors.width, view_dim, num_heads, num_layers)
             width += view_dim
         if numbers := sum(_numbers(given[key], key) for key in NUMBERS if key in given):
             self.numbers = nn.Sequential(nn.Linear(numbers, view_dim), nn.ReLU())
@@ -89,7 +90,7 @@ class NavigationFeatures(BaseFeaturesExtractor):
         if "map" in self.has:
             parts.append(self.plan(observations["map"]))
         if "features" in self.has:
-            parts.append(self.views(observations["features"], observations["view_mask"]))
+            parts.append(self.views(self.vectors(observations["features"]), observations["view_mask"]))
         if any(key in self.has for key in NUMBERS):
             parts.append(self.numbers(torch.cat(self._read(observations), dim=-1)))
         if "depth" in self.has:

@@ -10,18 +10,24 @@ from agents.nbv.heuristics import (
     Coverage,
     Farthest,
     FarthestInner,
+    FarthestOuter,
     InformationGain,
     InformationGainInner,
+    InformationGainOuter,
     Random,
     Uniform,
+    UniformInner,
     Zero,
 )
 from agents.nbv.information_gain import METRICS
 from agents.nbv.planners import Beam, Oracle, SetCover
 
 INFORMATION = {f"ig-{metric.replace('_', '-')}": metric for metric in METRICS}
-FROM_CLOSE_BY = {
-    f"{name}-inner": partial(InformationGainInner, metric=metric) for name, metric in INFORMATION.items()
+ELSEWHERE = {  # the same from another radius
+    "uniform-inner": UniformInner,
+    "farthest-outer": FarthestOuter,
+    **{f"{name}-inner": partial(InformationGainInner, metric=each) for name, each in INFORMATION.items()},
+    **{f"{name}-outer": partial(InformationGainOuter, metric=each) for name, each in INFORMATION.items()},
 }
 BASELINES: dict[str, Callable[..., Baseline]] = {
     "random": Random,
@@ -31,7 +37,7 @@ BASELINES: dict[str, Callable[..., Baseline]] = {
     "farthest-inner": FarthestInner,
     "coverage": Coverage,
     **{name: partial(InformationGain, metric=metric) for name, metric in INFORMATION.items()},
-    **FROM_CLOSE_BY,
+    **ELSEWHERE,
     "oracle": Oracle,
     "beam": Beam,
     "set-cover": SetCover,
@@ -39,6 +45,6 @@ BASELINES: dict[str, Callable[..., Baseline]] = {
 
 
 def senseless(env) -> tuple[str, ...]:
-    """Those that mean nothing for the environment's actions: zero is no candidate in particular, and
-    information is measured at the candidates' own radius."""
-    return ("zero-action", *FROM_CLOSE_BY) if env.unwrapped.task.action == "candidates" else ()
+    """Those that mean nothing for the environment's actions: zero is no candidate in particular, and of
+    candidates the radius is not chosen."""
+    return ("zero-action", *ELSEWHERE) if env.unwrapped.task.action == "candidates" else ()

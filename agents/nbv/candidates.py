@@ -12,7 +12,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import nn
 
-from agents.networks import LatestImage, pooled_width
+from agents.networks import LatestImage, view_vectors
 from spatial_envs.geometry.voxels import GLIMPSES, RESOLUTION
 
 NEAR = 4  # voxels: how far from a surface the second of the measures reaches
@@ -84,12 +84,13 @@ class CandidateScores(BaseFeaturesExtractor):
         dropout: float = 0.0,
         measured: float | None = None,
     ) -> None:
-        width = pooled_width(observation_space, self.KEYS[1:])
+        vectors = view_vectors(observation_space, self.KEYS[1:], hidden_dim)
+        width = 0 if vectors is None else vectors.width
         candidates, rgb = observation_space["candidates"], observation_space.spaces.get("rgb")
         super().__init__(observation_space, candidates.shape[0])  # type: ignore[index]
         self.image = LatestImage(rgb, hidden_dim) if isinstance(rgb, gym.spaces.Box) else None
         whole = width + (0 if self.image is None else hidden_dim)
-        self.relation = nn.Linear(6, hidden_dim)
+        self.vectors, self.relation = vectors, nn.Linear(6, hidden_dim)
         self.described = nn.Linear(width, hidden_dim, bias=False) if width else None
         self.pair = nn.Sequential(nn.GELU(), nn.Linear(hidden_dim, hidden_dim), nn.GELU())
         glimpses = observation_space.spaces.get("glimpses")
@@ -126,8 +127,8 @@ class CandidateScores(BaseFeaturesExtractor):
         )
         hidden = self.relation(pairs)
         whole = []
-        if self.described is not None:
-            features = observations["features"]
+        if self.vectors is not None and self.described is not None:
+            features = self.vectors(observations["features"])
             hidden = hidden + self.described(features)[:, :, None]
             whole.append((features * mask).sum(dim=1) / counted)
         hidden, there = self.pair(hidden), mask[..., None]

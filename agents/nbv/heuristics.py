@@ -66,6 +66,14 @@ class Inner(Baseline):
         return self.env.task.region.radius[0]
 
 
+class Outer(Baseline):
+    """From as far as the region allows."""
+
+    def radius(self) -> float:
+        """Metres."""
+        return self.env.task.region.radius[1]
+
+
 class Random(Baseline):
     """Uniform over the region: direction by area, radius uniform; over the candidates that are left."""
 
@@ -105,14 +113,23 @@ class FarthestInner(Inner, Farthest):
     """``Farthest``, from close by."""
 
 
+class FarthestOuter(Outer, Farthest):
+    """``Farthest``, from afar."""
+
+
 class Uniform(Baseline):
-    """The directions of a Fibonacci sphere in their order, at the middle radius: one for each added view."""
+    """The directions of a Fibonacci sphere in their order, at ``radius``: one for each added view."""
 
     def act(self):
         """Return the action of the rule that the class's docstring describes."""
         task = self.env.task
         added = len(task.episode(0).views) - task.initial_views
-        return self.env.action_from_pose(task.region.fibonacci_poses(task.views - task.initial_views)[added])
+        all_of_them = fibonacci_directions(task.views - task.initial_views, task.region.max_elevation)
+        return self.env.action_from_pose(facing_origin(all_of_them[added] * self.radius()))
+
+
+class UniformInner(Inner, Uniform):
+    """``Uniform``, from close by."""
 
 
 class Coverage(Baseline):
@@ -165,3 +182,7 @@ class InformationGain(Baseline):
 
 class InformationGainInner(Inner, InformationGain):
     """``InformationGain``, from close by."""
+
+
+class InformationGainOuter(Outer, InformationGain):
+    """``InformationGain``, from afar."""

@@ -6,7 +6,7 @@ import gymnasium as gym
 import torch
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
-from agents.networks import LatestImage, ViewAttention, pooled_width
+from agents.networks import LatestImage, ViewAttention, view_vectors
 from spatial_envs.nbv.actions import tangents
 
 
@@ -28,11 +28,12 @@ class ViewFeatures(BaseFeaturesExtractor):
         num_heads: int = 4,
         num_layers: int = 2,
     ) -> None:
-        features = pooled_width(observation_space, self.KEYS[1:])
+        vectors = view_vectors(observation_space, self.KEYS[1:], hidden_dim)
         rgb = observation_space.spaces.get("rgb")
         super().__init__(observation_space, hidden_dim + 4 + (0 if rgb is None else hidden_dim))
-        self.has_features = features > 0
-        width = observation_space["poses"].shape[1] * 2 + features  # type: ignore[index]
+        self.vectors = vectors
+        width = observation_space["poses"].shape[1] * 2  # type: ignore[index]
+        width += 0 if vectors is None else vectors.width
         self.attention = ViewAttention(width, hidden_dim, num_heads, num_layers)
         self.image = LatestImage(rgb, hidden_dim) if isinstance(rgb, gym.spaces.Box) else None
 
@@ -43,8 +44,8 @@ class ViewFeatures(BaseFeaturesExtractor):
         axes = torch.stack([anchor, *tangents(anchor)], dim=-1)  # (B, 3, 3), columns anchor, east, north
         vectors = poses.unflatten(-1, (3, 3))  # position, camera X, camera Y
         tokens = [poses, (vectors @ axes.unsqueeze(1)).flatten(-2)]
-        if self.has_features:
-            tokens.append(observations["features"])
+        if self.vectors is not None:
+            tokens.append(self.vectors(observations["features"]))
         pooled = self.attention(torch.cat(tokens, dim=-1), observations["view_mask"])
         seen = [] if self.image is None else [self.image(observations["rgb"])]
         return torch.cat([pooled, anchor, observations["remaining"], *seen], dim=-1)

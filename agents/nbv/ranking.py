@@ -1,4 +1,4 @@
-"""Learning to rank the candidate views by their true gains, on the states that the policy visits."""
+"""Learning to rank the candidate views by their true gains, on states that several policies visit."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import torch
 from stable_baselines3 import DQN
 from torch import nn
 
+from agents.nbv.candidates import measures
+
 TEMPERATURE = 0.4  # of the gains, in their standard deviations over the candidates left
 
 
 class Ranking(DQN):
-    """DQN's exploration, replay and policy; but what the scores learn is not the reward of the candidate
-    taken: it is the counterfactual gains of all that are left, which the training environments show.
+    """DQN's replay and policy; but what the scores learn is not the reward of the candidate taken: it is the
+    counterfactual gains of all that are left, which the training environments show.
+
+    Where DQN explores at random, one of three rules takes the step, drawn anew for every row: a random
+    candidate, the farthest from the views, and the one with most information where there are glimpses.
 
     The loss is listwise (ListNet, Cao et al. 2007): the cross-entropy of the softmax of the scores to that of
     the gains in units of their standard deviation, so that a late view, whose gains are small, counts as much
@@ -20,6 +25,16 @@ class Ranking(DQN):
     """
 
     TEACHER = ("gains",)  # what only the training environments show
+
+    def _sample_action(self, learning_starts, action_noise=None, n_envs=1):
+        """Actions (n_envs,), twice, as the base class gives them."""
+        assert isinstance(self._last_obs, dict)
+        taken, _ = self.predict(self._last_obs, deterministic=True)
+        generator = self.action_space.np_random
+        early = self.num_timesteps < learning_starts
+        for row in np.flatnonzero(early | (generator.random(n_envs) < self.exploration_rate)):
+            taken[row] = explored({key: value[row] for key, value in self._last_obs.items()}, generator)
+        return taken, taken
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """Gradient steps on batches from the replay buffer."""
@@ -39,6 +54,25 @@ class Ranking(DQN):
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/loss", np.mean(losses))
+
+
+def explored(observation: dict[str, np.ndarray], generator: np.random.Generator) -> int:
+    """The candidate that a rule, drawn from those of ``Ranking``, takes in one observation."""
+    candidates, seen = observation["candidates"], observation["view_mask"] > 0
+    left = candidates[:, 3] > 0.5
+    if not left.any():
+        return 0
+    rule = generator.integers(3 if "glimpses" in observation else 2)
+    if rule == 0:
+        return int(generator.choice(np.flatnonzero(left)))
+    if rule == 1:
+        centres = observation["poses"][seen, :3]
+        centres = centres / np.linalg.norm(centres, axis=1, keepdims=True)
+        value = -(candidates[:, :3] @ centres.T).max(axis=1)
+    else:
+        glimpses = torch.as_tensor(observation["glimpses"])[None]
+        value = measures(glimpses, torch.as_tensor(left)[None].float())[0].sum(dim=-1).numpy()
+    return int(np.argmax(np.where(left, value, -np.inf)))
 
 
 def listwise_loss(scores: torch.Tensor, gains: torch.Tensor, left: torch.Tensor) -> torch.Tensor:

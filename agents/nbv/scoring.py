@@ -70,9 +70,7 @@ class Mixture(Distribution):
         """Not needed: the policy has the parameters."""
         raise NotImplementedError
 
-    def proba_distribution(
-        self, logits: torch.Tensor, means: torch.Tensor, log_std: torch.Tensor
-    ) -> Mixture:
+    def proba_distribution(self, logits: torch.Tensor, means: torch.Tensor, log_std: torch.Tensor) -> Mixture:
         """Set the parameters."""
         weights = torch.distributions.Categorical(logits=logits)
         each = torch.distributions.Independent(torch.distributions.Normal(means, log_std.exp()), 1)
