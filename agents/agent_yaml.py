@@ -38,6 +38,7 @@ from agents.navigation.policy import NavigationFeatures
 from agents.nbv.candidates import CandidateDQNPolicy, CandidateScores, GlimpseDQNPolicy
 from agents.nbv.differentiable import PosePolicy, ResearchPlanPolicy
 from agents.nbv.policy import ViewFeatures
+from agents.nbv.scoring import ScoringPolicy
 from agents.runs import ALGORITHMS
 from agents.scene_fit.policy import SlotFeatures
 from spatial_envs.backbones.checkpoint import WIDTHS
@@ -47,7 +48,7 @@ from spatial_envs.foundation.arguments import check_choice, check_range
 FORMAT = 1
 DESCRIPTION, WEIGHTS, CARD = "agent.yaml", "policy.safetensors", "README.md"
 
-_ACTOR_CRITIC = (policies.ActorCriticPolicy, policies.WalkingPolicy, policies.FittingPolicy)
+_ACTOR_CRITIC = (ScoringPolicy, policies.ActorCriticPolicy, policies.WalkingPolicy, policies.FittingPolicy)
 _Q_VALUES = (CandidateDQNPolicy, GlimpseDQNPolicy)
 _OURS: dict[str, tuple[type[BasePolicy], ...]] = {
     "ppo": _ACTOR_CRITIC,

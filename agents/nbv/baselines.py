@@ -20,6 +20,7 @@ from agents.nbv.heuristics import (
     Zero,
 )
 from agents.nbv.information_gain import METRICS
+from agents.nbv.lookup import Lookup
 from agents.nbv.planners import Beam, Oracle, SetCover
 
 INFORMATION = {f"ig-{metric.replace('_', '-')}": metric for metric in METRICS}
@@ -38,6 +39,7 @@ BASELINES: dict[str, Callable[..., Baseline]] = {
     "coverage": Coverage,
     **{name: partial(InformationGain, metric=metric) for name, metric in INFORMATION.items()},
     **ELSEWHERE,
+    "lookup": Lookup,
     "oracle": Oracle,
     "beam": Beam,
     "set-cover": SetCover,

@@ -19,12 +19,11 @@ from torch import nn
 
 from agents.nbv.candidates import CandidateScores
 from agents.nbv.policy import ViewFeatures
-from spatial_envs.nbv.actions import ACTION_DIMS, tangents
+from spatial_envs.nbv.actions import tangents
 from spatial_envs.nbv.candidates import CANDIDATES
 
 SPENT = -1e3  # the score of a direction that was looked into
 ASIDE, ALONG = -3.2, -0.7  # log standard deviations: of a direction's two components, and of all others
-HEADINGS = (ACTION_DIMS["shell"], ACTION_DIMS["pose"], ACTION_DIMS["sphere"])
 
 
 class ScoresAndViews(BaseFeaturesExtractor):
@@ -111,11 +110,10 @@ class _Parted(nn.Module):
 
     def __init__(self, width: int, layers: list[int]) -> None:
         super().__init__()
-        sizes = [width - 3 * CANDIDATES, *layers]
-        self.value_net = nn.Sequential()
-        for before, after in zip(sizes[:-1], sizes[1:], strict=True):
-            self.value_net.extend([nn.Linear(before, after), nn.Tanh()])
-        self.latent_dim_pi, self.latent_dim_vf = 3 * CANDIDATES, sizes[-1]
+        self.latent_dim_pi, self.latent_dim_vf = 3 * CANDIDATES, layers[-1]
+        inputs = [width - 3 * CANDIDATES, *layers[:-1]]
+        parts = [nn.Sequential(nn.Linear(*sizes), nn.Tanh()) for sizes in zip(inputs, layers, strict=True)]
+        self.value_net = nn.Sequential(*parts)
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.forward_actor(features), self.forward_critic(features)
@@ -130,12 +128,12 @@ class _Parted(nn.Module):
 class ScoringPolicy(MultiInputActorCriticPolicy):
     """The actor-critic policy of PPO and A2C that scores directions; ``net_arch`` is the critic's.
 
-    Of continuous actions ("shell", "sphere", "pose") the components beyond the direction have one learned
-    mean and spread for all states, 0 and exp(-0.7) at first. ValueError for "position", whose actions do not
-    name a direction.
+    Of continuous actions the components beyond the direction have one learned mean and spread for all states,
+    0 and exp(-0.7) at first. ``ACTIONS`` are those that it is for; "position" does not name a direction.
     """
 
     KEYS = ScoresAndViews.KEYS
+    ACTIONS = ("candidates", "shell", "sphere", "pose")
 
     def __init__(self, *args, **keywords) -> None:
         keywords["features_extractor_class"] = ScoresAndViews

@@ -16,7 +16,7 @@ from agents.families import env_type, family, known_ids, short_id
 from agents.flags import UserPath
 from agents.hyperparameters import checked, lessons
 from agents.run_folder import COUNTS, RESUMED, check_out, holds_a_run, is_away, read_config  # fmt: skip
-from agents.runs import ALGORITHMS, CONTINUOUS, DISCRETE, observed, parse_settings
+from agents.runs import ALGORITHMS, CONTINUOUS, DISCRETE, observed, parse_settings, policy_type
 from agents.scene_fit.encoder import check_hyperparameters
 from spatial_envs.core.env import TaskEnv
 from spatial_envs.core.task import check_arguments
@@ -139,6 +139,12 @@ def resolve(flags: Flags) -> dict[str, Any]:
         env_kwargs |= hyperparameters.pop("env_kwargs") | settings
         env = _checked_env(flags, env_kwargs)
     _check_actions(flags, env)
+    meant = getattr(policy_type(hyperparameters.get("policy", "MultiInputPolicy")), "ACTIONS", None)
+    if meant is not None and env.task.action not in meant:
+        expected = f"{', '.join(meant)}, or another policy by --hyper policy=MultiInputPolicy"
+        raise ValueError(
+            f"set: action: got {env.task.action!r} with {flags.algo}'s policy; expected {expected}"
+        )
     passes = inspect.signature(getattr(env.task.backbone, "encode", lambda: None)).parameters
     pathwise = flags.algo == "differentiable" and hyperparameters.get("estimator") != "score"
     if pathwise and "grad" not in passes:
