@@ -21,6 +21,7 @@ from agents.nbv.candidates import CandidateScores
 from agents.nbv.policy import ViewFeatures
 from spatial_envs.nbv.actions import tangents
 from spatial_envs.nbv.candidates import CANDIDATES
+from spatial_envs.nbv.task import NBV
 
 SPENT = -1e3  # the score of a direction that was looked into
 ASIDE, ALONG = -3.2, -0.7  # log standard deviations: of a direction's two components, and of all others
@@ -106,11 +107,11 @@ class Mixture(Distribution):
 
 
 class _Parted(nn.Module):
-    """What ``ScoresAndViews`` made goes to the actor as it is, and what follows it to the critic's layers."""
+    """What ``ScoresAndViews`` made goes to the actor as it is, and what is for the critic to its layers."""
 
     def __init__(self, width: int, layers: list[int]) -> None:
         super().__init__()
-        self.latent_dim_pi, self.latent_dim_vf = 3 * CANDIDATES, layers[-1]
+        self.latent_dim_pi, self.latent_dim_vf = width, layers[-1]
         inputs = [width - 3 * CANDIDATES, *layers[:-1]]
         parts = [nn.Sequential(nn.Linear(*sizes), nn.Tanh()) for sizes in zip(inputs, layers, strict=True)]
         self.value_net = nn.Sequential(*parts)
@@ -119,7 +120,7 @@ class _Parted(nn.Module):
         return self.forward_actor(features), self.forward_critic(features)
 
     def forward_actor(self, features: torch.Tensor) -> torch.Tensor:
-        return features[:, : 3 * CANDIDATES]
+        return features
 
     def forward_critic(self, features: torch.Tensor) -> torch.Tensor:
         return self.value_net(features[:, 3 * CANDIDATES :])
@@ -129,11 +130,20 @@ class ScoringPolicy(MultiInputActorCriticPolicy):
     """The actor-critic policy of PPO and A2C that scores directions; ``net_arch`` is the critic's.
 
     Of continuous actions the components beyond the direction have one learned mean and spread for all states,
-    0 and exp(-0.7) at first. ``ACTIONS`` are those that it is for; "position" does not name a direction.
-    """
+    0 and exp(-0.7) at first. A stop of discrete actions is one more choice beside the directions, whose score
+    is a linear function of what the critic reads."""
 
     KEYS = ScoresAndViews.KEYS
-    ACTIONS = ("candidates", "shell", "sphere", "pose")
+
+    @staticmethod
+    def check_task(task: NBV) -> None:
+        """ValueError for a task whose actions name no direction, or stop by a component of their own."""
+        if task.action == "position" or (task.stops and task.action != "candidates"):
+            said = f"{task.action!r}{' with view_cost' if task.stops else ''}"
+            raise ValueError(
+                f"set: action: got {said} for a policy of directions; expected shell, sphere or pose "
+                "without view_cost, or candidates; or --hyper policy=agents.policies.ActorCriticPolicy"
+            )
 
     def __init__(self, *args, **keywords) -> None:
         keywords["features_extractor_class"] = ScoresAndViews
@@ -147,13 +157,17 @@ class ScoringPolicy(MultiInputActorCriticPolicy):
         super()._build(lr_schedule)
         self.action_net = nn.Identity()  # type: ignore[assignment]
         if isinstance(self.action_space, spaces.Box):
-            dims = self.action_space.shape[0]
-            self.rest = nn.Parameter(torch.zeros(dims - 2))
-            self.log_std = nn.Parameter(torch.tensor([ASIDE, ASIDE] + [ALONG] * (dims - 2)))
+            rest = self.action_space.shape[0] - 2
+            self.rest = nn.Parameter(torch.zeros(rest))
+            self.log_std = nn.Parameter(torch.tensor([ASIDE] * 2 + [ALONG] * rest))
+        elif self.action_space.n > CANDIDATES:  # type: ignore[attr-defined]
+            self.stop = nn.Linear(self.features_dim - 3 * CANDIDATES, 1)
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
     def _get_action_dist_from_latent(self, latent_pi: torch.Tensor) -> Distribution:
-        scores, headings = latent_pi.split([CANDIDATES, 2 * CANDIDATES], dim=-1)
+        scores, headings, read = latent_pi.tensor_split([CANDIDATES, 3 * CANDIDATES], dim=-1)
+        if hasattr(self, "stop"):
+            scores = torch.cat([scores, self.stop(read)], dim=-1)
         if isinstance(self.action_space, spaces.Discrete):
             return self.action_dist.proba_distribution(scores)
         headings = headings.unflatten(-1, (CANDIDATES, 2))

@@ -139,12 +139,9 @@ def resolve(flags: Flags) -> dict[str, Any]:
         env_kwargs |= hyperparameters.pop("env_kwargs") | settings
         env = _checked_env(flags, env_kwargs)
     _check_actions(flags, env)
-    meant = getattr(policy_type(hyperparameters.get("policy", "MultiInputPolicy")), "ACTIONS", None)
-    if meant is not None and env.task.action not in meant:
-        expected = f"{', '.join(meant)}, or another policy by --hyper policy=MultiInputPolicy"
-        raise ValueError(
-            f"set: action: got {env.task.action!r} with {flags.algo}'s policy; expected {expected}"
-        )
+    check = getattr(policy_type(hyperparameters.get("policy", "MultiInputPolicy")), "check_task", None)
+    if check is not None:
+        check(env.task)
     passes = inspect.signature(getattr(env.task.backbone, "encode", lambda: None)).parameters
     pathwise = flags.algo == "differentiable" and hyperparameters.get("estimator") != "score"
     if pathwise and "grad" not in passes:

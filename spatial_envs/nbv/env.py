@@ -30,6 +30,9 @@ class NBVEnv(TaskEnv):
       only where that is the object's centre itself.
     - ``"candidates"``: ``Discrete(64)``, what ``NBVDiscreteEnv`` has; see there.
 
+    With ``view_cost=`` the agent may stop: by one more component, above 0, and of candidates by action 64. A
+    stop takes no view, is worth 0 and ends the episode.
+
     The camera looks at the object's centre, +Y upwards. Poses outside the region (radius, elevation within
     +-80 degrees) are projected to the nearest one inside; for pose and position that is penalised as invalid,
     for shell and sphere, which miss the region only at the caps round the poles, it is not.
@@ -60,7 +63,7 @@ class NBVEnv(TaskEnv):
 
     ## Rewards
 
-    ``gain - invalid_penalty * invalid``. The gain is the difference of a potential (``chamfer.POTENTIALS``):
+    ``gain - invalid_penalty * invalid - view_cost``. The gain is the difference of a potential (``chamfer.POTENTIALS``):
     ``reward="log"`` (default, log C0 - log C1), ``"relative"``, ``"chamfer"``, ``"chamfer_squared"``,
     ``"chamfer_sum"``, ``"coverage"``, or a callable (figures before, figures after) -> float.
 
@@ -74,7 +77,7 @@ class NBVEnv(TaskEnv):
 
     ## Episode End
 
-    The view that spends the budget (``views``) terminates, and so does a coverage of ``stop_at``. Success
+    The view that spends the budget (``views``) terminates, and so do a stop and a coverage of ``stop_at``. Success
     (``is_success``: coverage of at least 0.95 of what 64 Fibonacci views reach on the object) ends nothing.
 
     ## Info
@@ -138,8 +141,8 @@ class NBVDiscreteEnv(NBVEnv):
     task_type = NBVDiscrete
 
     def action_masks(self) -> np.ndarray:
-        """(64,) bool: which candidates are left."""
-        return self.task.action_mask(self.task.episode(0))
+        """(64,) bool: which candidates are left; with ``view_cost`` (65,), the stop last."""
+        return self.task.allowed(self.task.episode(0))
 
 
 class NBVVectorEnv(TaskVectorEnv):
@@ -155,5 +158,5 @@ class NBVDiscreteVectorEnv(NBVVectorEnv):
     task_type = NBVDiscrete
 
     def action_masks(self) -> np.ndarray:
-        """(N, 64) bool: which candidates are left."""
-        return np.stack([self.task.action_mask(self.task.episode(row)) for row in range(self.num_envs)])
+        """(N, 64) bool: which candidates are left; with ``view_cost`` (N, 65), the stop last."""
+        return np.stack([self.task.allowed(self.task.episode(row)) for row in range(self.num_envs)])

@@ -68,6 +68,9 @@ class NBVSettings(Settings):
     )
     reward: Reward = setting("log", one_of_or_callable(tuple(POTENTIALS), "a callable"), "see Rewards")
     invalid_penalty: float = setting(0.05, number(0, 1e6), "see Rewards")
+    view_cost: float | None = setting(
+        None, or_none(number(0, 100)), "off each reward; not None: there is a stop, see Action Space"
+    )
     stop_at: float | None = setting(None, or_none(number(0, 1)), "the coverage that ends an episode")
     reference: str = setting("visible", one_of("visible", "surface"), "what 256 cameras see, or all")
     reconstruction: str | None = setting(None, anything('None, "backbone", "depth"'), RECONSTRUCTION)

@@ -77,6 +77,7 @@ class NBV(Rows[Episode]):
         self.renderer = make_renderer(settings.renderer, settings.device)
         self.views, self.initial_views = settings.views, settings.initial_views
         self.fov, self.action, self.audit = settings.fov, settings.action, settings.audit
+        self.stops = settings.view_cost is not None
         self.intrinsics = pinhole(self.fov, self.image_size)
         self.region = Region(settings.radius)
         radius = self.region.middle if settings.candidate_radius is None else float(settings.candidate_radius)
@@ -91,9 +92,9 @@ class NBV(Rows[Episode]):
         self.observation_space = chosen_space(all_spaces, settings.observations, default)
         self.action_space: spaces.Space
         if self.action == "candidates":
-            self.action_space = spaces.Discrete(CANDIDATES)
+            self.action_space = spaces.Discrete(CANDIDATES + self.stops)
         else:
-            self.action_space = spaces.Box(-1.0, 1.0, (ACTION_DIMS[self.action],), np.float32)
+            self.action_space = spaces.Box(-1.0, 1.0, (ACTION_DIMS[self.action] + self.stops,), np.float32)
 
     def _observation_spaces(self) -> dict[str, spaces.Space]:
         (height, width), outer = self.image_size, self.region.radius[1]
@@ -143,18 +144,36 @@ class NBV(Rows[Episode]):
     def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See ``Task.step``; actions (B, A) in [-1, 1], clipped, or (B,) indices of candidates."""
         episodes = [self.episode(row) for row in rows]
+        checked = checked_actions(self.action_space, actions)
+        rewards, terminated = np.zeros(len(episodes)), self._stopping(checked)
+        for k in np.flatnonzero(terminated):
+            episodes[k].gain, episodes[k].invalid = 0.0, False
+        going_on = np.flatnonzero(~terminated)
+        if len(going_on):
+            looking = [episodes[k] for k in going_on]
+            rewards[going_on], terminated[going_on] = self._looked(looking, checked[going_on])
+        return rewards, terminated, np.zeros_like(terminated)
+
+    def _looked(self, episodes: Sequence[Episode], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Let each episode take the view that its action means: rewards (B,) and which are over (B,)."""
         before = [episode.metrics for episode in episodes]
-        poses, valid = self._poses(episodes, checked_actions(self.action_space, actions))
+        poses, valid = self._poses(episodes, actions)
         self._take(episodes, poses[:, None])
-        rewards, terminated = np.zeros(len(episodes)), np.zeros(len(episodes), np.bool_)
-        stop_at = self.settings.stop_at
+        rewards, over = np.zeros(len(episodes)), np.zeros(len(episodes), np.bool_)
+        stop_at, cost = self.settings.stop_at, self.settings.view_cost or 0.0
         for k, episode in enumerate(episodes):
             episode.gain = gain(self.settings.reward, before[k], episode.metrics, episode.first)
             episode.invalid = not valid[k]
-            rewards[k] = episode.gain - self.settings.invalid_penalty * episode.invalid
-            stopped = stop_at is not None and episode.metrics["coverage"] >= stop_at
-            terminated[k] = stopped or len(episode.views) >= self.views
-        return rewards, terminated, np.zeros_like(terminated)
+            rewards[k] = episode.gain - self.settings.invalid_penalty * episode.invalid - cost
+            enough = stop_at is not None and episode.metrics["coverage"] >= stop_at
+            over[k] = enough or len(episode.views) >= self.views
+        return rewards, over
+
+    def _stopping(self, actions: np.ndarray) -> np.ndarray:
+        """(B,) bool: which actions stop instead of looking."""
+        if not self.stops:
+            return np.zeros(len(actions), np.bool_)
+        return actions == CANDIDATES if self.action == "candidates" else actions[:, -1] > 0
 
     # ---- action -> pose -> View -> encoding -> cloud
 
@@ -166,7 +185,7 @@ class NBV(Rows[Episode]):
             return taken, np.array([self.action_mask(episode)[k] for episode, k in chosen])
         poses, inside = pose_from_action(
             self.action,
-            torch.as_tensor(actions, dtype=torch.float64),
+            torch.as_tensor(actions[:, : ACTION_DIMS[self.action]], dtype=torch.float64),
             torch.as_tensor(np.stack([self.anchor_direction(episode) for episode in episodes])),
             torch.as_tensor(np.stack([episode.frame_to_world for episode in episodes])),
             self.region,
@@ -267,7 +286,7 @@ class NBV(Rows[Episode]):
         if episode.twin is not None:
             info |= {f"unproject_{name}": value for name, value in episode.twin.metrics().items()}
         if self.action == "candidates":
-            info["action_mask"] = self.action_mask(episode).astype(np.int8)
+            info["action_mask"] = self.allowed(episode).astype(np.int8)
         return info
 
     # ---- where a zero action goes, and which candidates are left
@@ -284,6 +303,10 @@ class NBV(Rows[Episode]):
     def action_mask(self, episode: Episode) -> np.ndarray:
         """(64,) bool: the candidates farther than 5 degrees from every view taken."""
         return self.candidates.left(episode)
+
+    def allowed(self, episode: Episode) -> np.ndarray:
+        """(64,) bool, or with a stop (65,): the discrete actions that are not penalised."""
+        return np.append(self.action_mask(episode), [True] * self.stops)
 
     # ---- beginnings
 
@@ -353,8 +376,11 @@ class NBV(Rows[Episode]):
         return twins
 
     def poses_from_actions(self, row: int, actions: np.ndarray) -> np.ndarray:
-        """(K, 4, 4) float32: where each action (K, ...) would take the row's camera."""
+        """(K, 4, 4) float32: where each action (K, ...) would take the row's camera; a component that stops
+        is not read. ValueError for a candidate that is a stop."""
         checked = checked_actions(self.action_space, np.asarray(actions))
+        if self.action == "candidates" and self._stopping(checked).any():
+            raise ValueError(f"actions: got {CANDIDATES}, which stops; expected 0 to {CANDIDATES - 1}")
         return self._poses([self.episode(row)] * len(checked), checked)[0]
 
     def action_from_pose(self, row: int, cam_to_world: np.ndarray) -> np.ndarray | np.integer:
@@ -367,7 +393,8 @@ class NBV(Rows[Episode]):
             angles = self.candidate_poses(episode)[:, :3, 3] @ pose[:3, 3]
             return np.int64(np.argmax(np.where(self.action_mask(episode), angles, -np.inf)))
         anchor = self.anchor_direction(episode)
-        return action_from_pose(self.action, pose, anchor, episode.frame_to_world, self.region)
+        action = action_from_pose(self.action, pose, anchor, episode.frame_to_world, self.region)
+        return np.append(action, np.float32([-1.0] * self.stops))
 
     def get_state(self, row: int) -> dict[str, Any]:
         """What the row's episode follows from; its views, and what the last step said."""

@@ -107,8 +107,19 @@ def test_it_looks_into_the_direction_with_the_highest_score(env_type):
 
 def test_positions_name_no_direction():
     scoring = "policy=agents.nbv.scoring.ScoringPolicy"
-    with pytest.raises(ValueError, match=r"action: got 'position'.*expected candidates, shell"):
+    with pytest.raises(ValueError, match=r"action: got 'position' for.*expected shell"):
         resolve(Flags(backbone="none", set=("action=position",), hyper=(scoring,)))
+    with pytest.raises(ValueError, match=r"action: got 'shell' with view_cost"):
+        resolve(Flags(backbone="none", set=("view_cost=0.1",), hyper=(scoring,)))
+
+
+def test_a_stop_is_a_choice_that_is_learned():
+    """Where a view costs more than it brings, it learns to stop."""
+    env, _ = shown(NBVDiscreteEnv, steps=0, view_cost=5.0)
+    model = PPO(ScoringPolicy, env, n_steps=32, batch_size=32, learning_rate=0.02, gamma=0.1, seed=0)
+    model.learn(320)
+    observation, _ = env.reset(seed=9)
+    assert model.predict(observation, deterministic=True)[0] == 64
 
 
 def test_a_grid_of_tokens_keeps_where_something_is():

@@ -1087,3 +1087,39 @@ def test_render(make):
     assert red[0] > 2 * red[-1]  # what is missing is red, and becomes less
     assert red[0] > 100
     assert all((a != b).any() for a, b in itertools.pairwise(pictures))
+
+
+@pytest.mark.parametrize("action", ["candidates", "shell", "sphere"])
+def test_a_stop_ends_without_a_view_and_costs_nothing(action):
+    env = NBVEnv(backbone=None, num_objects=1, image_size=56, views=4, action=action, view_cost=0.2)
+    free = NBVEnv(backbone=None, num_objects=1, image_size=56, views=4, action=action)
+    for each in (env, free):
+        each.reset(seed=0)
+    pose = env.task.region.fibonacci_poses(9)[5]
+    look = env.action_from_pose(pose)
+    (_, costly, over, _, seen), (_, whole, *_) = env.step(look), free.step(free.action_from_pose(pose))
+    assert costly == pytest.approx(whole - 0.2)
+    assert not over
+    stop = np.int64(64) if action == "candidates" else np.append(look[:-1], np.float32(0.5))
+    _, reward, over, late, info = env.step(stop)
+    assert (reward, over, late, info["gain"]) == (0.0, True, False, 0.0)
+    assert info["views"] == seen["views"] == 2
+    assert info["chamfer"] == seen["chamfer"]
+    if action == "candidates":
+        assert info["action_mask"].shape == (65,)
+        assert info["action_mask"][64] == 1
+        with pytest.raises(ValueError, match="stops"):
+            env.poses_from_actions(np.array([64]))
+
+
+def test_rows_that_stop_leave_the_others_as_they_were():
+    arguments = {"backbone": "unproject", "num_objects": 2, "image_size": 56, "views": 4, "view_cost": 0.1}
+    envs = NBVVectorEnv(3, autoreset_mode="Disabled", **arguments)
+    single = NBVEnv(**arguments)
+    envs.reset(seed=5)
+    single.reset(seed=7)
+    actions = np.array([[0.1, 0.2, 0, 1], [0, 0, 0, 1], [0.3, -0.2, 0.5, -1]], np.float32)
+    _, rewards, over, _, _ = envs.step(actions)
+    _, reward, *_ = single.step(actions[2])
+    assert over.tolist() == [True, True, False]
+    assert rewards.tolist() == [0.0, 0.0, reward]
