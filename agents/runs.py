@@ -168,7 +168,9 @@ def _learned(run: dict[str, Any]) -> Any:
 
 
 def _expert(run: dict[str, Any]) -> str:
-    lessons = run.get("warm_start")
+    lessons, start = run.get("warm_start"), run.get("start_from")
+    if start is not None:
+        return f"started from {Path(start).name}"
     return f"warm-started by {lessons['expert']}" if lessons else "from scratch"
 
 

@@ -40,7 +40,6 @@ COLUMNS = {
     "views": Column("views", "{:.1f}"),
 }
 CURVES = ("gains", "whole", "coverage", "chamfer")  # of the last initial view, and every view from there
-LATE = 10  # views: from this budget on, a table says how many were needed
 ENOUGH = 0.95  # of the oracle's coverage at the end
 play = partial(walk, begin=begin_in("object", "objects"))
 
@@ -108,8 +107,8 @@ def normalised(
 
 
 def extra(results: dict[str, Scores]) -> dict[str, dict[str, str]]:
-    """The columns that take the oracle's row: the normalised score and, at large budgets, how many views a
-    policy needs to see nearly what the oracle sees."""
+    """The columns that take the oracle's row: the normalised score, and how many views a policy needs to see
+    nearly what the oracle sees."""
     random, oracle = results.get("random"), results.get("oracle")
     if oracle is None:
         return {}
@@ -121,13 +120,12 @@ def extra(results: dict[str, Scores]) -> dict[str, dict[str, str]]:
             without = f", {left_out} left out" if left_out else ""
             column[name] = f"{mean:.2f} [{low:.2f}, {high:.2f}]{without}"
     longest = max(int(scores.figures["views"].max()) for scores in results.values())
-    if longest >= LATE:
-        enough = ENOUGH * oracle.at_end("coverage").mean(axis=0)
-        initial = longest + 1 - oracle.figures["coverage"].shape[-1]
-        columns[f"views to {ENOUGH:.0%} of the oracle's coverage"] = {
-            name: f"{by_scene(needed(scores, enough, initial), scores.scenes):.1f}"
-            for name, scores in results.items()
-        }
+    enough = ENOUGH * oracle.at_end("coverage").mean(axis=0)
+    initial = longest + 1 - oracle.figures["coverage"].shape[-1]
+    columns[f"views to {ENOUGH:.0%} of the oracle's coverage"] = {
+        name: f"{by_scene(needed(scores, enough, initial), scores.scenes):.1f}"
+        for name, scores in results.items()
+    }
     return columns
 
 

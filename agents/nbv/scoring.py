@@ -13,8 +13,9 @@ import gymnasium as gym
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.distributions import Distribution
-from stable_baselines3.common.policies import MultiInputActorCriticPolicy
+from stable_baselines3.common.policies import BasePolicy, MultiInputActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.dqn.policies import DQNPolicy
 from torch import nn
 
 from agents.nbv.candidates import CandidateScores
@@ -148,6 +149,13 @@ class ScoringPolicy(MultiInputActorCriticPolicy):
     def __init__(self, *args, **keywords) -> None:
         keywords["features_extractor_class"] = ScoresAndViews
         super().__init__(*args, ortho_init=False, **keywords)
+
+    def begin_with(self, policy: BasePolicy) -> None:
+        """Take all the weights of such a policy, or, for the scores, those of one that values candidates."""
+        if isinstance(policy, DQNPolicy):
+            self.features_extractor.scores.load_state_dict(policy.q_net.features_extractor.state_dict())
+        else:
+            self.load_state_dict(policy.state_dict())
 
     def _build_mlp_extractor(self) -> None:
         layers = self.net_arch["vf"] if isinstance(self.net_arch, dict) else self.net_arch

@@ -65,6 +65,9 @@ class Flags:
     seen; for fitting least-squares or refinement (agents/scene_fit/teacher.py)."""
     warm: tuple[str, ...] = ()
     """Settings of the warm start other than that file's, as name=value."""
+    start_from: UserPath | None = None
+    """A run, or what agents.export made of one, whose weights the policy begins with: the whole policy of the
+    same class, or for a policy that scores directions (ppo, a2c) the scores of ranking."""
     track: Literal["tensorboard", "wandb", "none"] = "tensorboard"
     """Where the training's figures go besides evaluations.csv."""
     out: UserPath | None = None
@@ -72,8 +75,9 @@ class Flags:
     resume: UserPath | None = None
     """A run folder to go on with; all other flags but --timesteps are then read from it."""
     trust: bool = False
-    """With --resume: go on with a run that no training of yours on this computer wrote, too. Its model,
-    normalisation and replay buffer are pickles, and to read them runs whatever code their author put in."""
+    """With --resume and --start-from: read a run that no training of yours on this computer wrote, too. Its
+    model, normalisation and replay buffer are pickles, and to read them runs whatever code their author put
+    in."""
     eval_every: int | None = None
     """Environment steps between evaluations on the validation split; the run is saved at each. By default
     5,000, for navigation 50,000, for fitting 20,000."""
@@ -176,11 +180,12 @@ def resolve(flags: Flags) -> dict[str, Any]:
         "resolved_backbone": env.task.backbone_name,
         "env_kwargs": env_kwargs, "hyperparameters": hyperparameters,
         **({"warm_start": warm_start} if warm_start else {}),
+        **({"start_from": str(flags.start_from)} if flags.start_from else {}),
     }  # fmt: skip
 
 
 UNUSED = (  # flags that mean nothing to the encoder's training
-    "timesteps", "num_envs", "warm_start", "warm", "eval_every", "validation_starts"
+    "timesteps", "num_envs", "warm_start", "warm", "start_from", "eval_every", "validation_starts"
 )  # fmt: skip
 
 

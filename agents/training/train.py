@@ -22,6 +22,7 @@ from agents.run_folder import (
     best,
     evaluations,
     holds_a_run,
+    load,
     on_devices_here,
     resumed,
     save,
@@ -51,6 +52,8 @@ def _train_agent(folder: Path, run: dict[str, Any], fresh: bool, trust: bool) ->
     envs = training_envs(here)
     logs = None if run["track"] == "none" else str(folder)
     model = untrained(here, envs, logs) if fresh else resumed(here, envs, folder, logs, trust)
+    if fresh and "start_from" in run:
+        _begin_with(model, Path(run["start_from"]), trust)
     warm = lessons(run["warm_start"]) if run.get("warm_start") and fresh else None
     left = run["timesteps"] - model.num_timesteps
     if warm is not None and left <= warm.all_steps:
@@ -99,6 +102,21 @@ def _train_agent(folder: Path, run: dict[str, Any], fresh: bool, trust: bool) ->
     except KeyboardInterrupt:
         console.print(f"interrupted; the run is trained and saved; {compared}")
     return folder
+
+
+def _begin_with(model: BaseAlgorithm, folder: Path, trust: bool) -> None:
+    """Let the policy have the weights of the run's. ValueError where they do not fit."""
+    _, other = load(folder, "start_from", trust)
+    begin = getattr(
+        model.policy, "begin_with", lambda policy: model.policy.load_state_dict(policy.state_dict())
+    )
+    try:
+        begin(other.policy)
+    except (AttributeError, RuntimeError) as error:
+        fault = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"start_from: got {folder}; expected a policy like this one, with the same observations: {fault}"
+        ) from error
 
 
 def _show(folder: Path, run: dict[str, Any], model: BaseAlgorithm) -> None:

@@ -14,7 +14,11 @@ from agents.nbv.information_gain import information
 from agents.nbv.ranking import explored
 from agents.nbv.scoring import Mixture, ScoringPolicy, action_headings
 from agents.networks import ViewVectors
+from agents.run_folder import load, load_model, read_config
+from agents.runs import single_env, training_envs, untrained
 from agents.training.config import Flags, resolve
+from agents.training.train import train
+from spatial_envs.foundation import yaml_files
 from spatial_envs.geometry.camera import facing_origin, fibonacci_directions, pinhole
 from spatial_envs.nbv import NBVDiscreteEnv, NBVEnv
 from spatial_envs.nbv.candidates import GLIMPSE, GLIMPSE_FOV
@@ -169,3 +173,36 @@ def test_a_lookup_knows_the_object_that_it_has_seen_before(monkeypatch):
         assert np.corrcoef(policy._expected(0.0), true)[0, 1] > 0.75
     turned = lookup._turned(np.eye(4), 1)
     assert math.degrees(math.acos(turned[0, 0])) == pytest.approx(60)
+
+
+def test_a_policy_begins_with_the_scores_of_a_ranking(tmp_path):
+    """What ranking learned is what PPO plays before its first step, and a whole run goes on in another."""
+    ranked, small = tmp_path / "ranked", ("num_objects=1", "image_size=56", "views=3")
+    common = {"backbone": "unproject", "set": small, "num_envs": 2, "final_starts": 0, "track": "none"}
+    common |= {"validation_starts": 1, "eval_every": 1000}
+    extractor = "policy_kwargs={features_extractor_kwargs: {hidden_dim: 32, measured: 0.0}}"
+    hyper = ("buffer_size=64", "learning_starts=4", "batch_size=8", "gradient_steps=1", extractor)
+    discrete = "NBV-MapAnything-Discrete-v0"
+    train(Flags(algo="ranking", env=discrete, timesteps=12, hyper=hyper, out=ranked, **common))
+    config = tmp_path / "scoring.yml"
+    entry = {"policy": "agents.nbv.scoring.ScoringPolicy", "n_steps": 4, "batch_size": 8}
+    config.write_text(yaml_files.text(dict.fromkeys((discrete, "NBV-MapAnything-v0"), entry)))
+    common |= {"config": config, "timesteps": 8}
+    cloned = train(Flags(start_from=ranked, out=tmp_path / "cloned", **common))
+    beginning = load_model(read_config(cloned, "run"), cloned / "checkpoints" / "8.zip", "run")
+    assert beginning.num_timesteps == 8
+    run, ranking = load(ranked)
+    model = untrained(read_config(cloned, "run"), training_envs(read_config(cloned, "run")))
+    model.policy.begin_with(ranking.policy)
+    env = single_env(run)
+    observation, _ = env.reset(seed=1)
+    tensors = batch(observation)
+    scores = model.policy.features_extractor.scores(tensors)
+    torch.testing.assert_close(scores, ranking.q_net(tensors))
+    model.policy.begin_with(beginning.policy)
+    for name, value in beginning.policy.state_dict().items():
+        torch.testing.assert_close(model.policy.state_dict()[name], value)
+    common["backbone"] = "none"
+    with pytest.raises(ValueError, match=r"start_from: got .*ranked; expected a policy like this one"):
+        train(Flags(start_from=ranked, out=tmp_path / "other", **common))
+    assert not (tmp_path / "other").exists()
