@@ -55,6 +55,7 @@ from agents.runs import console, single_env
 from spatial_envs import __version__
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import legible
+from spatial_envs.scenes.sets import WORDS
 
 OPTIMISERS = ("optimizer_class", "optimizer_kwargs")  # which an agent that learns no more has no use for
 
@@ -189,7 +190,7 @@ def card(said: dict[str, Any], name: str, table: str = "") -> str:
             f"On the validation split: {validation['figure']} {validation['score']:.3f} "
             f"[{validation['low']:.3f}, {validation['high']:.3f}].\n"
         )
-    foreign = "" if training["scenes"] == "procedural" else (
+    foreign = "" if training["scenes"] in WORDS else (
         f"\nIts scenes, {training['scenes']}, are no part of it: give others, or your copy, as `scenes=` and "
         "`--scenes`.\n"
     )  # fmt: skip

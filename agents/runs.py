@@ -33,6 +33,7 @@ from agents.sb3.replay import HeldReplayBuffer, JoinedReplayBuffer
 from agents.sb3.vec_env import SB3VecEnv
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_choice, legible
+from spatial_envs.scenes.sets import WORDS
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
     "ppo": PPO, "a2c": A2C, "recurrent_ppo": RecurrentPPO, "maskable_ppo": MaskablePPO, "dqn": DQN,
@@ -158,7 +159,7 @@ def names(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:
 def place(run: dict[str, Any]) -> str:
     """A run's scenes as comparable, however their path was written."""
     scenes = run["env_kwargs"].get("scenes", "procedural")
-    return scenes if scenes == "procedural" else str(Path(scenes).expanduser().resolve())
+    return scenes if scenes in WORDS else str(Path(scenes).expanduser().resolve())
 
 
 def _learned(run: dict[str, Any]) -> Any:

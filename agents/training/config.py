@@ -22,6 +22,7 @@ from spatial_envs.core.env import TaskEnv
 from spatial_envs.core.task import check_arguments
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_range
+from spatial_envs.scenes.sets import WORDS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -40,7 +41,8 @@ class Flags:
     env: str = "NBV-MapAnything-v0"
     """Environment id; module:id for one that your own module registers (agents/examples/new_family.py)."""
     scenes: str = "procedural"
-    """"procedural", a file (mesh, building, depth map), a folder of them, or a scene-set YAML."""
+    """"procedural" (of next-best-view also "procedural-scans"), a file (mesh, building, depth map), a folder
+    of them, or a scene-set YAML."""
     timesteps: int | None = None
     """Environment steps in all; by default what the config says."""
     num_envs: int | None = None
@@ -224,7 +226,7 @@ def _checked_env(flags: Flags, env_kwargs: dict[str, Any]) -> TaskEnv:
     if "split" in env_kwargs:
         raise ValueError("set: got split; training is on train, evaluation on validation and test")
     task_type = env_type(flags.env).task_type
-    if env_kwargs["scenes"] == "procedural":
+    if env_kwargs["scenes"] in WORDS:
         env_kwargs |= {key: n for key, n in family(flags.env).few.items() if key not in env_kwargs}
     check_arguments(task_type, env_kwargs)
     return env_type(flags.env)(**env_kwargs)

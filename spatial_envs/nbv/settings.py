@@ -51,7 +51,9 @@ def _start(name: str, value: Any) -> str | float:
 class NBVSettings(Settings):
     """The arguments of ``NBVEnv``."""
 
-    scenes: str = setting("procedural", SCENES, "of a mesh file, a folder, a scene-set YAML")
+    scenes: str = setting(
+        "procedural", SCENES, 'of a mesh file, a folder, a scene-set YAML; or "procedural-scans"'
+    )
     up: str = setting("auto", anything('"auto", "y", "z"'), "the up axis of mesh files")
     num_objects: int | None = setting(None, anything("None, n"), "only the first so many of the split")
     placement: float = setting(0.0, number(0, 0.4, "m"), "objects are that smaller and as far off the centre")

@@ -39,4 +39,4 @@ def open_buildings(scenes: str | Path, split: str = "train", up: str = "auto") -
     up:     the up axis of files, "y", "z", or "auto": see ``building_files.up_axis``.
     Raises ValueError that names the argument, or the file and key, what was got and what was expected.
     """
-    return open_scenes(BuildingSet, scenes, split, up, PROCEDURAL, _Seed, list_buildings)
+    return open_scenes(BuildingSet, scenes, split, up, PROCEDURAL, {"procedural": _Seed}, list_buildings)

@@ -40,12 +40,25 @@ class _File(NamedTuple):
 
 class _Seed(NamedTuple):
     seed: int
-    unseen_family: bool
 
     def load(self) -> Mesh:
         from spatial_envs.procedural.objects.families import TEST_FAMILIES, TRAIN_FAMILIES, procedural_object
 
-        return procedural_object(self.seed, TEST_FAMILIES if self.unseen_family else TRAIN_FAMILIES)
+        return procedural_object(self.seed, TEST_FAMILIES if _is_unseen(self.seed) else TRAIN_FAMILIES)
+
+
+class _Scan(NamedTuple):
+    seed: int
+
+    def load(self) -> Mesh:
+        from spatial_envs.procedural.objects.families import TEST_SCANS, TRAIN_SCANS, procedural_object
+
+        return procedural_object(self.seed, TEST_SCANS if _is_unseen(self.seed) else TRAIN_SCANS)
+
+
+def _is_unseen(seed: int) -> bool:
+    """Whether it is one of the families that nothing is trained on."""
+    return seed >= PROCEDURAL["test_category"][0]
 
 
 class ObjectSet(SceneSet[Mesh]):
@@ -57,23 +70,21 @@ class ObjectSet(SceneSet[Mesh]):
 def open_objects(scenes: str | Path, split: str = "train", up: str = "auto") -> ObjectSet:
     """The objects of a split.
 
-    scenes: "procedural"; a mesh file; a folder (all below it, or one of LAYOUTS by its root); or a YAML file
+    scenes: "procedural"; "procedural-scans", more compact and printed, as tabletop scans are; a mesh file; a
+            folder (all below it, or one of LAYOUTS by its root); or a YAML file
 
             up: auto                          # optional: auto | y | z
             splits:                           # any of train, validation, test; paths relative to the file
               train: [chair.obj, folder]
               test: [table.glb]
 
-    split:  "train", "validation", "test", and for "procedural" also "test_category" (families never trained
-            on). A file or folder has no splits: each split is all of it, and the set is ``leaky``.
+    split:  "train", "validation", "test", and for procedural ones also "test_category" (families never
+            trained on). A file or folder has no splits: each split is all of it, and the set is ``leaky``.
     up:     the up axis of files, "y", "z", or "auto": as LAYOUTS has it, and Y for everything else.
     Raises ValueError that names the argument, or the file and key, what was got and what was expected.
     """
-    return open_scenes(ObjectSet, scenes, split, up, PROCEDURAL, _seeded, _listed)
-
-
-def _seeded(seed: int) -> _Seed:
-    return _Seed(seed, seed >= PROCEDURAL["test_category"][0])
+    made = {"procedural": _Seed, "procedural-scans": _Scan}
+    return open_scenes(ObjectSet, scenes, split, up, PROCEDURAL, made, _listed)
 
 
 def _listed(path: Path, up: str, where: str) -> dict[str, _File]:

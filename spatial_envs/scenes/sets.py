@@ -32,6 +32,7 @@ PROCEDURAL = {  # first seed and number of objects; only test_category has the f
     "test_category": (3_000_000, 128),
 }
 SPLITS = tuple(PROCEDURAL)
+WORDS = ("procedural", "procedural-scans")  # what ``scenes=`` may say that is no path
 
 
 class Source(Protocol[S_co]):
@@ -130,30 +131,29 @@ def open_scenes(
     split: str,
     up: str,
     procedural: Mapping[str, tuple[int, int]],
-    seeded: Callable[[int], Source],
+    made: Mapping[str, Callable[[int], Source]],
     listed: Callable[[Path, str, str], dict[str, F]],
 ) -> Set:
     """The scenes of a split as a ``kind`` of set: what ``open_objects`` and ``open_buildings`` share.
 
-    procedural: first seed and count by split; seeded: seed -> the source of a scene
+    procedural: first seed and count by split; made: by the word for it, seed -> the source of a scene
     listed: (path, up, where errors begin) -> the files there by name
     """
     if split not in tuple(procedural):
         raise ValueError(f"split: got {split!r}, expected one of {', '.join(procedural)}")
     if up not in ("auto", "y", "z"):
         raise ValueError(f"up: got {up!r}, expected 'auto', 'y' or 'z'")
-    if str(scenes) == "procedural":
+    if (seeded := made.get(str(scenes))) is not None:
         if up == "z":
             raise ValueError(f"up: got 'z', but procedural {kind.word}s are made with Y up")
         first, count = procedural[split]
         seeds = range(first, first + count)
-        names = tuple(f"procedural-{seed:07d}" for seed in seeds)
-        return kind(names, f"procedural/{split}", False, tuple(seeded(seed) for seed in seeds))
+        names = tuple(f"{scenes}-{seed:07d}" for seed in seeds)
+        return kind(names, f"{scenes}/{split}", False, tuple(seeded(seed) for seed in seeds))
+    words = ", ".join(map(repr, made))
     if split == "test_category":
-        raise ValueError(
-            f"split: 'test_category' exists for scenes='procedural' only; got scenes={str(scenes)!r}"
-        )
-    path = existing(scenes, "a mesh file, a folder or a scene-set YAML")
+        raise ValueError(f"split: 'test_category' exists for scenes={words} only; got scenes={str(scenes)!r}")
+    path = existing(scenes, "a mesh file, a folder or a scene-set YAML", words)
     has_splits = path.is_file() and path.suffix.lower() in (".yaml", ".yml")
     label = f"{path.name}/{split}" if has_splits else path.name
     named = scene_set(path, split, up, listed) if has_splits else listed(path, up, "scenes")
@@ -162,14 +162,14 @@ def open_scenes(
     return kind(tuple(named), label, not has_splits, tuple(named.values()))
 
 
-def existing(scenes: str | Path, expected: str) -> Path:
+def existing(scenes: str | Path, expected: str, words: str = "'procedural'") -> Path:
     """The absolute path that ``scenes=`` names; ValueError where nothing is there, which says what is
-    ``expected`` beside "procedural"."""
+    ``expected`` beside the ``words``."""
     path = absolute("scenes", scenes)
     if not os.path.exists(path):  # where Path.exists raises, of a name that is too long
         typo = difflib.SequenceMatcher(None, str(scenes).lower(), "procedural").ratio() > 0.7
         hint = "; did you mean 'procedural'?" if typo else ""
-        raise ValueError(f"scenes: {str(scenes)!r} does not exist{hint}; expected 'procedural', {expected}")
+        raise ValueError(f"scenes: {str(scenes)!r} does not exist{hint}; expected {words}, {expected}")
     return path
 
 

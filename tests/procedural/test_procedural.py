@@ -12,10 +12,13 @@ from spatial_envs.procedural.objects import families as procedural
 from spatial_envs.procedural.objects.families import (
     FAMILIES,
     TEST_FAMILIES,
+    TEST_SCANS,
     TRAIN_FAMILIES,
+    TRAIN_SCANS,
     procedural_object,
 )
 from spatial_envs.procedural.objects.solids import Solid
+from spatial_envs.scenes.objects import open_objects
 
 SEEDS = (0, 1, 2_000_017, 3_000_101)
 
@@ -65,6 +68,36 @@ def test_every_family_is_normalised_typed_and_coloured(family):
             )
             assert mesh.face_texture.min() >= -1
             assert mesh.face_texture.max() < len(mesh.textures)
+
+
+@pytest.mark.parametrize(
+    ("split", "index", "expected"),
+    [
+        ("train", 0, (14404, 3.915, 197.8)),
+        ("train", 7, (13832, 3.581, 150.0)),
+        ("train", 4095, (15240, 5.671, 189.7)),
+        ("validation", 3, (15360, 3.957, 217.1)),
+        ("test", 5, (14720, 3.247, 136.7)),
+        ("test_category", 2, (13592, 3.023, 123.6)),
+    ],
+)
+def test_seeds_keep_their_objects_when_families_are_added(split, index, expected):
+    """Faces, the sum of all coordinates (km), the mean colour, as they were first published."""
+    mesh = open_objects("procedural", split).load(index)
+    found = len(mesh.faces), np.abs(mesh.vertices).sum() / 1000, mesh.colors.mean()
+    assert found == pytest.approx(expected, abs=0.06)
+    assert found[1] == pytest.approx(expected[1], abs=6e-4)
+
+
+def test_scans_are_a_set_of_their_own():
+    train, unseen = (open_objects("procedural-scans", split) for split in ("train", "test_category"))
+    assert train.label == "procedural-scans/train"
+    assert train.names[3] == "procedural-scans-0000003"
+    assert len(train) == 4096
+    assert not {*TRAIN_SCANS} & {*TEST_SCANS}
+    assert {*TRAIN_SCANS, *TEST_SCANS} == {*FAMILIES} - {*TRAIN_FAMILIES, *TEST_FAMILIES}
+    assert fingerprint(train.load(3)) == fingerprint(procedural_object(3, TRAIN_SCANS))
+    assert fingerprint(unseen.load(1)) == fingerprint(procedural_object(3_000_001, TEST_SCANS))
 
 
 def test_a_seed_gives_the_same_bits_here_and_in_another_process():

@@ -3,7 +3,8 @@
 Two ways of making a closed surface, and every family uses one of them:
 - a *lattice*: rings of points, joined to their neighbours (smooth.py: superquadrics, lofts, tubes, ...);
 - a *solid*: primitives united with, or cut out of, one another as a signed distance field, whose surface
-  is found by dual contouring (household.py, structures.py, nature.py: all with handles and holes).
+  is found by dual contouring (household.py, structures.py, nature.py: all with handles and holes; scans.py:
+  more compact, printed).
 
 Builders work in metres, Y up, at a size of about one; `procedural_object` turns and normalises the result.
 """
@@ -20,6 +21,7 @@ from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.rotations import rotation
 from spatial_envs.procedural.objects.household import cage, chair, lamp, mug, shelf, table
 from spatial_envs.procedural.objects.nature import creature, sponge, tree
+from spatial_envs.procedural.objects.scans import SCAN_FAMILIES
 from spatial_envs.procedural.objects.smooth import blob, loft, superquadric, tube, vessel
 from spatial_envs.procedural.objects.structures import bracket, building, vehicle
 
@@ -41,9 +43,14 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Mesh]] = {
     "sponge": sponge,
     "chair": chair,
     "vehicle": vehicle,
+    **SCAN_FAMILIES,
 }
 TEST_FAMILIES: tuple[str, ...] = ("chair", "vehicle")  # never trained on: split "test_category"
-TRAIN_FAMILIES: tuple[str, ...] = tuple(name for name in FAMILIES if name not in TEST_FAMILIES)
+TRAIN_FAMILIES: tuple[str, ...] = tuple(
+    name for name in FAMILIES if name not in TEST_FAMILIES and name not in SCAN_FAMILIES
+)
+TEST_SCANS: tuple[str, ...] = ("appliance",)
+TRAIN_SCANS: tuple[str, ...] = tuple(name for name in SCAN_FAMILIES if name not in TEST_SCANS)
 
 
 def procedural_object(seed: int, families: Sequence[str] = TRAIN_FAMILIES) -> Mesh:

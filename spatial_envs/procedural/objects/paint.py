@@ -87,3 +87,39 @@ def texture(rng: np.random.Generator) -> np.ndarray:
     light, dark = _color(rng, hue + 0.1 * rng.normal(), pale=0.8), _color(rng, hue, pale=rng.uniform(0, 0.5))
     image = dark + (np.clip(amount + 0.08 * cloud, 0, 1))[..., None] * (light - dark)
     return np.rint(image * 255).astype(np.uint8)
+
+
+def label(rng: np.random.Generator) -> np.ndarray:
+    """(128, 128, 3) uint8: print as on packages: bands, a picture, a title and lines of small letters."""
+    hue = rng.uniform()
+    hues = ((0, 0.7), (0.02, 0), (0.5, 0), (0.15, 0.3))
+    inks = [_color(rng, hue + shift, pale) for shift, pale in hues]
+    image = np.tile(inks[int(rng.integers(2))], (128, 128, 1))
+    for _ in range(rng.integers(1, 4)):
+        top, tall = rng.integers(0, 100), rng.integers(4, 40)
+        image[top : top + tall] = inks[int(rng.integers(4))]
+    y, x = np.mgrid[0:128, 0:128]
+    centre, radii = rng.integers(20, 108, 2), rng.uniform(12, 40, 2)
+    away = np.abs((x - centre[0]) / radii[0]) ** 2 + np.abs((y - centre[1]) / radii[1]) ** 2
+    image[away < 1] = inks[2] + (inks[3] - inks[2]) * away[away < 1][:, None]
+    title, ink = int(rng.integers(4, 60)), inks[int(rng.integers(4))] * rng.uniform(0.1, 0.5)
+    _letters(rng, image, title, int(rng.integers(10, 20)), ink)
+    for line in range(title + 28, 124, int(rng.integers(5, 9))):
+        _letters(rng, image, line, 3, ink)
+    return np.rint(np.clip(image, 0.03, 1) * 255).astype(np.uint8)
+
+
+def _letters(rng: np.random.Generator, image: np.ndarray, top: int, tall: int, ink: np.ndarray) -> None:
+    """A line of strokes that looks like letters of this height, pixels."""
+    column = int(rng.integers(4, 24))
+    while column < 120 - tall:
+        if rng.uniform() < 0.82:
+            for _ in range(3):
+                first, across = rng.integers(0, max(tall - 1, 1)), max(tall // 5, 1)
+                if rng.uniform() < 0.5:
+                    left = column + rng.integers(0, max(2 * tall // 3, 1))
+                    image[top : top + tall, left : left + across] = ink
+                else:
+                    row = top + first
+                    image[row : row + across, column : column + 2 * tall // 3] = ink
+        column += max(tall * 3 // 4, 2)

@@ -19,7 +19,7 @@ from spatial_envs.procedural.objects.dual_contouring import (
     fill,
     unpinch,
 )
-from spatial_envs.procedural.objects.paint import paint, texture
+from spatial_envs.procedural.objects.paint import label, paint, texture
 
 QUADS = 7_000  # of a dual-contoured surface: fine enough for walls of 2 cm, and under 20,000 triangles
 FINEST = 130  # at most so many cells along the diagonal of a solid's bounding box
@@ -69,8 +69,9 @@ class Solid:
     def ellipsoid(self, centre, radii, **how) -> None:
         self._add(ELLIPSOID, centre, radii, max(radii), **how)
 
-    def mesh(self, rng: np.random.Generator) -> Mesh:
-        """The painted surface; half of the solids get a texture on some of their parts."""
+    def mesh(self, rng: np.random.Generator, printed: bool = False) -> Mesh:
+        """The painted surface; half of the solids get a texture on some of their parts. What is ``printed``
+        has labels for textures, and always."""
         rows = np.array(self.rows)
         added = rows[rows[:, 1] == 0]
         low = (added[:, 6:9] - added[:, 5:6]).min(axis=0)
@@ -89,9 +90,9 @@ class Solid:
         unpinch(field)
         vertices, faces, parts = dual_contour(field, origin, cell, rows)
         vertices, faces, parts = _largest_piece(vertices, faces, parts)
-        if rng.uniform() < 0.5:
+        if not printed and rng.uniform() < 0.5:
             return Mesh(vertices, faces, paint(rng, vertices, parts))
-        return _box_projected(rng, vertices, faces, parts)
+        return _box_projected(rng, vertices, faces, parts, label if printed else texture)
 
 
 def _tight_bounds(rows: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -121,15 +122,16 @@ def _largest_piece(vertices, faces, parts):
     return vertices[keep].astype(np.float32), rank[faces[keep[faces[:, 0]]]].astype(np.int32), parts[keep]
 
 
-def _box_projected(rng: np.random.Generator, vertices, faces, parts) -> Mesh:
-    """Textured from the six sides: a face takes the coordinates across its normal's largest axis."""
+def _box_projected(rng: np.random.Generator, vertices, faces, parts, picture=texture) -> Mesh:
+    """With textures by ``picture`` from the six sides: a face takes the coordinates across its normal's
+    largest axis."""
     corners = vertices[faces].astype(np.float64)
     axis = np.abs(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])).argmax(axis=1)
     keys, index = np.unique((faces * 3 + axis[:, None]).ravel(), return_inverse=True)
     place, axis = vertices[keys // 3], keys % 3
     across = np.array([[2, 1], [0, 2], [0, 1]])[axis]
     uv = np.take_along_axis(place, across, axis=1) * rng.uniform(1.0, 3.5)
-    textures = tuple(texture(rng) for _ in range(2))
+    textures = tuple(picture(rng) for _ in range(2))
     choice = rng.integers(-1, 2, parts.max() + 1)
     choice[rng.integers(len(choice))] = 0
     colors = paint(rng, vertices, parts, pale=0.5)[keys // 3]
