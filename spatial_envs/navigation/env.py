@@ -61,15 +61,12 @@ class PointNavEnv(_GoalEnv):
     | objectgoal | Discrete | ObjectNav: the category sought, an id as in ``semantic`` |
     | gps | (2,) | metres forward and to the right of the start, in the start's frame |
     | compass | (1,) | radians to the left of the start's heading |
-    | odometry | (3,) | what the last action did: metres walked, radians turned to the left, 1 if it fell
-    short | | remaining | (1,) | share of the steps left | | features | (window, D) | the backbone's tokens of
-    the latest views, the newest first, pooled, in the agent's frame, standardised, clipped to +-10; (window,
-    P, D) with ``pooling="none"`` | | view_mask | (window,) | with features: 1 for the views that there are |
-    | semantic | (H, W, 1) uint8 | only where asked for (ObjectNav: by default): ids of categories,
-    ``task.semantic_ids``, by the building's true labels; 0 = none of them | | map | (64, 64, 4) uint8 | only
-    where asked for: the plan seen so far, by measured depth; the agent in the middle, looking towards row 0;
-    cells of 0.125 m; 0 or 255 for occupied, free, visited, goal (the point, or where ``semantic`` showed the
-    category); one storey: stairs count as occupied |
+    | odometry | (3,) | what the last action did: metres walked, radians turned to the left, 1 if it fell short |
+    | remaining | (1,) | share of the steps left |
+    | features | (window, D) | the backbone's tokens of the latest views, the newest first, pooled, in the agent's frame, standardised, clipped to +-10; (window, P, D) with ``pooling="none"`` |
+    | view_mask | (window,) | with features: 1 for the views that there are |
+    | semantic | (H, W, 1) uint8 | only where asked for (ObjectNav: by default): ids of categories, ``task.semantic_ids``, by the building's true labels; 0 = none of them |
+    | map | (64, 64, 4) uint8 | only where asked for: the plan seen so far, by measured depth; the agent in the middle, looking towards row 0; cells of 0.125 m; 0 or 255 for occupied, free, visited, goal (the point, or where ``semantic`` showed the category); one storey: stairs count as occupied |
 
     ## Rewards
 
