@@ -28,7 +28,8 @@ from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
 from spatial_envs.prototypes.kmeans import clusters
 from spatial_envs.prototypes.pieces import pieces
 from spatial_envs.prototypes.refine import refined
-from spatial_envs.prototypes.scores import Fit, violations
+from spatial_envs.prototypes.residuals import violations
+from spatial_envs.prototypes.scores import Fit
 from spatial_envs.prototypes.sphere import Sphere, sphere
 from spatial_envs.prototypes.superquadric import ellipsoid, fit_superquadric, superquadric_surface
 from spatial_envs.prototypes.target import Target

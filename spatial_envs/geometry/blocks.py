@@ -31,18 +31,6 @@ class Blocks(NamedTuple):
     halves: np.ndarray
 
 
-def one_block(vertices: np.ndarray, faces: np.ndarray) -> Blocks:
-    """All faces (F, 3) of vertices (V, 3), F > 0, together: for what is drawn only once, where blocks take
-    longer to make than they save."""
-    low, high = vertices.min(axis=0).astype(np.float64), vertices.max(axis=0).astype(np.float64)
-    return Blocks(
-        np.ascontiguousarray(vertices, np.float32), np.ascontiguousarray(faces, np.int32),
-        np.arange(len(faces), dtype=np.int32),
-        np.array([0, len(vertices)]), np.array([0, len(faces)]),
-        *_boxes(low[None], high[None]),
-    )  # fmt: skip
-
-
 def in_blocks(vertices: np.ndarray, faces: np.ndarray) -> Blocks:
     """Halve the faces (F, 3) of vertices (V, 3), F > 0, at the median of their longest spread until each part
     fits into a block; faces of unlike size apart, as a wall would stretch the box of what hangs on it."""

@@ -28,7 +28,7 @@ def nearest(
     squared, faces = np.empty(count, np.float32), np.empty(count, np.int32)
     weights = np.empty((*count, 3), np.float32)
     for k in range(len(vertices)):
-        _nearest(
+        nearest_on(
             points, vertices[k], topology.faces, topology.ring, topology.order, topology.starts,
             squared[k], faces[k], weights[k],
         )  # fmt: skip
@@ -67,7 +67,8 @@ def on_faces(
 
 
 @njit
-def _nearest(points, vertices, faces, ring, order, starts, squared, face_ids, weights):
+def nearest_on(points, vertices, faces, ring, order, starts, squared, face_ids, weights):
+    """`nearest` of one surface with vertices (V, 3): fills squared (N,), face_ids (N,) and weights (N, 3)."""
     groups = starts.shape[0] - 1
     count = vertices.shape[0]
     sorted_x, sorted_y, sorted_z = (
@@ -76,8 +77,9 @@ def _nearest(points, vertices, faces, ring, order, starts, squared, face_ids, we
         np.empty(count, np.float32),
     )
     for k in range(count):
-        sorted_x[k], sorted_y[k], sorted_z[k] = vertices[order[k]]
-    spheres = np.empty((groups, 4), np.float32)  # centre and radius of each patch
+        vertex = order[k]
+        sorted_x[k], sorted_y[k], sorted_z[k] = vertices[vertex, 0], vertices[vertex, 1], vertices[vertex, 2]
+    spheres = np.empty((4, groups), np.float32)  # centre and radius of each patch
     for g in range(groups):
         low, high = starts[g], starts[g + 1]
         cx, cy, cz = np.float32(0.0), np.float32(0.0), np.float32(0.0)
@@ -91,22 +93,21 @@ def _nearest(points, vertices, faces, ring, order, starts, squared, face_ids, we
         for k in range(low, high):
             dx, dy, dz = sorted_x[k] - cx, sorted_y[k] - cy, sorted_z[k] - cz
             far = max(far, dx * dx + dy * dy + dz * dz)
-        spheres[g, 0], spheres[g, 1], spheres[g, 2], spheres[g, 3] = cx, cy, cz, np.sqrt(far)
+        spheres[0, g], spheres[1, g], spheres[2, g], spheres[3, g] = cx, cy, cz, np.sqrt(far)
+    away = np.empty(groups, np.float32)
     last = 0  # neighbouring points are near the same patch
-    bary = np.empty(3)
-    best_bary = np.empty(3)
     for row in range(points.shape[0]):
         px, py, pz = points[row, 0], points[row, 1], points[row, 2]
-        best = np.float32(np.inf)
-        best_vertex = 0
+        for g in range(groups):
+            dx, dy, dz = px - spheres[0, g], py - spheres[1, g], pz - spheres[2, g]
+            away[g] = dx * dx + dy * dy + dz * dz
+        best = root = np.float32(np.inf)
+        best_vertex = near = 0
         for turn in range(-1, groups):
             g = last if turn < 0 else turn
             if turn >= 0:
-                if g == last:
-                    continue
-                dx, dy, dz = px - spheres[g, 0], py - spheres[g, 1], pz - spheres[g, 2]
-                reach = np.sqrt(best) + spheres[g, 3]
-                if dx * dx + dy * dy + dz * dz >= reach * reach:
+                reach = root + spheres[3, g]
+                if away[g] >= reach * reach or g == last:
                     continue
             for k in range(starts[g], starts[g + 1]):
                 dx, dy, dz = px - sorted_x[k], py - sorted_y[k], pz - sorted_z[k]
@@ -115,35 +116,40 @@ def _nearest(points, vertices, faces, ring, order, starts, squared, face_ids, we
                     best = distance
                     best_vertex = order[k]
                     near = g
+            root = np.sqrt(best)
         last = near
         least = np.inf
         for k in range(6):
             face = ring[best_vertex, k]
             if face < 0:
                 continue
-            distance = _to_triangle(
-                px, py, pz, vertices[faces[face, 0]], vertices[faces[face, 1]], vertices[faces[face, 2]], bary
-            )
+            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+            distance, v, w = _to_triangle(
+                px, py, pz,
+                vertices[a, 0], vertices[a, 1], vertices[a, 2],
+                vertices[b, 0], vertices[b, 1], vertices[b, 2],
+                vertices[c, 0], vertices[c, 1], vertices[c, 2],
+            )  # fmt: skip
             if distance < least:
                 least = distance
                 face_ids[row] = face
-                best_bary[:] = bary
+                weights[row, 0], weights[row, 1], weights[row, 2] = 1.0 - v - w, v, w
         squared[row] = least
-        weights[row, 0], weights[row, 1], weights[row, 2] = best_bary[0], best_bary[1], best_bary[2]
 
 
 @njit(inline="always")
-def _to_triangle(px, py, pz, a, b, c, bary):
-    """Squared distance from a point to a triangle, and where it is nearest (Ericson 2005, 5.1.5)."""
-    abx, aby, abz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    acx, acy, acz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
-    apx, apy, apz = px - a[0], py - a[1], pz - a[2]
+def _to_triangle(px, py, pz, ax, ay, az, bx, by, bz, cx, cy, cz):
+    """Squared distance from p to the triangle a, b, c, and the weights of b and c where it is nearest
+    (Ericson 2005, 5.1.5). By the number: an array of a corner would be counted as a reference each time."""
+    abx, aby, abz = bx - ax, by - ay, bz - az
+    acx, acy, acz = cx - ax, cy - ay, cz - az
+    apx, apy, apz = px - ax, py - ay, pz - az
     d1 = abx * apx + aby * apy + abz * apz
     d2 = acx * apx + acy * apy + acz * apz
-    bpx, bpy, bpz = px - b[0], py - b[1], pz - b[2]
+    bpx, bpy, bpz = px - bx, py - by, pz - bz
     d3 = abx * bpx + aby * bpy + abz * bpz
     d4 = acx * bpx + acy * bpy + acz * bpz
-    cpx, cpy, cpz = px - c[0], py - c[1], pz - c[2]
+    cpx, cpy, cpz = px - cx, py - cy, pz - cz
     d5 = abx * cpx + aby * cpy + abz * cpz
     d6 = acx * cpx + acy * cpy + acz * cpz
     vc, vb, va = d1 * d4 - d3 * d2, d5 * d2 - d1 * d6, d3 * d6 - d5 * d4
@@ -165,8 +171,7 @@ def _to_triangle(px, py, pz, a, b, c, bary):
         v, w = vb / total, vc / total
     else:
         v, w = 1 / 3, 1 / 3  # a triangle without area
-    bary[0], bary[1], bary[2] = 1.0 - v - w, v, w
     dx = apx - v * abx - w * acx
     dy = apy - v * aby - w * acy
     dz = apz - v * abz - w * acz
-    return dx * dx + dy * dy + dz * dz
+    return dx * dx + dy * dy + dz * dz, v, w

@@ -30,15 +30,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from spatial_envs.foundation.compilation import njit
-from spatial_envs.geometry.camera import inverse_pose, slope
 from spatial_envs.prototypes.distance import nearest
+from spatial_envs.prototypes.residuals import COVERED, Residuals
 from spatial_envs.prototypes.sphere import Sphere
 from spatial_envs.prototypes.target import Target
-from spatial_envs.rendering.builtin import rasterise_once
-
-IN_FRONT = 0.10  # metres before the measured depth: a violation of free space
-COVERED = 0.05  # metres: as near as that, a point of the true surface is covered, and a pixel agrees
 
 Scores = dict[str, float]
 
@@ -65,63 +60,23 @@ class Fit:
 def score_fit(target: Target, fit: Fit) -> Scores:
     """All the figures above but ``score``; those of the truth only where it is known."""
     surfaces, topology = fit.surfaces, fit.topology
-    truth = target.surface is not None
+    residuals = Residuals(target, topology, len(fit.vertices))
+    residuals.vertices[:] = fit.vertices
+    for k in np.flatnonzero(fit.present).tolist():
+        residuals.measure(k)
+    scores: Scores = {**residuals.seen(), "held_out": _mean_distance(target, surfaces, topology)}
+    if target.surface is None:
+        return scores
     if not len(surfaces):
-        scores = dict.fromkeys(("one_directional", "occlusion_aware", "held_out"), target.unit)
-        scores |= {"fsv": 0.0, "depth_agreement": 0.0, "slots": 0}
-        if truth:
-            scores |= {"ari": 0.0, "full": 0.0, "reverse": target.unit}
-    else:
-        squared = nearest(target.points, surfaces, topology)[0]
-        distance = np.sqrt(squared.min(axis=0))
-        front = rendered_depth(target, surfaces, topology).min(axis=0).ravel()[target.pixels]
-        areas = vertex_areas(surfaces, topology)
-        measured, violating = target.depth.ravel()[target.pixels], areas * violations(target, surfaces)
-        scores = seen_figures(
-            distance, front, measured, ray_lengths(target), violating.sum(), areas.sum(), len(surfaces)
-        )
-        scores["held_out"] = _mean_distance(target.held_out, surfaces, topology)
-        if truth:
-            assert target.surface is not None
-            assert target.objects is not None
-            nearest_slot = squared.argmin(axis=0)
-            known = target.objects > 0  # 0: what the ground left behind
-            to_truth = cKDTree(target.surface).query(surfaces.reshape(-1, 3))[0].reshape(areas.shape)
-            scores |= {
-                "ari": adjusted_rand_index(target.objects[known], nearest_slot[known]),
-                "full": float(
-                    (nearest(target.surface, surfaces, topology)[0].min(axis=0) <= COVERED**2).mean()
-                ),
-                "reverse": float((areas * to_truth).sum() / max(areas.sum(), 1e-12)),
-            }
-    return scores
-
-
-def seen_figures(
-    distance: np.ndarray,
-    front: np.ndarray,
-    measured: np.ndarray,
-    rays: np.ndarray,
-    violating: float,
-    area: float,
-    slots: int,
-) -> Scores:
-    """The figures that need no truth, which rewards and scores share: one_directional, occlusion_aware, fsv,
-    depth_agreement, slots.
-
-    distance  (N,) metres from each of the target's points to the fit
-    front     (N,) metres: depth of the nearest fitted surface on each point's ray, inf where there is none
-    measured  (N,) metres: depth of each point
-    rays      (N,) as ``ray_lengths``
-    violating, area  m^2 of the fitted surfaces: in free space, and in all
-    """
-    gap = np.maximum(measured - front, 0) * rays
-    return {
-        "one_directional": float(distance.mean()),
-        "occlusion_aware": float(np.maximum(distance, gap).mean()),
-        "fsv": float(violating / max(area, 1e-12)),
-        "depth_agreement": float((np.abs(front - measured) <= COVERED).mean()),
-        "slots": slots,
+        return scores | {"ari": 0.0, "full": 0.0, "reverse": target.unit}
+    assert target.objects is not None
+    known = target.objects > 0  # 0: what the ground left behind
+    to_truth, area = cKDTree(target.surface).query(surfaces)[0], residuals.areas.sum()
+    missed = nearest(target.surface, surfaces, topology)[0].min(axis=0)
+    return scores | {
+        "ari": adjusted_rand_index(target.objects[known], residuals.squared.argmin(axis=0)[known]),
+        "full": float((missed <= COVERED**2).mean()),
+        "reverse": float((residuals.patches[fit.present] * to_truth).sum() / max(area, 1e-12)),
     }
 
 
@@ -133,80 +88,14 @@ def score(scores: Scores, d_random: float, d_oracle: float, num_objects: int) ->
     return min(max(gain, 0.0), 1.0) * (1 - scores["fsv"]) * grouping * scores["full"]
 
 
-def _mean_distance(points: np.ndarray, surfaces: np.ndarray, topology: Sphere) -> float:
-    """0 where there are no points."""
+def _mean_distance(target: Target, surfaces: np.ndarray, topology: Sphere) -> float:
+    """Of the pixels held out; 0 where there are none."""
+    points = target.held_out
+    if not len(surfaces):
+        return target.unit
     if not len(points):
         return 0.0
     return float(np.sqrt(nearest(points, surfaces, topology)[0].min(axis=0)).mean())
-
-
-def rendered_depth(target: Target, surfaces: np.ndarray, topology: Sphere) -> np.ndarray:
-    """(K, H, W) float64: depth along the optical axis, metres, of each surface (K, V, 3) alone; inf where it
-    is not in the picture."""
-    size = (target.depth.shape[0], target.depth.shape[1])
-    depth = np.empty((len(surfaces), *size))
-    for k, vertices in enumerate(surfaces):
-        inverse, _ = rasterise_once(vertices, topology.faces, target.cam_to_frame, target.intrinsics, size)
-        with np.errstate(divide="ignore"):
-            depth[k] = 1 / inverse
-    return depth
-
-
-def ray_lengths(target: Target) -> np.ndarray:
-    """(N,): metres along the ray of each point's pixel for a metre along the optical axis."""
-    row, column = np.divmod(target.pixels, target.depth.shape[1])
-    intrinsics = target.intrinsics
-    return np.sqrt(1 + slope(column, intrinsics, 0) ** 2 + slope(row, intrinsics, 1) ** 2)
-
-
-def vertex_areas(surfaces: np.ndarray, topology: Sphere) -> np.ndarray:
-    """(K, V) m^2: the part of each surface (K, V, 3) that a vertex stands for, a third of its faces."""
-    return _vertex_areas(np.ascontiguousarray(surfaces, np.float32), topology.faces)
-
-
-def violations(target: Target, surfaces: np.ndarray) -> np.ndarray:
-    """(K, V) bool: which vertices (K, V, 3) lie more than 10 cm in front of the measured depth."""
-    to_camera = inverse_pose(np.asarray(target.cam_to_frame, np.float64))
-    intrinsics = np.asarray(target.intrinsics, np.float64)
-    flat = np.ascontiguousarray(surfaces, np.float32).reshape(-1, 3)
-    return _violations(flat, to_camera, intrinsics, target.depth, IN_FRONT).reshape(surfaces.shape[:-1])
-
-
-@njit
-def _vertex_areas(surfaces, faces):
-    areas = np.zeros(surfaces.shape[:2])
-    for k in range(surfaces.shape[0]):
-        for f in range(faces.shape[0]):
-            a, b, c = surfaces[k, faces[f, 0]], surfaces[k, faces[f, 1]], surfaces[k, faces[f, 2]]
-            ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-            vx, vy, vz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
-            nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-            area = np.sqrt(nx * nx + ny * ny + nz * nz) / 6
-            for corner in range(3):
-                areas[k, faces[f, corner]] += area
-    return areas
-
-
-@njit
-def _violations(points, to_camera, intrinsics, depth, margin):
-    height, width = depth.shape
-    found = np.zeros(points.shape[0], np.bool_)
-    for row in range(points.shape[0]):
-        x, y, z = points[row]
-        zc = to_camera[2, 0] * x + to_camera[2, 1] * y + to_camera[2, 2] * z + to_camera[2, 3]
-        if zc <= 1e-6:
-            continue
-        xc = to_camera[0, 0] * x + to_camera[0, 1] * y + to_camera[0, 2] * z + to_camera[0, 3]
-        yc = to_camera[1, 0] * x + to_camera[1, 1] * y + to_camera[1, 2] * z + to_camera[1, 3]
-        left = int(np.floor(intrinsics[0, 0] * xc / zc + intrinsics[0, 2] - 0.5))
-        top = int(np.floor(intrinsics[1, 1] * yc / zc + intrinsics[1, 2] - 0.5))
-        least = np.inf
-        for v in range(max(top, 0), min(top + 2, height)):
-            for u in range(max(left, 0), min(left + 2, width)):
-                if depth[v, u] > 0:
-                    least = min(least, depth[v, u])
-        found[row] = least < np.inf and zc < least - margin
-    return found
 
 
 def adjusted_rand_index(truth: np.ndarray, guess: np.ndarray) -> float:

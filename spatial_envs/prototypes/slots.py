@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+from spatial_envs.foundation.compilation import njit
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.rotations import turn_matrix, wrapped
 from spatial_envs.prototypes.bank import POSE, PrototypeBank
 from spatial_envs.prototypes.distance import nearest
-from spatial_envs.prototypes.scores import Fit, ray_lengths, seen_figures, vertex_areas, violations
+from spatial_envs.prototypes.residuals import Residuals
+from spatial_envs.prototypes.scores import Fit
 from spatial_envs.prototypes.sphere import Sphere
 from spatial_envs.prototypes.target import Target
-from spatial_envs.rendering.builtin import rasterise_once
 from spatial_envs.rendering.renderer import SUN_DIRECTION, light
 
 # what a step of size 1 changes, and how far it can take a slot: lengths in the target's unit
@@ -60,44 +61,32 @@ class Shapes:
 
     def vertices(self, slot: np.ndarray) -> np.ndarray:
         """(V, 3) float32, metres, of one slot (7 + P + 1,)."""
-        blended = (self.weights(slot)[:, None] * self.shapes).sum(axis=0).reshape(-1, 3)
-        turn = slot[0] * turn_matrix(slot[4:7])
-        return (
-            blended[:, :1] * turn[:, 0]
-            + blended[:, 1:2] * turn[:, 1]
-            + blended[:, 2:] * turn[:, 2]
-            + slot[1:4]
-        ).astype(np.float32)
+        vertices = np.empty((len(self.topology.vertices), 3), np.float32)
+        self.place(slot, vertices)
+        return vertices
+
+    def place(self, slot: np.ndarray, vertices: np.ndarray) -> None:
+        """Fill in the vertices (V, 3) of one slot."""
+        turn = slot[0] * turn_matrix(slot[4:POSE])
+        _place(self.weights(slot), self.shapes, turn, slot[1:4], vertices)
 
     def vertex_colors(self, slot: np.ndarray) -> np.ndarray:
         """(V, 3) float32 in [0, 1] of one slot."""
         return (self.weights(slot)[:, None] * self.colors).sum(axis=0).reshape(-1, 3)
 
 
-class SlotState:
-    """Slots (K, 7 + P + 1) on a target, and their residuals over up to ``most_points`` of its points; with
-    ``truth`` over up to as many of the true surface too."""
+class SlotState(Residuals):
+    """Slots (K, 7 + P + 1) on a target, and the residuals of their surfaces over up to ``most_points`` of its
+    points; with ``truth`` over up to as many of the true surface too."""
 
     def __init__(
         self, target: Target, shapes: Shapes, slots: np.ndarray, most_points: int, truth: bool = False
     ) -> None:
-        self.target, self.shapes = target, shapes
         count = len(target.points)
         chosen = np.linspace(0, count - 1, min(count, most_points)).astype(int)
-        self.points, self.pixels = target.points[chosen], target.pixels[chosen]
-        self.measured = target.depth.ravel()[self.pixels].astype(np.float64)
-        self.rays = ray_lengths(target)[chosen]
-        slots = bounded(slots, target.unit)
-        k, n, v = len(slots), len(self.points), len(shapes.topology.vertices)
-        size = target.depth.shape
-        self.slots = np.zeros_like(slots)
-        self.vertices = np.zeros((k, v, 3), np.float32)
-        self.present = np.zeros(k, np.bool_)
-        self.squared = np.full((k, n), np.inf, np.float32)
-        self.faces, self.bary = np.zeros((k, n), np.int32), np.zeros((k, n, 3), np.float32)
-        self.inverse_depth = np.zeros((k, *size))
-        self.face_ids = np.full((k, *size), -1, np.int32)
-        self.areas, self.violating = np.zeros(k), np.zeros(k)
+        super().__init__(target, shapes.topology, len(slots), chosen)
+        self.shapes = shapes
+        self.slots = np.zeros((len(slots), slots.shape[1]))
         self.tree: cKDTree | None = None
         if truth:
             assert target.surface is not None
@@ -105,61 +94,38 @@ class SlotState:
             spread = np.linspace(0, len(surface) - 1, min(len(surface), TRUE_POINTS * most_points))
             self.tree = cKDTree(surface[spread.astype(int)])
             self.surface = surface[spread[::TRUE_POINTS].astype(int)]
-            self.from_truth, self.to_truth = np.full((k, len(self.surface)), np.inf), np.zeros(k)
-        for index, slot in enumerate(slots):
+            self.from_truth = np.full((len(slots), len(self.surface)), np.inf)
+            self.to_truth = np.zeros(len(slots))
+        for index, slot in enumerate(bounded(slots, target.unit)):
             self.put(index, slot)
 
     def put(self, index: int, slot: np.ndarray) -> None:
         """Let slot ``index`` be as given, and only it be computed again."""
         self.slots[index] = slot
-        self.vertices[index] = vertices = self.shapes.vertices(slot)
-        self.present[index] = self.shapes.presence(slot) > 0.5
-        if not self.present[index]:
-            self.squared[index], self.inverse_depth[index], self.face_ids[index] = np.inf, 0, -1
-            self.areas[index] = self.violating[index] = 0
+        self.shapes.place(slot, self.vertices[index])
+        if self.shapes.presence(slot) <= 0.5:
+            self.remove(index)
             if self.tree is not None:
                 self.from_truth[index], self.to_truth[index] = np.inf, 0
             return
-        topology = self.shapes.topology
-        squared, faces, bary = nearest(self.points, vertices[None], topology)
-        self.squared[index], self.faces[index], self.bary[index] = squared[0], faces[0], bary[0]
-        size = (self.target.depth.shape[0], self.target.depth.shape[1])
-        self.inverse_depth[index], self.face_ids[index] = rasterise_once(
-            vertices, topology.faces, self.target.cam_to_frame, self.target.intrinsics, size
-        )
-        areas = vertex_areas(vertices[None], topology)[0]
-        self.areas[index] = areas.sum()
-        self.violating[index] = (areas * violations(self.target, vertices[None])[0]).sum()
+        self.measure(index)
         if self.tree is not None:
-            self.from_truth[index] = nearest(self.surface, vertices[None], topology)[0][0]
-            self.to_truth[index] = (areas * self.tree.query(vertices)[0]).sum()
+            vertices = self.vertices[index]
+            self.from_truth[index] = nearest(self.surface, vertices[None], self.topology)[0][0]
+            self.to_truth[index] = (self.patches[index] * self.tree.query(vertices)[0]).sum()
 
     def figures(self) -> dict[str, float]:
         """Over the points kept: one_directional and occlusion_aware (m), fsv, depth_agreement, slots (see
-        ``fitting_scores``), and the potentials ``full``, ``chamfer`` and, with truth, ``surface`` (see
+        ``scores``), and the potentials ``full``, ``chamfer`` and, with truth, ``surface`` (see
         ``SceneFitEnv``)."""
-        unit = self.target.unit
-        if not self.present.any():
-            distance = np.full(len(self.points), unit)
-        else:
-            distance = np.sqrt(self.squared.min(axis=0).astype(np.float64))
-        slots, area = int(self.present.sum()), self.areas.sum()
-        figures = seen_figures(
-            distance, self.front(), self.measured, self.rays, self.violating.sum(), area, slots
-        )
-        known = {}
+        unit, figures = self.target.unit, self.seen()
+        slots, known = int(figures["slots"]), {}
         if self.tree is not None:
             missed = np.sqrt(self.from_truth.min(axis=0)).mean() if slots else unit
-            strayed = self.to_truth.sum() / max(area, 1e-12) if slots else unit
+            strayed = self.to_truth.sum() / max(self.areas.sum(), 1e-12) if slots else unit
             known["surface"] = -(float(missed + strayed) / unit + PARSIMONY * slots)
         cost = figures["occlusion_aware"] / unit + FREE_SPACE * figures["fsv"] + PARSIMONY * slots
         return {**figures, "full": -cost, "chamfer": -figures["one_directional"] / unit, **known}
-
-    def front(self) -> np.ndarray:
-        """(n,) metres: depth of the nearest fitted surface on each point's ray, inf where there is none."""
-        inverse = self.inverse_depth.reshape(len(self.slots), -1)[:, self.pixels].max(axis=0)
-        with np.errstate(divide="ignore"):
-            return 1 / inverse
 
     def fit(self) -> Fit:
         """The slots' surfaces, to be scored."""
@@ -182,29 +148,13 @@ class SlotState:
         z, x and z, x and y, 14:17 the mean of r x w, by which the slot would turn, 17:20 the mean of sign(r)
         w along the slot's own axes, by which it would stretch. Of the slot: 20 the share of its area in free
         space, 21 how far it lies in front of points on average."""
-        unit, rows = self.target.unit, np.zeros((len(self.slots), RESIDUALS))
-        owner = self.squared.argmin(axis=0)
-        faces = self.shapes.topology.faces
-        inverse = self.inverse_depth.reshape(len(self.slots), -1)[:, self.pixels]
-        for k in np.flatnonzero(self.present):
-            own = owner == k
-            hides = np.maximum(self.measured - 1 / np.maximum(inverse[k], 1e-9), 0) * (inverse[k] > 0)
-            rows[k, 20:] = self.violating[k] / max(self.areas[k], 1e-12), hides.mean() / unit
-            if not own.any():
-                continue
-            points = self.points[own].astype(np.float64)
-            corners = self.vertices[k][faces[self.faces[k, own]]]
-            way = (points - (self.bary[k, own][..., None] * corners).sum(axis=1)) / unit
-            away = (points - self.slots[k, 1:4]) / unit
-            x, y, z = (away - away.mean(axis=0)).T
-            together = np.array([(y * z).mean(), (x * z).mean(), (x * y).mean()])
-            axes = turn_matrix(self.slots[k, 4:7])
-            rows[k, 0] = own.mean()
-            rows[k, 1] = np.sqrt(self.squared[k, own]).mean() / unit
-            rows[k, 2:5], rows[k, 5:8], rows[k, 8:11] = way.mean(axis=0), away.mean(axis=0), away.std(axis=0)
-            rows[k, 11:14] = np.sign(together) * np.sqrt(np.abs(together))
-            rows[k, 14:17] = np.cross(away, way).mean(axis=0)
-            rows[k, 17:20] = (np.sign(away @ axes) * (way @ axes)).mean(axis=0)
+        axes = np.stack([turn_matrix(slot[4:POSE]) for slot in self.slots])
+        rows = np.zeros((len(self.slots), RESIDUALS))
+        _residual_rows(
+            self.points, self.pixels, self.measured, self.squared, self.faces, self.bary, self._inverse(),
+            self.vertices, self.topology.faces, self.slots, axes, self.present, self.areas, self.violating,
+            self.target.unit, rows,
+        )  # fmt: skip
         return rows.clip(-REACH, REACH).astype(np.float32)
 
     def rendered(self) -> tuple[np.ndarray, np.ndarray]:
@@ -299,3 +249,87 @@ def bounded(slots: np.ndarray, unit: float) -> np.ndarray:
 def _softmax(logits: np.ndarray) -> np.ndarray:
     powers = np.exp(logits - logits.max())
     return powers / powers.sum()
+
+
+@njit
+def _place(weights, shapes, turn, position, vertices):
+    """The blend of shapes (P, V * 3), turned by (3, 3) and moved."""
+    for v in range(vertices.shape[0]):
+        x, y, z = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+        for p in range(weights.shape[0]):
+            x += weights[p] * shapes[p, 3 * v]
+            y += weights[p] * shapes[p, 3 * v + 1]
+            z += weights[p] * shapes[p, 3 * v + 2]
+        for axis in range(3):
+            vertices[v, axis] = x * turn[axis, 0] + y * turn[axis, 1] + z * turn[axis, 2] + position[axis]
+
+
+@njit
+def _residual_rows(
+    points, pixels, measured, squared, faces, bary, inverse, vertices, corners, slots, axes, present, areas,
+    violating, unit, rows,
+):  # fmt: skip
+    """The numbers of ``SlotState.residual_rows``: sums over a slot's points first, of r, w and what they make
+    together; then, with the mean of r, its second moments."""
+    slot_count, point_count = squared.shape
+    owner = np.empty(point_count, np.int64)
+    counts = np.zeros(slot_count)
+    away, way = np.empty((point_count, 3)), np.empty((point_count, 3))
+    for i in range(point_count):
+        k = 0
+        for other in range(1, slot_count):
+            if squared[other, i] < squared[k, i]:
+                k = other
+        owner[i] = k
+        counts[k] += 1.0
+        if not present[k]:
+            continue
+        row, face = rows[k], faces[k, i]
+        for axis in range(3):
+            surface = (
+                bary[k, i, 0] * vertices[k, corners[face, 0], axis]
+                + bary[k, i, 1] * vertices[k, corners[face, 1], axis]
+                + bary[k, i, 2] * vertices[k, corners[face, 2], axis]
+            )
+            way[i, axis] = (points[i, axis] - np.float64(surface)) / unit
+            away[i, axis] = (points[i, axis] - slots[k, 1 + axis]) / unit
+            row[2 + axis] += way[i, axis]
+            row[5 + axis] += away[i, axis]
+        row[1] += np.sqrt(np.float64(squared[k, i]))
+        for axis in range(3):
+            after, last = (axis + 1) % 3, (axis + 2) % 3
+            row[14 + axis] += away[i, after] * way[i, last] - away[i, last] * way[i, after]
+            own_away = own_way = 0.0
+            for j in range(3):
+                own_away += away[i, j] * axes[k, j, axis]
+                own_way += way[i, j] * axes[k, j, axis]
+            row[17 + axis] += np.sign(own_away) * own_way
+    for k in range(slot_count):
+        row = rows[k]
+        if not present[k]:
+            continue
+        for i in range(point_count):
+            there = inverse[k, pixels[i]]
+            if there > 0.0:
+                row[21] += max(measured[i] - 1.0 / max(there, 1e-9), 0.0)
+        row[20], row[21] = violating[k] / max(areas[k], 1e-12), row[21] / point_count / unit
+        if counts[k] > 0.0:
+            row[0], row[1] = counts[k] / point_count, row[1] / counts[k] / unit
+            row[2:8] /= counts[k]
+            row[14:20] /= counts[k]
+    for i in range(point_count):
+        row = rows[owner[i]]
+        if not present[owner[i]]:
+            continue
+        x, y, z = away[i, 0] - row[5], away[i, 1] - row[6], away[i, 2] - row[7]
+        row[8] += x * x
+        row[9] += y * y
+        row[10] += z * z
+        row[11] += y * z
+        row[12] += x * z
+        row[13] += x * y
+    for k in range(slot_count):
+        if counts[k] > 0.0:
+            for j in range(8, 14):
+                mean = rows[k, j] / counts[k]
+                rows[k, j] = np.sign(mean) * np.sqrt(abs(mean))

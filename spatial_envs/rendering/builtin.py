@@ -18,7 +18,6 @@ import numpy as np
 
 from spatial_envs.foundation.arguments import check_flag
 from spatial_envs.foundation.compilation import njit
-from spatial_envs.geometry.blocks import Blocks, one_block
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.view import View
 from spatial_envs.rendering.shading import shade
@@ -67,7 +66,9 @@ def rasterise(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The nearest face at every pixel centre: 1/z (H, W) float64, per metre, 0 where nothing was hit, and
     face index (H, W) int32, -1 where nothing was hit. ``cam_to_world`` (4, 4), ``intrinsics`` (3, 3)."""
-    return _rasterised(mesh.blocks, cam_to_world, intrinsics, image_size)
+    inverse_depth, face_ids = np.zeros(image_size, np.float64), np.full(image_size, -1, np.int32)
+    _fill(*mesh.blocks, *_camera(cam_to_world, intrinsics), inverse_depth, face_ids)
+    return inverse_depth, face_ids
 
 
 def rasterise_once(
@@ -75,18 +76,19 @@ def rasterise_once(
     image_size: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Rasterise, as ``rasterise`` does, a surface of vertices (V, 3), metres, and faces (F, 3) that is drawn
-    from one pose only."""
-    return _rasterised(one_block(vertices, faces), cam_to_world, intrinsics, image_size)
-
-
-def _rasterised(
-    blocks: Blocks, cam_to_world: np.ndarray, intrinsics: np.ndarray, image_size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    inverse_depth = np.zeros(image_size, np.float64)
-    face_ids = np.full(image_size, -1, np.int32)
-    rotation, centre, intrinsics = _camera(cam_to_world, intrinsics)
-    _fill(*blocks, rotation, centre, intrinsics, inverse_depth, face_ids)
+    from one pose only: blocks would take longer to make than they save."""
+    inverse_depth, face_ids = np.empty(image_size, np.float64), np.empty(image_size, np.int32)
+    rasterise_into(inverse_depth, face_ids, vertices, faces, cam_to_world, intrinsics)
     return inverse_depth, face_ids
+
+
+def rasterise_into(
+    inverse_depth: np.ndarray, face_ids: np.ndarray, vertices: np.ndarray, faces: np.ndarray,
+    cam_to_world: np.ndarray, intrinsics: np.ndarray,
+) -> None:  # fmt: skip
+    """``rasterise_once`` into arrays (H, W) that are there, over whatever is in them."""
+    vertices, faces = np.ascontiguousarray(vertices, np.float32), np.ascontiguousarray(faces, np.int32)
+    _fill_once(vertices, faces, *_camera(cam_to_world, intrinsics), inverse_depth, face_ids)
 
 
 def _camera(cam_to_world: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -118,6 +120,19 @@ def _fill(
         )
         count = _triangles(faces[first:last], camera, screen, intrinsics, inverse_depth, triangles, numbers)
         _draw(triangles[:count], numbers, face_numbers[first:last], inverse_depth, face_ids)
+
+
+@njit(error_model="numpy")
+def _fill_once(vertices, faces, rotation, centre, intrinsics, inverse_depth, face_ids):
+    """Draw all of the faces on an empty picture."""
+    inverse_depth[:] = 0.0
+    face_ids[:] = -1
+    camera, screen = np.empty((len(vertices), 3)), np.empty((len(vertices), 3))
+    triangles = np.empty((2 * len(faces), 3, 3))
+    numbers = np.empty(2 * len(faces), np.int32)
+    _to_screen(vertices, rotation, centre, intrinsics, camera, screen)
+    count = _triangles(faces, camera, screen, intrinsics, inverse_depth, triangles, numbers)
+    _draw(triangles[:count], numbers, np.arange(len(faces)).astype(np.int32), inverse_depth, face_ids)
 
 
 @njit(error_model="numpy")

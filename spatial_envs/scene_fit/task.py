@@ -1,7 +1,7 @@
 """Prototype scene fitting: explain one depth map with K shapes. ``SceneFitEnv`` is the page that users read.
 
-In the order in which data runs: frame -> target (fitting_target.py) -> slots and their residuals
-(slot_state.py) -> figures -> reward (``SceneFit.step``), and the observation of it all
+In the order in which data runs: frame -> target (prototypes/target.py) -> slots and their residuals
+(prototypes/slots.py, residuals.py) -> figures -> reward (``SceneFit.step``), and the observation of it all
 (``SceneFit.observe``).
 """
 
@@ -68,6 +68,7 @@ class SceneFit(Rows[Episode]):
         self.slots, self.action, self.turn = settings.slots, settings.action, settings.turn
         self.steps = settings.steps or (10 * self.slots if self.action == "slot" else 20)
         self.cache = Recent[int, tuple[DepthFrame, Target]](settings.cache_size)
+        self.guesses = Recent[int, np.ndarray](settings.cache_size)
         self.rows = [None] * num_rows
         self._model: tuple[SlotEncoder, Shapes] | None = None
 
@@ -119,7 +120,7 @@ class SceneFit(Rows[Episode]):
                 self.frames.draw(generator, self.load) if index is None else (index, self.load(index))
             )
             seed = int(generator.integers(1 << 31))
-            slots = self._start(target, seed) if given is None else given
+            slots = self._start(drawn, target, seed) if given is None else given
             begun.append(self._episode(drawn, frame, target, slots))
         for row, episode in zip(rows, begun, strict=True):
             self.rows[row] = episode
@@ -227,10 +228,12 @@ class SceneFit(Rows[Episode]):
 
         return self.cache.get(index, read)
 
-    def _start(self, target: Target, seed: int) -> np.ndarray:
+    def _start(self, index: int, target: Target, seed: int) -> np.ndarray:
         """(K, 7 + P + 1) float64: where an episode begins."""
-        if self.settings.start == "encoder":
-            return encoded(self.model[0], [target], self.slots)[0].double().numpy()
+        if self.settings.start == "encoder":  # which says the same of a frame each time
+            return self.guesses.get(
+                index, lambda: encoded(self.model[0], [target], self.slots)[0].double().numpy()
+            )
         rng = np.random.default_rng(seed)
         slots = np.zeros((self.slots, self.slot_size))
         slots[:, -1] = -3.0  # there is something

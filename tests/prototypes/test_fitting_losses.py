@@ -25,7 +25,8 @@ from spatial_envs.prototypes.losses import (
 )
 from spatial_envs.prototypes.pieces import pieces
 from spatial_envs.prototypes.refine import refined
-from spatial_envs.prototypes.scores import Fit, adjusted_rand_index, ray_lengths, rendered_depth, score_fit
+from spatial_envs.prototypes.residuals import Residuals
+from spatial_envs.prototypes.scores import Fit, adjusted_rand_index, score_fit
 from spatial_envs.prototypes.target import make_target
 from spatial_envs.scenes.depth_frames import open_depth
 
@@ -92,9 +93,14 @@ def test_occlusion_and_free_space_agree_with_the_scores(targets):
     vertices = bank(slots)
     points, pixels = torch.as_tensor(target.points)[None], torch.as_tensor(target.pixels)[None]
     gap = occlusion(points, pixels, vertices, bank.topology, sight_of(target))
-    front = rendered_depth(target, vertices[0].detach().numpy(), bank.topology).min(axis=0)
-    before = np.maximum(target.depth.ravel()[target.pixels] - front.ravel()[target.pixels], 0)
-    np.testing.assert_allclose(gap[0].detach(), before * ray_lengths(target), atol=2e-3)
+    residuals = Residuals(target, bank.topology, 3)
+    residuals.vertices[:] = vertices[0].detach().numpy()
+    for k in range(3):
+        residuals.measure(k)
+    with np.errstate(divide="ignore"):
+        front = 1 / residuals.inverse_depth.max(axis=0).ravel()[target.pixels]
+    before = np.maximum(residuals.measured - front, 0)
+    np.testing.assert_allclose(gap[0].detach(), before * residuals.rays, atol=2e-3)
     gap.sum().backward()
     assert (slots.grad[..., 3] != 0).any()  # towards the camera or away
     nearer = slots.detach().clone()

@@ -9,14 +9,8 @@ import pytest
 from agents.scene_fit import baselines
 from spatial_envs.geometry.camera import facing_origin, pinhole, unproject
 from spatial_envs.geometry.mesh import Mesh
-from spatial_envs.prototypes.scores import (
-    Fit,
-    adjusted_rand_index,
-    rendered_depth,
-    score,
-    score_fit,
-    vertex_areas,
-)
+from spatial_envs.prototypes.residuals import Residuals, vertex_areas
+from spatial_envs.prototypes.scores import Fit, adjusted_rand_index, score, score_fit
 from spatial_envs.prototypes.sphere import sphere
 from spatial_envs.prototypes.target import Target, make_target
 from spatial_envs.rendering.builtin import BuiltinRenderer
@@ -104,14 +98,22 @@ def test_without_truth_there_are_no_figures_of_it(target):
     }  # fmt: skip
 
 
-def test_areas_and_rendered_depth(target):
+def test_residuals_of_the_truth(target):
     fit = balls(BALLS)
-    np.testing.assert_allclose(
-        vertex_areas(fit.vertices, fit.topology).sum(axis=1), 4 * np.pi * 0.16, rtol=0.01
-    )
-    depth = rendered_depth(target, fit.vertices, fit.topology).min(axis=0)
-    assert np.isinf(depth[0, 0])
-    np.testing.assert_allclose(depth.ravel()[target.pixels], target.depth.ravel()[target.pixels], atol=1e-4)
+    residuals = Residuals(target, fit.topology, 2)
+    residuals.vertices[:] = fit.vertices
+    for k in range(2):
+        residuals.measure(k)
+    np.testing.assert_allclose(residuals.areas, 4 * np.pi * 0.16, rtol=0.01)
+    np.testing.assert_array_equal(residuals.patches, vertex_areas(fit.vertices, fit.topology))
+    inverse = residuals.inverse_depth.max(axis=0)
+    assert inverse[0, 0] == 0
+    np.testing.assert_allclose(1 / inverse.ravel()[target.pixels], residuals.measured, atol=1e-4)
+    assert residuals.squared.min(axis=0).max() < 1e-8
+    residuals.remove(1)
+    alone = score_fit(target, replace(fit, present=np.array([True, False])))
+    assert residuals.seen() == {name: alone[name] for name in residuals.seen()}
+    assert alone["slots"] == 1
 
 
 def test_the_score_is_the_formula():

@@ -11,7 +11,7 @@ import torch
 import spatial_envs  # noqa: F401
 from spatial_envs.geometry.rotations import turn_angles, turn_matrix
 from spatial_envs.prototypes.distance import nearest
-from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder
+from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
 from spatial_envs.prototypes.scores import score_fit
 from spatial_envs.prototypes.slots import Shapes, SlotState, action_to, bounded, moved
 from spatial_envs.prototypes.target import make_target
@@ -198,6 +198,16 @@ def test_starts():
     assert distance["kmeans"] < distance["random"]
 
 
+def test_the_encoders_start_is_what_it_says_of_the_frame():
+    env = SceneFitEnv(start="encoder", **SMALL)
+    for frame in (1, 2, 1):
+        env.reset(seed=0, options={"frame": frame})
+        state = env.task.episode(0).state
+        told = encoded(env.task.model[0], [state.target], 3)[0].double().numpy()
+        np.testing.assert_array_equal(state.slots, bounded(told, state.target.unit))
+        env.step(env.action_space.sample())  # changes nothing of what is kept
+
+
 def test_options_say_where_to_begin(env):
     _, info = env.reset(seed=0, options={"frame": 2})
     assert info["object"] == env.unwrapped.task.frames.names[2]
@@ -242,6 +252,43 @@ def test_residual_rows_by_hand(encoder, target):
         np.testing.assert_allclose(row[8:11] ** 2, together.diagonal(), atol=1e-4)
         cross = together[[1, 0, 0], [2, 2, 1]]
         np.testing.assert_allclose(np.sign(row[11:14]) * row[11:14] ** 2, cross, atol=1e-4)
+
+
+def residual_rows(state):
+    """The rows as their docstring says them."""
+    unit, rows = state.target.unit, np.zeros((len(state.slots), 22))
+    owner, corners = state.squared.argmin(axis=0), state.topology.faces
+    inverse = state.inverse_depth.reshape(len(state.slots), -1)[:, state.pixels]
+    for k in np.flatnonzero(state.present):
+        own = owner == k
+        hides = np.maximum(state.measured - 1 / np.maximum(inverse[k], 1e-9), 0) * (inverse[k] > 0)
+        rows[k, 20:] = state.violating[k] / max(state.areas[k], 1e-12), hides.mean() / unit
+        if not own.any():
+            continue
+        points = state.points[own].astype(np.float64)
+        surface = (state.bary[k, own][..., None] * state.vertices[k][corners[state.faces[k, own]]]).sum(
+            axis=1
+        )
+        way, away = (points - surface) / unit, (points - state.slots[k, 1:4]) / unit
+        x, y, z = (away - away.mean(axis=0)).T
+        together = np.array([(y * z).mean(), (x * z).mean(), (x * y).mean()])
+        axes = turn_matrix(state.slots[k, 4:7])
+        rows[k, 0], rows[k, 1] = own.mean(), np.sqrt(state.squared[k, own].astype(np.float64)).mean() / unit
+        rows[k, 2:5], rows[k, 5:8], rows[k, 8:11] = way.mean(axis=0), away.mean(axis=0), away.std(axis=0)
+        rows[k, 11:14] = np.sign(together) * np.sqrt(np.abs(together))
+        rows[k, 14:17] = np.cross(away, way).mean(axis=0)
+        rows[k, 17:20] = (np.sign(away @ axes) * (way @ axes)).mean(axis=0)
+    return rows.clip(-8, 8)
+
+
+def test_residual_rows_are_those_of_the_twin(encoder, target):
+    rng, shapes = np.random.default_rng(5), Shapes.of(encoder.bank)
+    for seed in range(6):
+        slots = random_slots(encoder, 5, seed)
+        slots[:, 1:4] *= rng.uniform(0.1, 8)
+        slots[seed % 5, -1] = 9 * (seed % 2)  # one is absent, at times
+        state = SlotState(target, shapes, slots, 200)
+        np.testing.assert_allclose(state.residual_rows(), residual_rows(state), rtol=1e-6, atol=1e-7)
 
 
 def test_residual_rows_say_where_to_turn_and_stretch(encoder, target):

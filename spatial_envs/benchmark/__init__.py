@@ -1,0 +1,1 @@
+"""How fast is it here: a file for each table that ``python -m spatial_envs.benchmark`` prints."""
