@@ -27,6 +27,9 @@ class Recent(Generic[K, V]):
         self.size = size
         self._values: OrderedDict[K, V] = OrderedDict()
 
+    def __contains__(self, key: K) -> bool:
+        return key in self._values
+
     def get(self, key: K, make: Callable[[], V]) -> V:
         """The value of this key, made where it is not there."""
         if key not in self._values:
