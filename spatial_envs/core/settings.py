@@ -106,7 +106,7 @@ SCENES = Check('"procedural", a path', _path)
 RECONSTRUCTION = "the backbone's points, or the measured depth, unprojected; None: the backbone's, if any"
 PREFETCH = "whether a second process builds the next scene meanwhile, where there is a second core"
 FLAG = Check("True, False", check_flag)
-FOLDER = Check("None, a folder", checked_folder)
+FOLDER = Check('"auto", None, a folder', checked_folder)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
