@@ -81,7 +81,14 @@ KEYWORDS = (  # of policies
 )  # fmt: skip
 MOST_BYTES = 2**20
 NO_NAME = "/\\:\0~"  # letters that make a path of a name
-LEFT_OUT = ("scenes", "split", "device", "cache_size", "cache_dir")  # of the computer or the evaluation
+LEFT_OUT = (
+    "scenes",
+    "split",
+    "device",
+    "cache_size",
+    "cache_dir",
+    "prefetch",
+)  # of the computer or the evaluation
 OF_FILES = ("up", "intrinsics")  # how files of scenes are read
 SETTINGS = ("up", "num_objects", "num_buildings", "num_frames", "intrinsics", "max_depth")  # which scenes
 

@@ -48,9 +48,17 @@ NOISES = {"normal": NormalActionNoise, "ornstein-uhlenbeck": OrnsteinUhlenbeckAc
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
 UNTOLD = (  # arguments of environments that are said elsewhere, or that make no difference to a run
     "scenes", "split", "up", "num_objects", "num_buildings", "num_frames", "cache_size", "cache_dir",
-    "backbone", "device", "observations",
+    "prefetch", "backbone", "device", "observations",
 )  # fmt: skip
-NOWHERE = ("scenes", "up", "split", "cache_size", "cache_dir", "device")  # which a row need not say
+NOWHERE = (
+    "scenes",
+    "up",
+    "split",
+    "cache_size",
+    "cache_dir",
+    "prefetch",
+    "device",
+)  # which a row need not say
 BUFFER_LIMIT = 4 * 2**30  # bytes
 console = Console(markup=False)
 if isinstance(sys.stdout, io.TextIOWrapper):  # no evaluation is lost to a letter that the terminal lacks

@@ -18,6 +18,20 @@ def _own_key(tmp_path_factory):
     os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("user_data"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """What the tests build is kept in a folder of their own, not in the user's."""
+    os.environ["SPATIAL_ENVS_CACHE"] = str(tmp_path_factory.mktemp("user_cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_process():
+    """Scenes are built where they are needed; tests/core/test_prefetch.py has second processes of its own."""
+    from spatial_envs.core import prefetch
+
+    prefetch._WORKER.switch_off()
+
+
 @pytest.fixture(scope="session")
 def meshes() -> Path:
     """The folder with spot and bob, two real textured meshes."""

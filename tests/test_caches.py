@@ -2,7 +2,9 @@
 
 import errno
 import os
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from spatial_envs.foundation import caches
 from spatial_envs.foundation.compilation import njit
 from spatial_envs.foundation.files import replacing
 from spatial_envs.geometry.mesh import Mesh
+from spatial_envs.navigation.settings import NavigationSettings
+from spatial_envs.nbv.settings import NBVSettings
 from spatial_envs.reconstruction.reference import kept
 
 
@@ -114,6 +118,92 @@ def test_what_may_not_be_read_is_replaced(tmp_path, monkeypatch, caplog):
     np.testing.assert_array_equal(points, TETRA)
     assert attainable == 0.5
     assert not caplog.messages
+
+
+# ---- the user's folder
+
+
+def test_the_folder_is_the_users_or_the_one_that_the_variable_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "system"))
+    monkeypatch.setenv(caches.VARIABLE, "~/mine")
+    assert caches.user_cache() == tmp_path / "mine"
+    assert NBVSettings().cache_dir == NavigationSettings(cache_dir="auto").cache_dir == tmp_path / "mine"
+    assert NBVSettings(cache_dir=None).cache_dir is None
+    assert NBVSettings(cache_dir="~/other").cache_dir == tmp_path / "other"
+    for unset in (
+        lambda: monkeypatch.setenv(caches.VARIABLE, ""),
+        lambda: monkeypatch.delenv(caches.VARIABLE),
+    ):
+        unset()
+        assert caches.user_cache().name == "spatial_envs"
+        if sys.platform.startswith("linux"):
+            assert caches.user_cache() == tmp_path / "system" / "spatial_envs"
+    monkeypatch.setattr(caches.platformdirs, "user_cache_dir", lambda *_: "~no-such-user/spatial_envs")  # no home
+    assert caches.user_cache() is None
+
+
+@pytest.fixture
+def users(tmp_path, monkeypatch):
+    """The user's folder, in which there is room for ten references, and is looked at each time."""
+    kept(triangle(1), "recipe", tmp_path / "one", built)
+    (size,) = (path.stat().st_size for path in (tmp_path / "one").iterdir())
+    monkeypatch.setattr(caches, "LIMIT", 10 * size)
+    monkeypatch.setattr(caches, "EVERY", 1)
+    monkeypatch.setenv(caches.VARIABLE, str(tmp_path / "kept"))
+    return tmp_path / "kept"
+
+
+def fill(folder, count):
+    """References that were used a day ago and since, the first first; their paths."""
+    paths = []
+    for number in range(count):
+        before = set(folder.glob("reference-*"))
+        kept(triangle(number + 1), "recipe", folder, built)
+        (path,) = set(folder.glob("reference-*")) - before
+        os.utime(path, (time.time() - 86400 + number,) * 2)
+        paths.append(path)
+    return paths
+
+
+def test_the_users_folder_stays_small_and_what_was_used_last_stays(users):
+    paths = fill(users, 10)
+    others = [users / name for name in ("reference.txt", "notes-1.npz")]
+    for path in others:
+        path.write_bytes(b"x" * 100_000)
+    assert all(path.exists() for path in paths)
+    kept(triangle(1), "recipe", users, None)  # read again
+    kept(triangle(99), "recipe", users, built)
+    assert [path.exists() for path in paths] == [True, False, False, *[True] * 7]
+    assert all(path.exists() for path in others)
+
+
+def test_a_folder_of_ones_own_is_not_tidied(users, tmp_path):
+    assert all(path.exists() for path in fill(tmp_path / "own", 15))
+
+
+def test_what_nobody_will_finish_goes(users):
+    fill(users, 1)
+    old, new = users / "unfinished_1_reference-2.npz", users / "unfinished_2_reference-2.npz"
+    for path in (old, new):
+        path.write_bytes(b"")
+    os.utime(old, (time.time() - 2 * caches.HOUR,) * 2)
+    kept(triangle(99), "recipe", users, built)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_what_another_process_removed_first_is_no_fault(users, monkeypatch, caplog):
+    fill(users, 10)
+    real = os.unlink
+
+    def late(path, **_):
+        real(path)
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(os, "unlink", late)
+    kept(triangle(99), "recipe", users, built)
+    assert not caplog.messages
+    caches.make_room(users / "nowhere", "reference", 1)
 
 
 # ---- compiled kernels

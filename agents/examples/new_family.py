@@ -44,7 +44,7 @@ class Homing(Rows[dict]):
         self.observation_space = chosen_space(known, settings.observations, self.observable)
         self.action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
 
-    def reset(self, rows, generators, options) -> None:
+    def reset(self, rows, generators, options, seeded) -> None:
         for row, generator in zip(rows, generators, strict=True):
             place, goal = generator.uniform(-2, 2, (2, 2))
             far = float(np.linalg.norm(goal - place))

@@ -16,7 +16,9 @@ from agents.statistics import interval
 from spatial_envs.scenes.objects import open_objects
 
 ELSEWHERE = ("reconstruction", "audit", "reward", "invalid_penalty", "stop_at")  # no policy sees these
-SHOWS = ("scenes", "split", "up", "num_objects", "placement", "cache_size", "cache_dir")
+SHOWS = (
+    "scenes", "split", "up", "num_objects", "placement", "scene_steps", "cache_size", "cache_dir", "prefetch"
+)  # fmt: skip
 
 
 def _gains(scores: Scores, farthest: Scores) -> dict[str, float]:

@@ -53,7 +53,7 @@ class TaskEnv(Documented, gym.Env):
         before = copy.deepcopy(self._np_random), self._np_random_seed
         super().reset(seed=seed)
         try:
-            self.task.reset([0], [self.np_random], options)
+            self.task.reset([0], [self.np_random], options, [seed is not None])
         except ValueError:
             self._np_random, self._np_random_seed = before
             raise

@@ -104,8 +104,9 @@ def _device(name: str, value: Any) -> Any:
 
 SCENES = Check('"procedural", a path', _path)
 RECONSTRUCTION = "the backbone's points, or the measured depth, unprojected; None: the backbone's, if any"
+PREFETCH = "whether a second process builds the next scene meanwhile, where there is a second core"
 FLAG = Check("True, False", check_flag)
-FOLDER = Check("None, a folder", checked_folder)
+FOLDER = Check('"auto", None, a folder', checked_folder)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,6 +129,8 @@ class Settings:
         None, anything("None, n, (H, W)"), "pixels, at least 16; None: 112, and 518 for MapAnything"
     )
     device: str = setting("auto", Check('"auto", "cpu", "cuda", "cuda:1"', _device), "of the backbone")
+    scene_steps: int = setting(0, whole(0), "a row stays in a scene for so many steps at least")
+    prefetch: bool = setting(True, FLAG, PREFETCH)
     cache_size: int = setting(128, whole(1), "how many scenes are kept in memory")
 
     def __post_init__(self) -> None:

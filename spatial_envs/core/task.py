@@ -34,9 +34,14 @@ class Task(Protocol):
     features: Features
 
     def reset(
-        self, rows: Sequence[int], generators: Sequence[np.random.Generator], options: dict[str, Any]
+        self,
+        rows: Sequence[int],
+        generators: Sequence[np.random.Generator],
+        options: dict[str, Any],
+        seeded: Sequence[bool],
     ) -> None:
-        """Begin a new episode in each row. Bad options: ValueError, and nothing changes."""
+        """Begin a new episode in each row. Where its generator is newly ``seeded``, that and the options
+        alone say which. Bad options: ValueError, and nothing changes."""
         ...
 
     def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

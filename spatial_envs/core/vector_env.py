@@ -78,7 +78,7 @@ class TaskVectorEnv(Documented, gym.vector.VectorEnv):
         for row in rows:
             if seeds[row] is not None or generators[row] is None:
                 generators[row], _ = seeding.np_random(seeds[row])
-        self._reset_rows(rows, options, generators)
+        self._reset_rows(rows, options, generators, [seeds[row] is not None for row in rows])
         self._generators = generators
         self._begun = True
         infos: dict[str, Any] = {}
@@ -106,14 +106,14 @@ class TaskVectorEnv(Documented, gym.vector.VectorEnv):
         self._elapsed[rows] += 1
         if self.max_episode_steps is not None:
             truncated[rows] |= self._elapsed[rows] >= self.max_episode_steps
-        self._reset_rows(fresh, {}, self._generators)
+        self._continue_rows(fresh)
         self._over = terminated | truncated
         finals: dict[int, dict[str, Any]] = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP and self._over.any():
             ended = np.flatnonzero(self._over)
             for row in ended.tolist():
                 finals[row] = {"final_obs": self.task.observe(row), "final_info": self.task.info(row)}
-            self._reset_rows(ended, {}, self._generators)
+            self._continue_rows(ended)
         infos: dict[str, Any] = {}
         for row in range(self.num_envs):  # row by row, as gymnasium's own loop
             if row in finals:
@@ -139,11 +139,14 @@ class TaskVectorEnv(Documented, gym.vector.VectorEnv):
             raise ValueError("options['reset_mask']: the first reset must be of all rows")
         return np.flatnonzero(mask)
 
-    def _reset_rows(self, rows: np.ndarray, options: dict[str, Any], generators: list) -> None:
+    def _reset_rows(self, rows: np.ndarray, options: dict, generators: list, seeded: list[bool]) -> None:
+        self.task.reset(rows, [generators[row] for row in rows], options, seeded)
+        self._elapsed[rows] = 0
+        self._over[rows] = False
+
+    def _continue_rows(self, rows: np.ndarray) -> None:
         if len(rows):
-            self.task.reset(rows, [generators[row] for row in rows], options)
-            self._elapsed[rows] = 0
-            self._over[rows] = False
+            self._reset_rows(rows, {}, self._generators, [False] * len(rows))
 
     def _observe(self) -> Observation:
         each = [self.task.observe(row) for row in range(self.num_envs)]

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from spatial_envs.foundation.caches import user_cache
+
 
 def check_choice(name: str, value: Any, valid: Sequence[str]) -> None:
     """One of the valid words."""
@@ -93,12 +95,14 @@ def legible(name: str) -> str:
 
 
 def checked_folder(name: str, value: Any) -> Path | None:
-    """None or a folder, which need not be there yet."""
+    """None or a folder, which need not be there yet; "auto" is ``caches.user_cache``."""
     if value is None:
         return None
+    if isinstance(value, str) and value == "auto":
+        return user_cache()
     folder = user_path(name, value)
     if os.path.isfile(folder):
-        raise ValueError(f"{name}: got {value!r}; expected None or a folder")
+        raise ValueError(f"{name}: got {value!r}; expected 'auto', None or a folder")
     return folder
 
 

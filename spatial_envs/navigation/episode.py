@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from spatial_envs.core.stays import Stay
 from spatial_envs.foundation.arguments import check_flag
 from spatial_envs.geometry.camera import turn_about_y
 from spatial_envs.geometry.view import View
@@ -44,6 +45,7 @@ class Episode:
     collisions: int = 0
     gain: float = 0.0  # of the last step
     stopped: bool = False
+    stay: Stay = field(default_factory=Stay)  # in the building
 
     @property
     def state(self) -> AgentState:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from spatial_envs.core.prefetch import Ahead
 from spatial_envs.foundation.caches import Recent
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building
@@ -68,6 +69,8 @@ class Places:
     tilts        the camera's, radians, for what can be seen of a building; None: that is not asked
     size         how many are kept
     cache_dir    a folder that keeps what can be seen, or None
+    prefetch     whether those that rows need next are made meanwhile; only with the built-in simulator and
+                 renderer, of which there may be a second
     """
 
     def __init__(
@@ -80,10 +83,12 @@ class Places:
         tilts: Sequence[float] | None,
         size: int,
         cache_dir: Path | None,
+        prefetch: bool,
     ) -> None:
         self.buildings, self.simulator, self.body = buildings, simulator, body
         self.categories, self.tilts, self.cache_dir = categories, tilts, cache_dir
         self.kept = Recent[int, Place](size)
+        self.ahead = Ahead[Place](prefetch and (simulator, body["renderer"]) == ("builtin", "builtin"))
         self.checked: dict[int, tuple[Building, Simulator]] = {}
 
     def check(self, index: int) -> None:
@@ -107,7 +112,18 @@ class Places:
 
     def place(self, index: int) -> Place:
         """The building and what is known of it; MeshError where the task cannot run in it."""
-        return self.kept.get(index, partial(self._made, index))
+        return self.kept.get(index, partial(self.ahead.take, index, partial(self._made, index)))
+
+    def look_ahead(self, row: int, index: int | None) -> None:
+        """Let the place that a row needs next be made meanwhile."""
+        if index is None or index in self.kept:
+            self.ahead.want(row, None, None)
+            return
+        alone = Places(
+            self.buildings.only(index), self.simulator, self.body, categories=self.categories,
+            tilts=self.tilts, size=1, cache_dir=self.cache_dir, prefetch=False,
+        )  # fmt: skip
+        self.ahead.want(row, index, partial(alone._made, 0))
 
     def _made(self, index: int) -> Place:
         opened = self.checked.pop(index, None)

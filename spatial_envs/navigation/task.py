@@ -17,6 +17,7 @@ import numpy as np
 from gymnasium import spaces
 
 from spatial_envs.core.features import Features
+from spatial_envs.core.stays import Stays
 from spatial_envs.core.task import Observation, Rows, check_state, checked_actions, chosen_space
 from spatial_envs.foundation.arguments import check_choice, check_flag, check_range, checked_poses
 from spatial_envs.geometry.camera import transform_points, unproject
@@ -81,6 +82,7 @@ class Navigation(Rows[Episode]):
         self.sensors = Sensors(settings, self.goal_kind, self.image_size, self.features)
         self.semantic_ids = self.sensors.semantic_ids
         self.places = self._places()
+        self.stays = Stays(self.buildings, settings.scene_steps)
         self.rows = [None] * num_rows
         if len(self.buildings) == 1 and settings.scenes != "procedural":
             self.places.check(0)  # of more than one, the unusable are passed over
@@ -110,13 +112,17 @@ class Navigation(Rows[Episode]):
             self.buildings, settings.simulator, {**body, "image_size": self.image_size},
             categories=self.categories if self.goal_kind == "object" else None,
             tilts=None if self.reconstruction == "none" else tilts,
-            size=settings.cache_size, cache_dir=settings.cache_dir,
+            size=settings.cache_size, cache_dir=settings.cache_dir, prefetch=settings.prefetch,
         )  # fmt: skip
 
     # ---- the two calls that advance rows
 
     def reset(
-        self, rows: Sequence[int], generators: Sequence[np.random.Generator], options: dict[str, Any]
+        self,
+        rows: Sequence[int],
+        generators: Sequence[np.random.Generator],
+        options: dict[str, Any],
+        seeded: Sequence[bool],
     ) -> None:
         """See ``Task.reset``; options: "building", "start", "yaw", "goal", "goal_yaw", "category"."""
         valid = ["building", "start", "yaw"]
@@ -128,21 +134,21 @@ class Navigation(Rows[Episode]):
         given = {key: value for key, value in options.items() if value is not None}
         index = self.buildings.index(given["building"]) if "building" in given else None
         begun = []
-        for generator in generators:
+        for row, generator, anew in zip(rows, generators, seeded, strict=True):
+            last = None if anew else self.rows[row]
             if not given:
-                drawn, (place, mission) = self.buildings.draw(generator, partial(self._set_out, generator))
+                set_out = partial(self._set_out, generator)
+                drawn, (place, mission), stay = self.stays.enter(last, generator, set_out)
             else:
-                drawn, place = (
-                    self.buildings.draw(generator, self.places.place)
-                    if index is None
-                    else (index, self.places.place(index))
-                )
+                drawn, place, stay = self.stays.enter(last, generator, self.places.place, index)
                 mission = draw_mission(place, generator, self.goal_kind, self.categories, given)
             begun.append(self._episode(drawn, place, mission))
+            begun[-1].stay = self.stays.ahead(stay, generator)
         self._look(begun)
-        for row, episode in zip(rows, begun, strict=True):
+        for row, episode, anew in zip(rows, begun, seeded, strict=True):
             episode.first = episode.metrics
             self.rows[row] = episode
+            self.places.look_ahead(row, None if anew else episode.stay.next)
 
     def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See ``Task.step``; actions (B,) integers, or (B, 2) velocities in [-1, 1], clipped."""
@@ -379,15 +385,16 @@ class Navigation(Rows[Episode]):
             "goal": None if episode.goal is None else episode.goal.copy(),
             "goal_yaw": episode.mission.goal_yaw, "category": episode.category, "seed": episode.mission.seed,
             "shortest": episode.mission.shortest, "snapped": episode.mission.snapped,
-            "gain": episode.gain, "stopped": episode.stopped,
+            "gain": episode.gain, "stopped": episode.stopped, "stay": self.stays.state(episode.stay),
             "trajectory": [(s.position, s.yaw, s.pitch, s.collided) for s in episode.trajectory],
         }  # fmt: skip
 
     def set_state(self, row: int, state: dict[str, Any]) -> None:
         """Walk the row's episode again. ValueError for what is no state of such a task."""
         keys = {"building", "goal", "goal_yaw", "category", "seed", "shortest", "snapped", "gain", "stopped"}
-        check_state("state['task']", state, keys | {"trajectory"})
+        check_state("state['task']", state, keys | {"trajectory", "stay"})
         index = self.buildings.index(state["building"])
+        stay = self.stays.checked(state["stay"])
         stopped = check_flag("state['task']['stopped']", state["stopped"])
         check_range("state['task']['gain']", state["gain"], -1e9, 1e9)
         place = self.places.place(index)
@@ -405,7 +412,7 @@ class Navigation(Rows[Episode]):
             episode.trajectory.append(walked[-1])
         if mission.goal is not None:
             episode.distance = float(place.simulator.distance(episode.state.position, mission.goal))
-        episode.gain, episode.stopped = state["gain"], stopped
+        episode.gain, episode.stopped, episode.stay = state["gain"], stopped, stay
         self.rows[row] = episode
 
 

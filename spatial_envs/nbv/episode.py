@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from spatial_envs.core.stays import Stay
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.view import View
 from spatial_envs.geometry.voxels import VoxelGrid
@@ -26,12 +27,19 @@ class Episode:
     cloud: Cloud
     metrics: Metrics  # the figures now
     first: Metrics  # and those of the initial views
+    initial: int = 1  # how many views it began with
+    stay: Stay = field(default_factory=Stay)  # in the object
     features: np.ndarray | None = None  # (n, ...) float32, pooled, not yet standardised
     per_view: list[Any] | None = None  # (n) what the backbone keeps of each view
     grid: VoxelGrid | None = None  # what the views told about space, for glimpses
     twin: Cloud | None = None  # with audit=True: the measured depth of the same views, unprojected
     gain: float = 0.0  # of the last step
     invalid: bool = False
+
+    @property
+    def steps(self) -> int:
+        """How many views were chosen."""
+        return len(self.views) - self.initial
 
     def directions(self) -> np.ndarray:
         """(n, 3) float64: unit vectors from the object to the cameras, in the frame's axes."""

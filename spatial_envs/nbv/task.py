@@ -10,6 +10,7 @@ import math
 import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +18,8 @@ import torch
 from gymnasium import spaces
 
 from spatial_envs.core.features import Features
+from spatial_envs.core.prefetch import Ahead
+from spatial_envs.core.stays import Stays
 from spatial_envs.core.task import Observation, Rows, check_state, checked_actions, chosen_space, padded
 from spatial_envs.foundation.arguments import (
     check_choice,
@@ -83,6 +86,8 @@ class NBV(Rows[Episode]):
         radius = self.region.middle if settings.candidate_radius is None else float(settings.candidate_radius)
         self.candidates = Candidates(self.region, radius, settings.frame)
         self.cache = Recent[int, tuple[Mesh, Reference]](settings.cache_size)
+        self.stays = Stays(self.objects, settings.scene_steps)
+        self.ahead = Ahead[tuple[Mesh, Reference]](settings.prefetch)
         self.rows = [None] * num_rows
 
         all_spaces = self._observation_spaces()
@@ -119,7 +124,11 @@ class NBV(Rows[Episode]):
     # ---- the two calls that advance rows
 
     def reset(
-        self, rows: Sequence[int], generators: Sequence[np.random.Generator], options: dict[str, Any]
+        self,
+        rows: Sequence[int],
+        generators: Sequence[np.random.Generator],
+        options: dict[str, Any],
+        seeded: Sequence[bool],
     ) -> None:
         """See ``Task.reset``; options: "object", a name or an index, and "views", (n, 4, 4)."""
         for key in options:
@@ -129,17 +138,18 @@ class NBV(Rows[Episode]):
         given = None if given is None else checked_views(given, count, self.region)
         begun: list[Episode] = []
         initial: list[np.ndarray] = []
-        for generator in generators:
-            drawn, built = (
-                self.objects.draw(generator, self._build) if index is None else (index, self._build(index))
-            )
+        for row, generator, anew in zip(rows, generators, seeded, strict=True):
+            last = None if anew else self.rows[row]
+            drawn, built, stay = self.stays.enter(last, generator, self._build, index)
             poses = initial_poses(generator, self.region, start, count) if given is None else given
             initial.append(poses)
             begun.append(self._episode(drawn, built, poses[0]))
+            begun[-1].stay = self.stays.ahead(stay, generator)
         self._take(begun, np.stack(initial))
-        for row, episode in zip(rows, begun, strict=True):
+        for row, episode, anew in zip(rows, begun, seeded, strict=True):
             episode.first = episode.metrics
             self.rows[row] = episode
+            self._look_ahead(row, None if anew else episode.stay.next)
 
     def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See ``Task.step``; actions (B, A) in [-1, 1], clipped, or (B,) indices of candidates."""
@@ -320,17 +330,24 @@ class NBV(Rows[Episode]):
         cloud = reference.empty_cloud()
         twin = reference.empty_cloud() if self.audit else None
         begun = Episode(index, mesh, reference, frame_to_world, [], cloud, cloud.metrics(), cloud.metrics())
-        return replace(begun, twin=twin)
+        return replace(begun, twin=twin, initial=self.initial_views)
 
     def _build(self, index: int) -> tuple[Mesh, Reference]:
         """The object and its reference, from the cache where they are there."""
+        build = self._recipe(index, partial(self.objects.load, index))
+        return self.cache.get(index, partial(self.ahead.take, index, build))
 
-        def build() -> tuple[Mesh, Reference]:
-            mesh = _displaced(self.objects.load(index), self.settings.placement, index)
-            kind, folder = self.settings.reference, self.settings.cache_dir
-            return mesh, build_reference(mesh, self.region, self.fov, self.image_size, kind, folder)
+    def _look_ahead(self, row: int, index: int | None) -> None:
+        """Let the object that the row needs next be built meanwhile."""
+        if index is None or index in self.cache:
+            self.ahead.want(row, None, None)
+        else:
+            self.ahead.want(row, index, self._recipe(index, partial(self.objects.only(index).load, 0)))
 
-        return self.cache.get(index, build)
+    def _recipe(self, index: int, load: Callable[[], Mesh]) -> Callable[[], tuple[Mesh, Reference]]:
+        settings = self.settings
+        sight = self.region, self.fov, self.image_size, settings.reference, settings.cache_dir
+        return partial(_object_and_reference, load, settings.placement, index, sight)
 
     def floor(self, index: int) -> float:
         """The Chamfer distance, metres, that perfect points of an object of the set score."""
@@ -401,12 +418,12 @@ class NBV(Rows[Episode]):
         episode = self.episode(row)
         return {
             "object": self.objects.names[episode.index], "views": stack_views(episode.views),
-            "gain": episode.gain, "invalid": episode.invalid,
+            "gain": episode.gain, "invalid": episode.invalid, "stay": self.stays.state(episode.stay),
         }  # fmt: skip
 
     def set_state(self, row: int, state: dict[str, Any]) -> None:
         """Begin the row's episode again from its views. ValueError for what is no state of such a task."""
-        check_state("state['task']", state, {"object", "views", "gain", "invalid"})
+        check_state("state['task']", state, {"object", "views", "gain", "invalid", "stay"})
         index, views = self.objects.index(state["object"]), state["views"]
         shape = views.depth.shape if isinstance(views, View) else reprlib.repr(views)
         least, most, size = self.initial_views, self.views, self.image_size
@@ -414,7 +431,9 @@ class NBV(Rows[Episode]):
             raise ValueError(
                 f"state['task']['views']: got {shape}; expected a View of {least} to {most} images of {size}"
             )
+        stay = self.stays.checked(state["stay"])
         episode = self._episode(index, self._build(index), views.cam_to_world[0])
+        episode.stay = stay
         self._absorb([episode], [views[: self.initial_views]])
         episode.first = episode.metrics
         for k in range(self.initial_views, len(views.depth)):
@@ -427,6 +446,14 @@ class NBVDiscrete(NBV):
     """The task behind ``NBVDiscreteEnv``: over candidates."""
 
     settings_type = NBVDiscreteSettings
+
+
+def _object_and_reference(
+    load: Callable[[], Mesh], placement: float, index: int, sight: tuple
+) -> tuple[Mesh, Reference]:
+    """An object of the index and what is to be seen of it by ``build_reference``'s other arguments."""
+    mesh = _displaced(load(), placement, index)
+    return mesh, build_reference(mesh, *sight)
 
 
 def _displaced(mesh: Mesh, distance: float, index: int) -> Mesh:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spatial_envs.foundation.caches import warn_once
-from spatial_envs.foundation.files import replacing
+from spatial_envs.foundation.caches import keep, use
 from spatial_envs.geometry.kdtree import KDTree
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.sampling import surface_samples
@@ -65,16 +64,12 @@ def kept(
     path = cache_dir / f"reference-{digest[:32]}.npz"
     try:
         with np.load(path) as there:
+            use(path)
             return there["points"], there["dense"], float(there["attainable"])
     except OSError:
         pass  # not there, or not for us to read, and then the writing below puts ours in its place or warns
     except Exception as error:  # numpy and zipfile raise a dozen kinds, by what is damaged
         logger.warning("%s is damaged and is built again: %s", path, error)
     points, dense, attainable = build()
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as unfinished:
-            np.savez(unfinished, points=points, dense=dense, attainable=attainable)
-    except OSError as error:
-        warn_once(f"cache_dir {cache_dir}", error, "what is built is kept in memory alone")
+    keep(path, lambda unfinished: np.savez(unfinished, points=points, dense=dense, attainable=attainable))
     return points, dense, attainable

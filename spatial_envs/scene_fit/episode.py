@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from spatial_envs.core.stays import Stay
 from spatial_envs.prototypes.slots import SlotState
 from spatial_envs.scenes.depth_frames import DepthFrame
 
@@ -23,3 +24,4 @@ class Episode:
     steps: int = 0
     gain: float = 0.0  # of the last step
     features: np.ndarray | None = None  # (...) float32, of the target, standardised
+    stay: Stay = field(default_factory=Stay)  # at the frame

@@ -57,6 +57,7 @@ class SceneFitSettings(Settings):
     reward: str | Callable[[Figures, Figures], float] = setting(
         "full", one_of_or_callable(REWARDS, "a callable"), "see Rewards"
     )
+    scene_steps: int = setting(60, whole(0), "steps that a row makes at a frame before it draws the next")
     cache_size: int = setting(512, whole(1), "frames kept in memory, about 0.5 MB each")
 
     def __post_init__(self) -> None:

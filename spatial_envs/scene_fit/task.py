@@ -11,6 +11,7 @@ import math
 import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +19,8 @@ from gymnasium import spaces
 
 from spatial_envs.backbones.backbone import Backbone
 from spatial_envs.core.features import Features
+from spatial_envs.core.prefetch import Ahead
+from spatial_envs.core.stays import Stays
 from spatial_envs.core.task import Observation, Rows, check_state, checked_actions, chosen_space
 from spatial_envs.foundation.arguments import (
     check_choice,
@@ -69,6 +72,8 @@ class SceneFit(Rows[Episode]):
         self.steps = settings.steps or (10 * self.slots if self.action == "slot" else 20)
         self.cache = Recent[int, tuple[DepthFrame, Target]](settings.cache_size)
         self.guesses = Recent[int, np.ndarray](settings.cache_size)
+        self.stays = Stays(self.frames, settings.scene_steps)
+        self.ahead = Ahead[tuple[DepthFrame, Target]](settings.prefetch)
         self.rows = [None] * num_rows
         self._model: tuple[SlotEncoder, Shapes] | None = None
 
@@ -107,7 +112,11 @@ class SceneFit(Rows[Episode]):
     # ---- the two calls that advance rows
 
     def reset(
-        self, rows: Sequence[int], generators: Sequence[np.random.Generator], options: dict[str, Any]
+        self,
+        rows: Sequence[int],
+        generators: Sequence[np.random.Generator],
+        options: dict[str, Any],
+        seeded: Sequence[bool],
     ) -> None:
         """See ``Task.reset``; options: "frame", a name or an index, and "slots", (K, 7 + P + 1)."""
         for key in options:
@@ -115,15 +124,16 @@ class SceneFit(Rows[Episode]):
         index = None if options.get("frame") is None else self.frames.index(options["frame"])
         given = None if options.get("slots") is None else self._checked_slots(options["slots"])
         begun = []
-        for generator in generators:
-            drawn, (frame, target) = (
-                self.frames.draw(generator, self.load) if index is None else (index, self.load(index))
-            )
+        for row, generator, anew in zip(rows, generators, seeded, strict=True):
+            last = None if anew else self.rows[row]
+            drawn, (frame, target), stay = self.stays.enter(last, generator, self.load, index)
             seed = int(generator.integers(1 << 31))
             slots = self._start(drawn, target, seed) if given is None else given
             begun.append(self._episode(drawn, frame, target, slots))
-        for row, episode in zip(rows, begun, strict=True):
+            begun[-1].stay = self.stays.ahead(stay, generator)
+        for row, episode, anew in zip(rows, begun, seeded, strict=True):
             self.rows[row] = episode
+            self._look_ahead(row, None if anew else episode.stay.next)
 
     def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See ``Task.step``; actions (B, A) in [-1, 1], clipped."""
@@ -220,13 +230,16 @@ class SceneFit(Rows[Episode]):
 
     def load(self, index: int) -> tuple[DepthFrame, Target]:
         """The frame and its target, from the cache where they are there."""
+        read = partial(_frame_and_target, partial(self.frames.load, index), self.settings.held_out)
+        return self.cache.get(index, partial(self.ahead.take, index, read))
 
-        def read() -> tuple[DepthFrame, Target]:
-            frame = self.frames.load(index)
-            target = make_target(frame, self.settings.held_out)
-            return replace(frame, truth=None), target
-
-        return self.cache.get(index, read)
+    def _look_ahead(self, row: int, index: int | None) -> None:
+        """Let the frame that the row needs next be read meanwhile."""
+        if index is None or index in self.cache:
+            self.ahead.want(row, None, None)
+        else:
+            load = partial(self.frames.only(index).load, 0)
+            self.ahead.want(row, index, partial(_frame_and_target, load, self.settings.held_out))
 
     def _start(self, index: int, target: Target, seed: int) -> np.ndarray:
         """(K, 7 + P + 1) float64: where an episode begins."""
@@ -270,17 +283,18 @@ class SceneFit(Rows[Episode]):
         episode = self.episode(row)
         return {
             "frame": self.frames.names[episode.index], "slots": episode.state.slots.copy(),
-            "steps": episode.steps, "gain": episode.gain,
+            "steps": episode.steps, "gain": episode.gain, "stay": self.stays.state(episode.stay),
         }  # fmt: skip
 
     def set_state(self, row: int, state: dict[str, Any]) -> None:
         """Go on from such a state. ValueError for what is no state of such a task."""
-        check_state("state['task']", state, {"frame", "slots", "steps", "gain"})
+        check_state("state['task']", state, {"frame", "slots", "steps", "gain", "stay"})
         index = self.frames.index(state["frame"])
         slots = self._checked_slots(state["slots"], "state['task']['slots']")
+        stay = self.stays.checked(state["stay"])
         frame, target = self.load(index)
         episode = self._episode(index, frame, target, slots)
-        episode.steps, episode.gain = state["steps"], state["gain"]
+        episode.steps, episode.gain, episode.stay = state["steps"], state["gain"], stay
         self.rows[row] = episode
 
     # ---- what comes from outside
@@ -291,3 +305,9 @@ class SceneFit(Rows[Episode]):
         if rows.shape != (self.slots, self.slot_size) or not np.isfinite(rows).all() or rows[:, 0].min() <= 0:
             raise ValueError(f"{name}: got {rows.shape} {reprlib.repr(rows.tolist())}; expected {expected}")
         return rows
+
+
+def _frame_and_target(load: Callable[[], DepthFrame], held_out: float) -> tuple[DepthFrame, Target]:
+    """A frame without its truth, and the target made of it."""
+    frame = load()
+    return replace(frame, truth=None), make_target(frame, held_out)

@@ -99,19 +99,28 @@ class SceneSet(Generic[S_co]):
         """The first ``count`` scenes as a set of their own."""
         return replace(self, names=self.names[:count], sources=self.sources[:count])
 
+    def only(self: Set, index: int) -> Set:
+        """One scene as a set of its own."""
+        return replace(self, names=(self.names[index],), sources=(self.sources[index],))
+
     def load(self, index: int) -> S_co:
         """The scene; SceneError where its file is broken."""
         return self.sources[self.index(index)].load()
 
-    def draw(self, rng: np.random.Generator, build: Callable[[int], T]) -> tuple[int, T]:
-        """A uniformly drawn index and ``build(index)``, passing over files that are broken.
+    def draw(
+        self, rng: np.random.Generator, build: Callable[[int], T], known: Sequence[int] = ()
+    ) -> tuple[int, T]:
+        """The first of the indices ``known``, which were drawn before, or else a uniformly drawn one, and
+        ``build(index)``, passing over files that are broken.
 
         ``build`` calls ``load`` and may raise SceneError: then the file is reported in one warning and
         remembered, and another index is drawn. What is drawn depends on ``rng`` and which files are broken,
         never on when that was noticed. SceneError where the only file is broken, ValueError where all are.
         """
+        drawn = iter(known)
         while len(self._broken) < len(self):
-            index = int(rng.integers(len(self)))
+            index = next(drawn, None)
+            index = int(rng.integers(len(self))) if index is None else index
             if index in self._broken:
                 continue
             try:
