@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, signal
 
 from agents.navigation.grid_paths import in_sight, trace, ways
 from spatial_envs.geometry.rotations import wrapped
@@ -21,6 +21,8 @@ from spatial_envs.navigation.task import Navigation
 from spatial_envs.simulators.simulator import FORWARD, LEFT, RIGHT, STOP
 
 CLOSE = 4.0  # what a cell beside an obstacle costs, in cells: walked only where there is no other way
+UNSEEN = 1.5  # what an unknown cell costs whoever plans through it, in cells
+AROUND = 1.5  # metres round a frontier within which unknown cells count as what it shows
 LEAST_FRONTIER = 3  # cells
 LOOK_AHEAD = 10  # cells of a way that may be cut short where nothing is between
 PATIENCE = 80  # steps towards one target, after which it is given up
@@ -122,6 +124,8 @@ class Frontier(NavigationBaseline):
     """Walks to where the known floor ends nearest to it, by the way over known floor and the turn towards it
     (Yamauchi 1997); where no such place is left, to known places at random. Never stops."""
 
+    unseen = np.inf  # what an unknown cell costs
+
     def begin(self) -> None:
         """An empty map."""
         low, high = self.episode.place.bounds
@@ -145,7 +149,8 @@ class Frontier(NavigationBaseline):
         occupied = self.map.grid == OCCUPIED
         around = max(math.ceil(self.task.agent_radius / CELL), 1)
         close = ndimage.binary_dilation(occupied, np.ones((3, 3), np.bool_), iterations=around)
-        self.cost = np.where(self.map.grid == FREE, np.where(close, CLOSE, 1.0), np.inf).astype(np.float32)
+        free, unseen = np.where(close, CLOSE, 1.0), np.where(close, CLOSE, self.unseen)
+        self.cost = np.select([self.map.grid == FREE, occupied], [free, np.inf], unseen).astype(np.float32)
         self.here = self.map.cell(float(state.position[0]), float(state.position[2]))
         self.ways, self.before = ways(self.cost, self.here)
 
@@ -183,7 +188,11 @@ class Frontier(NavigationBaseline):
 
     def nearest(self, frontier: np.ndarray) -> tuple[int, int]:
         """The cell of the frontier that takes the fewest steps."""
-        return self.least(frontier, self.ways * CELL / self.task.forward_step + self.turns())
+        return self.least(frontier, self.steps())
+
+    def steps(self) -> np.ndarray:
+        """(rows, columns): steps to each cell, turns included."""
+        return self.ways * CELL / self.task.forward_step + self.turns()
 
     def least(self, cells: np.ndarray, price: np.ndarray) -> tuple[int, int]:
         """The cell with the least price."""
@@ -271,15 +280,51 @@ class NearestFrontier(Frontier):
         return self.least(frontier, self.ways + np.hypot(rows - self.goal[0], columns - self.goal[1]))
 
 
+class FreeSpace(NearestFrontier):
+    """Plans to PointNav's goal as if all that is unknown were free, at 1.5 times the price, and plans anew at
+    every step; where no way is left, to the place nearest to the goal that can be reached."""
+
+    unseen = UNSEEN
+
+    def choose(self) -> tuple[int, int]:
+        """The cell to walk to where no way leads to the goal."""
+        rows, columns = np.ogrid[: self.cost.shape[0], : self.cost.shape[1]]
+        away = np.hypot(rows - self.goal[0], columns - self.goal[1])
+        return self.least(np.isfinite(self.ways), away)
+
+
+class UnknownArea(NearestFrontier):
+    """As ``NearestFrontier``, but explores where most is unknown for its price: the frontier with the largest
+    unknown area within 1.5 m, for each step to it."""
+
+    def nearest(self, frontier: np.ndarray) -> tuple[int, int]:
+        """By area for each step."""
+        return self.least(frontier, -self.area() / (self.steps() + 1))
+
+    def area(self) -> np.ndarray:
+        """(rows, columns): unknown cells within 1.5 m of each cell."""
+        reach = round(AROUND / CELL)
+        rows, columns = np.ogrid[-reach : reach + 1, -reach : reach + 1]
+        disc = (rows**2 + columns**2 <= reach**2).astype(np.float64)
+        unknown = (self.map.grid == UNKNOWN).astype(np.float64)
+        return signal.fftconvolve(unknown, disc, mode="same").round()
+
+
 NAVIGATION_BASELINES: dict[str, Callable[..., NavigationBaseline]] = {
     "random": Random,
     "forward": Forward,
     "frontier": Frontier,
     "nearest-frontier": NearestFrontier,
+    "free-space": FreeSpace,
+    "unknown-area": UnknownArea,
     "greedy": Greedy,
 }
 
 
 def senseless(env) -> tuple[str, ...]:
-    """Those that mean nothing in the environment: without a goal there is no way to it."""
-    return ("nearest-frontier", "greedy") if env.unwrapped.task.goal_kind == "none" else ()
+    """Those that mean nothing in the environment: without a goal there is no way to it, to be told that or to
+    see it, and whoever is told where it is need not look for it."""
+    return {
+        "none": ("nearest-frontier", "free-space", "greedy"),
+        "point": ("unknown-area",),
+    }.get(env.unwrapped.task.goal_kind, ("free-space",))
