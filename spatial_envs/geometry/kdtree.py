@@ -29,11 +29,10 @@ class KDTree:
     def __init__(self, points: np.ndarray) -> None:
         points = checked_points(points, "points")
         depth = max(0, int(np.ceil(np.log2(len(points) / BUCKET))))
-        order = np.arange(len(points))
+        self.points = points.copy()
         self.split_axis = np.zeros(2**depth, np.int8)
         self.split_value = np.zeros(2**depth, np.float32)
-        _build(points, order, self.split_axis, self.split_value, depth)
-        self.points = points[order]
+        _build(self.points, self.split_axis, self.split_value, depth)
 
     def squared_distances(self, queries: np.ndarray, bounds: np.ndarray | None = None) -> np.ndarray:
         """(M,) float64: squared distance, m^2, from each query (M, 3) to its nearest point, or its bound
@@ -51,24 +50,32 @@ class KDTree:
 
 
 @njit
-def _build(points, order, split_axis, split_value, depth):
-    """Split [0, N) at its middle along its widest axis, level by level; node k has children 2k and 2k + 1."""
+def _build(points, split_axis, split_value, depth):
+    """Put the points in tree order: split [0, N) at its middle along its widest axis, level by level; node k
+    has children 2k and 2k + 1."""
     for level in range(depth):
         for node in range(2**level, 2 ** (level + 1)):
-            low, high = _node_range(node, level, order.shape[0])
-            best_axis, best_width = 0, -1.0
-            for axis in range(3):
-                least = most = points[order[low], axis]
-                for k in range(low + 1, high):
-                    value = points[order[k], axis]
-                    least = min(least, value)
-                    most = max(most, value)
-                if most - least > best_width:
-                    best_axis, best_width = axis, most - least
+            low, high = _node_range(node, level, points.shape[0])
+            axis = _widest_axis(points, low, high)
             middle = (low + high) // 2
-            _select(points, order, low, high - 1, middle, best_axis)
-            split_axis[node] = best_axis
-            split_value[node] = points[order[middle], best_axis]
+            _select(points, low, high - 1, middle, axis)
+            split_axis[node] = axis
+            split_value[node] = points[middle, axis]
+
+
+@njit(inline="always")
+def _widest_axis(points, low, high):
+    """The first of those along which the points [low, high) spread most."""
+    x0, y0, z0 = points[low, 0], points[low, 1], points[low, 2]
+    x1, y1, z1 = x0, y0, z0
+    for k in range(low + 1, high):
+        x, y, z = points[k, 0], points[k, 1], points[k, 2]
+        x0, y0, z0 = min(x0, x), min(y0, y), min(z0, z)
+        x1, y1, z1 = max(x1, x), max(y1, y), max(z1, z)
+    dx, dy, dz = x1 - x0, y1 - y0, z1 - z0
+    if dx >= dy and dx >= dz:
+        return 0
+    return 1 if dy >= dz else 2
 
 
 @njit(inline="always")
@@ -84,18 +91,19 @@ def _node_range(node, level, count):
 
 
 @njit
-def _select(points, order, left, right, k, axis):
-    """Quickselect (Hoare 1961): order[k] gets its place by coordinate, smaller ones before it."""
+def _select(points, left, right, k, axis):
+    """Quickselect (Hoare 1961): points[k] gets its place by coordinate, smaller ones before it."""
     while left < right:
-        pivot = points[order[(left + right) // 2], axis]
+        pivot = points[(left + right) // 2, axis]
         i, j = left, right
         while i <= j:
-            while points[order[i], axis] < pivot:
+            while points[i, axis] < pivot:
                 i += 1
-            while points[order[j], axis] > pivot:
+            while points[j, axis] > pivot:
                 j -= 1
             if i <= j:
-                order[i], order[j] = order[j], order[i]
+                for c in range(3):
+                    points[i, c], points[j, c] = points[j, c], points[i, c]
                 i += 1
                 j -= 1
         if k <= j:
