@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spatial_envs.foundation.compilation import njit
+
 SIZE = 128  # faces in a block at most
 MARGIN = 1e-6  # of the greatest coordinate: boxes are wider by it, for the rounding of whoever tests them
 
@@ -34,34 +36,120 @@ class Blocks(NamedTuple):
 def in_blocks(vertices: np.ndarray, faces: np.ndarray) -> Blocks:
     """Halve the faces (F, 3) of vertices (V, 3), F > 0, at the median of their longest spread until each part
     fits into a block; faces of unlike size apart, as a wall would stretch the box of what hangs on it."""
-    corners = vertices[faces].astype(np.float64)
-    low, high = corners.min(axis=1), corners.max(axis=1)
-    centres = (low + high) / 2
-    size = np.round(np.log2(np.maximum((high - low).max(axis=1), 1e-9)) / 2)  # a class is four times the last
-    parts = [np.flatnonzero(size == each) for each in np.unique(size)]
-    groups = []
-    while parts:
-        part = parts.pop()
-        if len(part) <= SIZE:
-            groups.append(np.sort(part))
-            continue
-        places = centres[part]
-        axis = np.argmax(places.max(axis=0) - places.min(axis=0))
-        order = np.argpartition(places[:, axis], len(part) // 2)
-        parts += [part[order[: len(part) // 2]], part[order[len(part) // 2 :]]]
-    numbers = np.concatenate(groups)
-    sizes = np.array([len(group) for group in groups])
-    face_starts = np.concatenate([[0], np.cumsum(sizes)])
-    block = np.repeat(np.arange(len(groups)), 3 * sizes)
-    used, corner = np.unique(block * len(vertices) + faces[numbers].reshape(-1), return_inverse=True)
-    vertex_starts = np.searchsorted(used, np.arange(len(groups) + 1) * len(vertices))
+    low, high = _face_boxes(vertices, faces)
+    extent = np.maximum((high - low).max(axis=1), 1e-9)
+    size = np.round(np.log2(extent) / 2).astype(np.int64)  # a class is four times the last
+    numbers, face_starts = _halved((low + high) / 2, np.argsort(size, kind="stable").astype(np.int32), size)
+    own, places, vertex_starts = _own_vertices(faces[numbers], face_starts, len(vertices))
     low = np.minimum.reduceat(low[numbers], face_starts[:-1])
     high = np.maximum.reduceat(high[numbers], face_starts[:-1])
-    return Blocks(
-        vertices[used % len(vertices)], (corner - vertex_starts[block]).reshape(-1, 3).astype(np.int32),
-        numbers.astype(np.int32), vertex_starts, face_starts,
-        *_boxes(low, high),
-    )  # fmt: skip
+    return Blocks(vertices[own], places, numbers, vertex_starts, face_starts, *_boxes(low, high))
+
+
+@njit
+def _face_boxes(vertices, faces):
+    """The least and greatest coordinates (F, 3) float64 of every face."""
+    low = np.empty((len(faces), 3))
+    high = np.empty((len(faces), 3))
+    for face in range(len(faces)):
+        for axis in range(3):
+            a = float(vertices[faces[face, 0], axis])
+            b = float(vertices[faces[face, 1], axis])
+            c = float(vertices[faces[face, 2], axis])
+            low[face, axis], high[face, axis] = min(a, b, c), max(a, b, c)
+    return low, high
+
+
+@njit
+def _halved(centres, order, size):
+    """Faces, by class of ``size`` in ``order``, in blocks of one class, ascending in each; and where each block
+    starts."""
+    starts = np.empty(len(order) + 1, np.int64)
+    blocks = 0
+    stack = np.empty((64, 2), np.int64)
+    first = 0
+    while first < len(order):
+        last = first
+        while last < len(order) and size[order[last]] == size[order[first]]:
+            last += 1
+        stack[0, 0], stack[0, 1] = first, last
+        top = 1
+        while top > 0:
+            top -= 1
+            left, right = stack[top, 0], stack[top, 1]
+            if right - left <= SIZE:
+                starts[blocks] = left
+                blocks += 1
+                continue
+            best, widest = 0, -1.0
+            for axis in range(3):
+                low = high = centres[order[left], axis]
+                for k in range(left + 1, right):
+                    low = min(low, centres[order[k], axis])
+                    high = max(high, centres[order[k], axis])
+                if high - low > widest:
+                    best, widest = axis, high - low
+            middle = (left + right) // 2
+            _select(centres[:, best], order, left, right - 1, middle)
+            stack[top, 0], stack[top, 1] = middle, right
+            stack[top + 1, 0], stack[top + 1, 1] = left, middle
+            top += 2
+        first = last
+    starts[blocks] = len(order)
+    block = np.empty(len(order), np.int32)
+    for k in range(blocks):
+        for there in range(starts[k], starts[k + 1]):
+            block[order[there]] = k
+    place = starts[:blocks].copy()
+    for face in range(len(order)):
+        order[place[block[face]]] = face
+        place[block[face]] += 1
+    return order, starts[: blocks + 1].copy()
+
+
+@njit
+def _select(keys, order, left, right, k):
+    """Quickselect (Hoare 1961): order[k] gets its place by key, smaller ones before it."""
+    while left < right:
+        pivot = keys[order[(left + right) // 2]]
+        i, j = left, right
+        while i <= j:
+            while keys[order[i]] < pivot:
+                i += 1
+            while keys[order[j]] > pivot:
+                j -= 1
+            if i <= j:
+                order[i], order[j] = order[j], order[i]
+                i += 1
+                j -= 1
+        if k <= j:
+            right = j
+        elif k >= i:
+            left = i
+        else:
+            return
+
+
+@njit
+def _own_vertices(faces, face_starts, count):
+    """Vertices of their own for blocks of faces (F, 3): which of the ``count`` they are, the faces by their
+    places from the block's first on (F, 3) int32, and where each block's start."""
+    own = np.empty(3 * len(faces), np.int32)
+    places = np.empty(faces.shape, np.int32)
+    starts = np.zeros(len(face_starts), np.int64)
+    seen = np.full(count, -1, np.int64)  # where in ``own`` a vertex stands
+    found = 0
+    for block in range(len(face_starts) - 1):
+        for face in range(face_starts[block], face_starts[block + 1]):
+            for corner in range(3):
+                vertex = faces[face, corner]
+                if seen[vertex] < starts[block]:
+                    seen[vertex] = found
+                    own[found] = vertex
+                    found += 1
+                places[face, corner] = seen[vertex] - starts[block]
+        starts[block + 1] = found
+    return own[:found].copy(), places, starts
 
 
 def _boxes(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

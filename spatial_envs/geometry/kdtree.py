@@ -35,11 +35,10 @@ class KDTree:
     def __init__(self, points: np.ndarray) -> None:
         points = checked_points(points, "points")
         self.depth = max(0, int(np.ceil(np.log2(len(points) / BUCKET))))
-        order = np.arange(len(points), dtype=np.int32)
+        self.points = points.copy()
         self.split_axis = np.zeros(2**self.depth, np.int8)
         self.split_value = np.zeros(2**self.depth, np.float32)
-        _build(points, order, self.split_axis, self.split_value, self.depth)
-        self.points = points[order]
+        _build(self.points, self.split_axis, self.split_value, self.depth)
         self.box = _boxes(self.points, 0)[1]  # round all points
 
     @cached_property
@@ -67,36 +66,32 @@ class KDTree:
 
 
 @njit
-def _build(points, order, split_axis, split_value, depth):
-    """Split [0, N) at its middle along its widest axis, level by level; node k has children 2k and 2k + 1."""
-    keys = np.empty(order.shape[0], np.float32)
+def _build(points, split_axis, split_value, depth):
+    """Put the points in tree order: split [0, N) at its middle along its widest axis, level by level; node k
+    has children 2k and 2k + 1."""
     for level in range(depth):
         for node in range(2**level, 2 ** (level + 1)):
-            low, high = _node_range(node, level, order.shape[0])
-            axis = _widest(points, order, low, high)
-            for k in range(low, high):
-                keys[k] = points[order[k], axis]
+            low, high = _node_range(node, level, points.shape[0])
+            axis = _widest_axis(points, low, high)
             middle = (low + high) // 2
-            _select(keys, order, low, high - 1, middle)
+            _select(points, low, high - 1, middle, axis)
             split_axis[node] = axis
-            split_value[node] = keys[middle]
+            split_value[node] = points[middle, axis]
 
 
 @njit(inline="always")
-def _widest(points, order, low, high):
-    """The axis along which the points of order[low:high] reach farthest, the first of equal ones."""
-    x0 = x1 = points[order[low], 0]
-    y0 = y1 = points[order[low], 1]
-    z0 = z1 = points[order[low], 2]
+def _widest_axis(points, low, high):
+    """The first of those along which the points [low, high) spread most."""
+    x0, y0, z0 = points[low, 0], points[low, 1], points[low, 2]
+    x1, y1, z1 = x0, y0, z0
     for k in range(low + 1, high):
-        x, y, z = points[order[k], 0], points[order[k], 1], points[order[k], 2]
-        x0, x1 = min(x0, x), max(x1, x)
-        y0, y1 = min(y0, y), max(y1, y)
-        z0, z1 = min(z0, z), max(z1, z)
-    axis, width = 0, x1 - x0
-    if y1 - y0 > width:
-        axis, width = 1, y1 - y0
-    return 2 if z1 - z0 > width else axis
+        x, y, z = points[k, 0], points[k, 1], points[k, 2]
+        x0, y0, z0 = min(x0, x), min(y0, y), min(z0, z)
+        x1, y1, z1 = max(x1, x), max(y1, y), max(z1, z)
+    dx, dy, dz = x1 - x0, y1 - y0, z1 - z0
+    if dx >= dy and dx >= dz:
+        return 0
+    return 1 if dy >= dz else 2
 
 
 @njit
@@ -131,19 +126,19 @@ def _node_range(node, level, count):
 
 
 @njit
-def _select(keys, order, left, right, k):
-    """Quickselect (Hoare 1961): keys[k] gets its place, smaller ones before it; order goes with the keys."""
+def _select(points, left, right, k, axis):
+    """Quickselect (Hoare 1961): points[k] gets its place by coordinate, smaller ones before it."""
     while left < right:
-        pivot = keys[(left + right) // 2]
+        pivot = points[(left + right) // 2, axis]
         i, j = left, right
         while i <= j:
-            while keys[i] < pivot:
+            while points[i, axis] < pivot:
                 i += 1
-            while keys[j] > pivot:
+            while points[j, axis] > pivot:
                 j -= 1
             if i <= j:
-                keys[i], keys[j] = keys[j], keys[i]
-                order[i], order[j] = order[j], order[i]
+                for c in range(3):
+                    points[i, c], points[j, c] = points[j, c], points[i, c]
                 i += 1
                 j -= 1
         if k <= j:

@@ -54,11 +54,8 @@ class Mesh:
     def corner_normals(self) -> np.ndarray:
         """(F, 3, 3) float32, unit: at every corner the area-weighted mean of the normals of those faces
         round the vertex (vertices at one place count as one) that lie within 40 degrees of the face."""
-        _, place = np.unique(self.vertices, axis=0, return_inverse=True)
-        corner_place = place.reshape(-1)[self.faces.reshape(-1)]
-        order = np.argsort(corner_place, kind="stable")
-        starts = np.searchsorted(corner_place[order], np.arange(corner_place.max() + 2))
-        return _smooth(corner_place, order, starts, self.face_normals, self.areas.astype(np.float32), CREASE)
+        bits = (self.vertices + np.float32(0)).view(np.int32)  # what is equal has equal bits then, -0 and 0
+        return _smooth(*_places(bits, self.faces), self.face_normals, self.areas.astype(np.float32), CREASE)
 
     @cached_property
     def face_segments(self) -> np.ndarray:
@@ -131,19 +128,63 @@ def _mip_maps(texture: np.ndarray) -> list[np.ndarray]:
 
 
 @njit
+def _places(bits, faces):
+    """The place of every corner (3 F,), numbered where vertices with equal ``bits`` (V, 3) are one place; and
+    the corners by place, ascending: place p has order[starts[p]:starts[p + 1]]."""
+    mask = 1
+    while mask < 2 * len(bits):
+        mask *= 2
+    mask -= 1
+    table = np.full(mask + 1, -1, np.int32)  # a hash table of vertices, the first at each place
+    place = np.empty(len(bits), np.int32)
+    count = 0
+    for v in range(len(bits)):
+        x, y, z = bits[v, 0], bits[v, 1], bits[v, 2]
+        key = np.int64(x) * 73856093 ^ np.int64(y) * 19349663 ^ np.int64(z) * 83492791
+        slot = (key ^ (key >> 15) ^ (key >> 31)) & mask
+        while True:
+            other = table[slot]
+            if other < 0:
+                table[slot] = v
+                place[v] = count
+                count += 1
+                break
+            if bits[other, 0] == x and bits[other, 1] == y and bits[other, 2] == z:
+                place[v] = place[other]
+                break
+            slot = (slot + 1) & mask
+    corner_place = np.empty(3 * len(faces), np.int32)
+    starts = np.zeros(count + 2, np.int64)
+    for corner in range(len(corner_place)):
+        corner_place[corner] = place[faces[corner // 3, corner % 3]]
+        starts[corner_place[corner] + 2] += 1
+    for k in range(2, count + 2):
+        starts[k] += starts[k - 1]
+    order = np.empty(len(corner_place), np.int32)
+    for corner in range(len(corner_place)):
+        k = corner_place[corner] + 1
+        order[starts[k]] = corner
+        starts[k] += 1
+    return corner_place, order, starts
+
+
+@njit
 def _smooth(corner_place, order, starts, face_normals, areas, crease):
     corners = corner_place.shape[0]
     out = np.zeros((corners // 3, 3, 3), np.float32)
+    total = np.zeros(3, np.float32)
     for corner in range(corners):
         face = corner // 3
-        own = face_normals[face]
-        total = np.zeros(3, np.float32)
+        x, y, z = face_normals[face, 0], face_normals[face, 1], face_normals[face, 2]
+        for axis in range(3):
+            total[axis] = 0.0
         place = corner_place[corner]
         for k in range(starts[place], starts[place + 1]):
             other = order[k] // 3
-            normal = face_normals[other]
-            if own[0] * normal[0] + own[1] * normal[1] + own[2] * normal[2] >= crease:
-                total += areas[other] * normal
+            if x * face_normals[other, 0] + y * face_normals[other, 1] + z * face_normals[other, 2] >= crease:
+                for axis in range(3):
+                    total[axis] += areas[other] * face_normals[other, axis]
         length = np.sqrt(total[0] ** 2 + total[1] ** 2 + total[2] ** 2)
-        out[face, corner % 3] = total / length if length > 0 else own
+        for axis in range(3):
+            out[face, corner % 3, axis] = total[axis] / length if length > 0 else face_normals[face, axis]
     return out

@@ -15,11 +15,25 @@ def surface_samples(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[n
     strata = (np.arange(count) + rng.random(count)) / count * cumulative[-1]
     faces = np.minimum(np.searchsorted(cumulative, strata), len(cumulative) - 1)
     faces = faces[rng.permutation(count)]
-    a, b = rng.random((2, count, 1))
-    root = np.sqrt(a)  # Turk 1990
-    corners = mesh.vertices[mesh.faces[faces]].astype(np.float64)
-    points = (1 - root) * corners[:, 0] + root * (1 - b) * corners[:, 1] + root * b * corners[:, 2]
-    return points.astype(np.float32), faces
+    a, b = rng.random((2, count))
+    return _on_faces(mesh.vertices, mesh.faces, faces, np.sqrt(a), b), faces
+
+
+@njit
+def _on_faces(vertices, faces, chosen, root, share):
+    """(N, 3) float32: a point of each chosen face by two numbers in [0, 1], the root of the first given
+    (Turk 1990)."""
+    points = np.empty((len(chosen), 3), np.float32)
+    for k in range(len(chosen)):
+        face = chosen[k]
+        p, q, r = faces[face, 0], faces[face, 1], faces[face, 2]
+        for axis in range(3):
+            points[k, axis] = (
+                (1 - root[k]) * vertices[p, axis]
+                + root[k] * (1 - share[k]) * vertices[q, axis]
+                + root[k] * share[k] * vertices[r, axis]
+            )
+    return points
 
 
 def blue_noise(points: np.ndarray, count: int) -> np.ndarray:
@@ -38,6 +52,7 @@ def blue_noise(points: np.ndarray, count: int) -> np.ndarray:
 def _throw_darts(points, low, extent, radius, count, chosen):
     accepted = np.empty(count, np.int64)
     following = np.empty(points.shape[0], np.int32)
+    nearest = np.full(points.shape[0], np.float32(np.inf))  # squared, of the accepted points met so far
     found = 0
     while True:
         # a grid of cells as wide as the radius; each a linked list of the points accepted so far
@@ -47,10 +62,13 @@ def _throw_darts(points, low, extent, radius, count, chosen):
         for k in range(found):
             _link(points, accepted[k], low, cell, heads, following)
         for row in range(points.shape[0]):
-            if chosen[row] or not _is_free(points, row, low, cell, radius * radius, heads, following):
+            if nearest[row] < radius * radius:
+                continue  # an accepted point that stood in its way does so still; itself, where it is one
+            if not _is_free(points, row, low, cell, radius * radius, heads, following, nearest):
                 continue
             _link(points, row, low, cell, heads, following)
             chosen[row] = True
+            nearest[row] = 0.0
             accepted[found] = row
             found += 1
             if found == count:
@@ -68,7 +86,7 @@ def _link(points, row, low, cell, heads, following):
 
 
 @njit
-def _is_free(points, row, low, cell, squared_radius, heads, following):
+def _is_free(points, row, low, cell, squared_radius, heads, following, nearest):
     i = int((points[row, 0] - low[0]) / cell) + 1
     j = int((points[row, 1] - low[1]) / cell) + 1
     k = int((points[row, 2] - low[2]) / cell) + 1
@@ -80,7 +98,9 @@ def _is_free(points, row, low, cell, squared_radius, heads, following):
                     dx = points[other, 0] - points[row, 0]
                     dy = points[other, 1] - points[row, 1]
                     dz = points[other, 2] - points[row, 2]
-                    if dx * dx + dy * dy + dz * dz < squared_radius:
+                    squared = dx * dx + dy * dy + dz * dz
+                    if squared < squared_radius:
+                        nearest[row] = squared
                         return False
                     other = following[other]
     return True

@@ -71,6 +71,18 @@ def rasterise(
     return inverse_depth, face_ids
 
 
+def rasterise_where(
+    mesh: Mesh, cam_to_world: np.ndarray, intrinsics: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
+    """1/z (H, W) float64 as by ``rasterise`` at the ``wanted`` pixels (H, W) bool; inf at the others, which
+    hides all that shows nowhere else."""
+    inverse_depth = np.where(wanted, 0.0, np.inf)
+    face_ids = np.full(wanted.shape, -1, np.int32)
+    rotation, centre, intrinsics = _camera(cam_to_world, intrinsics)
+    _fill(*mesh.blocks, rotation, centre, intrinsics, inverse_depth, face_ids)
+    return inverse_depth
+
+
 def rasterise_once(
     vertices: np.ndarray, faces: np.ndarray, cam_to_world: np.ndarray, intrinsics: np.ndarray,
     image_size: tuple[int, int],

@@ -98,10 +98,22 @@ def fill(field, origin, cell, rows):
 
 
 @njit
-def _evaluate(rows, x, y, z, near):
-    """Distance at one point near the surface, and the part that made it so."""
-    f, part = 1.0, 0
+def _choose(rows, x, y, z, near, reach, chosen):
+    """Which rows can matter within ``reach`` of a point, for ``_evaluate`` there; how many."""
+    count = 0
     for r in range(rows.shape[0]):
+        beyond = rows[r, 5] + rows[r, 3] + near + reach
+        if (x - rows[r, 6]) ** 2 + (y - rows[r, 7]) ** 2 + (z - rows[r, 8]) ** 2 <= beyond * beyond:
+            chosen[count] = r
+            count += 1
+    return count
+
+
+@njit
+def _evaluate(rows, chosen, x, y, z, near):
+    """Distance at one point near the surface, and the part that made it so; by the ``chosen`` rows."""
+    f, part = 1.0, 0
+    for r in chosen:
         row = rows[r]
         beyond = row[5] + row[3] + near
         if (x - row[6]) ** 2 + (y - row[7]) ** 2 + (z - row[8]) ** 2 > beyond * beyond:
@@ -171,29 +183,34 @@ def dual_contour(field, origin, cell, rows):
     quads = np.zeros((total, 4), np.int32)
     found, quad = 0, 0
     normal, point, step = np.zeros(3), np.zeros(3), np.zeros(3, np.int64)
+    chosen = np.empty(len(rows), np.int64)
     for i in range(1, nx - 1):
         for j in range(1, ny - 1):
             for k in range(1, nz - 1):
+                count = -1
                 for axis in range(3):
                     step[:] = 0
                     step[axis] = 1
                     here, there = field[i, j, k], field[i + step[0], j + step[1], k + step[2]]
                     if (here < 0) == (there < 0):
                         continue
-                    t = _root(rows, origin, cell, (i, j, k), step, here < 0)
+                    if count < 0:  # all edges that start here, and what _gradient looks at round them
+                        x, y, z = origin[0] + i * cell, origin[1] + j * cell, origin[2] + k * cell
+                        count = _choose(rows, x, y, z, 3 * cell, 1.2 * cell, chosen)
+                    t = _root(rows, chosen[:count], origin, cell, (i, j, k), step, here < 0)
                     point[0], point[1], point[2] = i + t * step[0], j + t * step[1], k + t * step[2]
-                    _gradient(rows, origin, cell, point, normal)
+                    _gradient(rows, chosen[:count], origin, cell, point, normal)
                     along = normal[0] * point[0] + normal[1] * point[1] + normal[2] * point[2]
                     b, c = (axis + 1) % 3, (axis + 2) % 3
                     for turn in range(4):  # the four cells round the edge, anticlockwise seen from +axis
                         back_b, back_c = int(turn in (0, 3)), int(turn in (0, 1))
-                        x = i - back_b * (b == 0) - back_c * (c == 0)
-                        y = j - back_b * (b == 1) - back_c * (c == 1)
-                        z = k - back_b * (b == 2) - back_c * (c == 2)
-                        v = index[x, y, z]
+                        at_x = i - back_b * (b == 0) - back_c * (c == 0)
+                        at_y = j - back_b * (b == 1) - back_c * (c == 1)
+                        at_z = k - back_b * (b == 2) - back_c * (c == 2)
+                        v = index[at_x, at_y, at_z]
                         if v < 0:
-                            v = index[x, y, z] = found
-                            cells[v] = x, y, z
+                            v = index[at_x, at_y, at_z] = found
+                            cells[v] = at_x, at_y, at_z
                             found += 1
                         quads[quad, turn if here < 0 else 3 - turn] = v
                         s = sums[v]
@@ -210,14 +227,23 @@ def dual_contour(field, origin, cell, rows):
     vertices, parts = np.zeros((found, 3)), np.zeros(found, np.int32)
     for v in range(found):
         place = _meeting_point(sums[v])
+        x, y, z = (
+            origin[0] + (cells[v, 0] + 0.5) * cell,
+            origin[1] + (cells[v, 1] + 0.5) * cell,
+            origin[2] + (cells[v, 2] + 0.5) * cell,
+        )
+        count = _choose(rows, x, y, z, 3 * cell, 1.2 * cell, chosen)  # all of the vertex's cell
         for trial in range(2):
             for axis in range(3):  # a little away from the next cell, so that no triangle vanishes
                 place[axis] = min(max(place[axis], cells[v, axis] + 0.03), cells[v, axis] + 0.97)
                 vertices[v, axis] = origin[axis] + cell * place[axis]
-            f, parts[v] = _evaluate(rows, vertices[v, 0], vertices[v, 1], vertices[v, 2], 3 * cell)
+            x, y, z = vertices[v, 0], vertices[v, 1], vertices[v, 2]
+            f, parts[v] = _evaluate(rows, chosen[:count], x, y, z, 3 * cell)
             if trial == 1 or abs(f) < 0.01 * cell:
                 break
-            _gradient(rows, origin, cell, place, normal)  # planes overshoot where an edge is round: step back
+            _gradient(
+                rows, chosen[:count], origin, cell, place, normal
+            )  # planes overshoot where an edge is round: step back
             place -= normal * (f / cell)
     faces = np.zeros((2 * quad, 3), np.int32)
     for q in range(quad):
@@ -229,7 +255,7 @@ def dual_contour(field, origin, cell, rows):
 
 
 @njit
-def _root(rows, origin, cell, start, step, inside):
+def _root(rows, chosen, origin, cell, start, step, inside):
     """Where on a grid edge the surface is, in [0, 1]: halved, as near thin walls the field is not linear."""
     low, high, at_low, at_high = 0.0, 1.0, -1.0 if inside else 1.0, 1.0 if inside else -1.0
     for _ in range(3):
@@ -237,7 +263,7 @@ def _root(rows, origin, cell, start, step, inside):
         x = origin[0] + cell * (start[0] + t * step[0])
         y = origin[1] + cell * (start[1] + t * step[1])
         z = origin[2] + cell * (start[2] + t * step[2])
-        f, _ = _evaluate(rows, x, y, z, 3 * cell)
+        f, _ = _evaluate(rows, chosen, x, y, z, 3 * cell)
         if (f < 0) == inside:
             low, at_low = t, f / cell
         else:
@@ -246,14 +272,15 @@ def _root(rows, origin, cell, start, step, inside):
 
 
 @njit
-def _gradient(rows, origin, cell, point, out):
+def _gradient(rows, chosen, origin, cell, point, out):
     """The surface's unit normal at a point in cells, from four samples at the corners of a tetrahedron."""
     out[:] = 0
     reach = 0.05
     for c in range(4):
         dx, dy, dz = 1 - 2 * (c & 1), 1 - 2 * (c >> 1), (1 - 2 * (c & 1)) * (1 - 2 * (c >> 1))
         x, y, z = point[0] + reach * dx, point[1] + reach * dy, point[2] + reach * dz
-        f, _ = _evaluate(rows, origin[0] + cell * x, origin[1] + cell * y, origin[2] + cell * z, 3 * cell)
+        x, y, z = origin[0] + cell * x, origin[1] + cell * y, origin[2] + cell * z
+        f, _ = _evaluate(rows, chosen, x, y, z, 3 * cell)
         out[0] += f * dx
         out[1] += f * dy
         out[2] += f * dz
