@@ -139,7 +139,9 @@ def test_the_folder_is_the_users_or_the_one_that_the_variable_names(tmp_path, mo
         assert caches.user_cache().name == "spatial_envs"
         if sys.platform.startswith("linux"):
             assert caches.user_cache() == tmp_path / "system" / "spatial_envs"
-    monkeypatch.setattr(caches.platformdirs, "user_cache_dir", lambda *_: "~no-such-user/spatial_envs")  # no home
+    monkeypatch.setattr(
+        caches.platformdirs, "user_cache_dir", lambda *_: "~no-such-user/spatial_envs"
+    )  # no home
     assert caches.user_cache() is None
 
 
