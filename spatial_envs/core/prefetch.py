@@ -31,7 +31,7 @@ from spatial_envs.foundation.threads import VARIABLES
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 IDLE = 300.0  # seconds
-NICE = 10
+NICE = 5  # on a busy machine more would mean to wait for it
 Made = tuple[bytes, list[tuple[str, type[Warning]]]]  # a scene, pickled, and the warnings on the way
 
 

@@ -62,7 +62,7 @@ def begun(ahead, index):
 
 
 def where():
-    return os.getpid(), os.environ["OMP_NUM_THREADS"], getattr(os, "nice", lambda _: 10)(0)
+    return os.getpid(), os.environ["OMP_NUM_THREADS"], getattr(os, "nice", lambda _: 0)(0)
 
 
 def slowly(value):
@@ -89,7 +89,7 @@ def test_another_process_builds_it_and_only_one(worker):
     begun(ahead, 3)
     pid, threads, niceness = ahead.take(3, here)
     assert pid != os.getpid()
-    assert (threads, niceness) == ("1", min(os.nice(0) + 10, 19) if hasattr(os, "nice") else 10)
+    assert (threads, niceness) == ("1", min(os.nice(0) + prefetch.NICE, 19) if hasattr(os, "nice") else 0)
     ahead.want(0, 4, where)
     begun(ahead, 4)
     assert ahead.take(4, here)[0] == pid
