@@ -45,7 +45,8 @@ def play_apart(
             waiting = set(futures.values())
             while waiting:
                 _, waiting = wait(waiting, 0.2, FIRST_EXCEPTION)
-                bar.update(done.stat().st_size - bar.n)
+                if news := done.stat().st_size - bar.n:
+                    bar.update(news)
                 for (name, _), future in futures.items():
                     if future.done() and (error := future.exception()) is not None:
                         kind_of = ValueError if isinstance(error, ValueError) else RuntimeError
