@@ -128,9 +128,10 @@ def test_the_folder_is_the_users_or_the_one_that_the_variable_names(tmp_path, mo
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "system"))
     monkeypatch.setenv(caches.VARIABLE, "~/mine")
     assert caches.user_cache() == tmp_path / "mine"
-    assert NBVSettings().cache_dir == NavigationSettings(cache_dir="auto").cache_dir == tmp_path / "mine"
-    assert NBVSettings(cache_dir=None).cache_dir is None
-    assert NBVSettings(cache_dir="~/other").cache_dir == tmp_path / "other"
+    assert caches.folder_of(NBVSettings().cache_dir) == tmp_path / "mine"
+    assert caches.folder_of(NavigationSettings(cache_dir="auto").cache_dir) == tmp_path / "mine"
+    assert caches.folder_of(NBVSettings(cache_dir=None).cache_dir) is None
+    assert caches.folder_of(NBVSettings(cache_dir="~/other").cache_dir) == tmp_path / "other"
     for unset in (
         lambda: monkeypatch.setenv(caches.VARIABLE, ""),
         lambda: monkeypatch.delenv(caches.VARIABLE),
@@ -139,7 +140,9 @@ def test_the_folder_is_the_users_or_the_one_that_the_variable_names(tmp_path, mo
         assert caches.user_cache().name == "spatial_envs"
         if sys.platform.startswith("linux"):
             assert caches.user_cache() == tmp_path / "system" / "spatial_envs"
-    monkeypatch.setattr(caches.platformdirs, "user_cache_dir", lambda *_: "~no-such-user/spatial_envs")  # no home
+    monkeypatch.setattr(
+        caches.platformdirs, "user_cache_dir", lambda *_: "~no-such-user/spatial_envs"
+    )  # no home
     assert caches.user_cache() is None
 
 

@@ -273,11 +273,13 @@ def test_all_randomness_is_from_np_random(env, id, small, monkeypatch):
     same(rollout(env, 3), expected)
 
 
-def test_seeds_matter_and_later_resets_continue_the_generator(env, id, small):
+def test_seeds_matter_and_later_resets_continue_the_generator(id, small):
+    arguments = {**small(id), "scene_steps": 0}  # in one scene two beginnings may be the same
+    env = gym.make(id, **arguments)
     first, _ = env.reset(seed=3)
     second, _ = env.reset()
     assert any((first[key] != second[key]).any() for key in first)
-    other = gym.make(id, **small(id))
+    other = gym.make(id, **arguments)
     other.reset(seed=3)
     same(other.reset()[0], second)
     assert any((env.reset(seed=4)[0][key] != first[key]).any() for key in first)

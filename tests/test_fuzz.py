@@ -32,7 +32,7 @@ import pytest
 from agents import run_folder, runs
 from agents.backbone import training as backbone_training
 from agents.comparison import compare as comparison
-from agents.comparison.scores import _Kept, joined
+from agents.comparison.scores import Kept, joined
 from agents.curves import plot_curves
 from agents.families import family
 from agents.hyperparameters import Lessons
@@ -382,7 +382,7 @@ def comparisons(rng: np.random.Generator, place: Path) -> None:
     content = "".join(json.dumps(row) + "\n" for row in rows).encode()
     (folder / "rows.jsonl").write_bytes(content if rng.random() < 0.3 else damaged(rng, content))
     with answered(f"out: {folder / 'rows.jsonl'}: "):
-        kept = _Kept(folder / "rows.jsonl").rows
+        kept = Kept(folder / "rows.jsonl").rows
         if kept:
             scores = joined([list(kept.values())])
             assert all(values.dtype.kind in "fi" for values in scores.figures.values())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agents.comparison.report import Shown, report
 from agents.comparison.scores import Rows, Scores, plain, play
 from agents.comparison.table import page, show
+from agents.comparison.workers import Made, play_apart
 from agents.families import Family, family, short_id
 from agents.flags import UserPath
 from agents.play import UNTRAINED
@@ -55,6 +57,9 @@ class Flags:
     """Any other argument of the environment, as name=value."""
     threads: int | None = None
     """Threads of torch and BLAS; by default 1, or what OMP_NUM_THREADS says, and all for MapAnything."""
+    workers: int = 1
+    """Processes that play the rows of a table, each row by one of them; the figures are the same. Each has
+    networks and scenes of its own in memory."""
     out: UserPath | None = None
     """A folder for the report (tables, report.html, curves, films, every score), or a file .md for the
     tables. For fitting a folder resumes a comparison that was interrupted."""
@@ -70,6 +75,7 @@ def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
         raise ValueError("run: got a folder twice; expected different runs")
     if flags.episodes is not None:
         check_range("episodes", flags.episodes, 1, 1_000_000, int)
+    check_range("workers", flags.workers, 1, 1024, int)
     if flags.out is not None:
         check_out(flags.out, file=flags.out.suffix == ".md")
     runs = [load(folder, trust=flags.trust) for folder in flags.run]
@@ -114,7 +120,13 @@ def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
         played = {"env": env_id, "env_kwargs": {**common, **change}}
         kept = f"{folder / plain(title)}-" if folder is not None and kind.resumes else None
         here = {**changes, **change}
-        shown += [_shown(kind, title, played, here, chosen, entries, episodes, kept, agents, flags.budgets)]
+        make = partial(_made, flags, called, played, here, chosen)
+        shown.append(
+            _shown(
+                kind, title, played, here, chosen, entries, episodes, kept, agents, flags.budgets,
+                flags.workers, make,
+            )
+        )  # fmt: skip
     text = joined_pages(kind, shown)
     show(text)
     if flags.out is not None:
@@ -146,23 +158,46 @@ def final_tables(run: dict[str, Any], model) -> str:
 def _shown(
     kind: Family, title: str, played: dict[str, Any], changes: dict[str, Any], baselines: Iterable[str],
     runs: Sequence[Named], episodes: int, kept: str | None = None, agents: Mapping[str, type] | None = None,
-    budgets: Sequence[int] = (),
+    budgets: Sequence[int] = (), workers: int = 1, make: Made | None = None,
 ) -> Shown:  # fmt: skip
-    """Play what a table compares, and write its page."""
+    """Play what a table compares, by so many workers, which ``make`` its rows for themselves, and write its
+    page."""
     env = single_env(played)
     allowed = kind.budgets(env.task) if budgets and kind.budgets is not None else ()
     if not all(budget in allowed for budget in budgets):
         least, most = min(allowed), max(allowed)
         raise ValueError(f"budgets: got {list(budgets)}; expected some of {least} to {most}")
     rows = rows_of(kind, env, baselines, runs, played, changes)
-    rows |= {name: [(env, agent(env))] for name, agent in (agents or {}).items()}
+    rows |= _of_agents(env, agents or {})
     if not rows:
         raise ValueError(f"baselines: got {list(baselines)}, none of which can play here; expected others")
-    results = play(kind, rows, episodes, kept)
+    if workers == 1 or make is None:
+        results = play(kind, rows, episodes, kept)
+    else:
+        results = play_apart(kind, rows, make, workers, episodes, kept)
     leaky = kind.is_leaky(env) or played["env_kwargs"].get("split", "train") == "train"
     seen_by = dict.fromkeys(name for name, (own, _) in runs if leaky and place(own) == place(played))
     text = f"### {title}\n\n" if title else ""
     return Shown(title, env, rows, results, text + page(kind, env, results, [*seen_by], budgets))
+
+
+def _made(
+    flags: Flags,
+    called: Sequence[str],
+    played: dict[str, Any],
+    changes: dict[str, Any],
+    chosen: Sequence[str],
+) -> tuple[Family, Rows]:
+    """The rows of a table, in a process of its own."""
+    kind, runs = family(played["env"]), [load(folder, trust=flags.trust) for folder in flags.run]
+    set_threads(flags.threads, large=any(own["resolved_backbone"] == "mapanything" for own, _ in runs))
+    env = single_env(played)
+    rows = rows_of(kind, env, chosen, zip(called, runs, strict=True), played, changes)
+    return kind, rows | _of_agents(env, {} if flags.agent is None else {flags.agent: _agent(flags.agent)})
+
+
+def _of_agents(env, agents: Mapping[str, type]) -> Rows:
+    return {name: [(env, agent(env))] for name, agent in agents.items()}
 
 
 def rows_of(

@@ -60,11 +60,10 @@ def play(
     """Scores by row. All play an episode before the next begins, so that an environment has its scene at
     hand. With ``kept``, the beginning of files' names, what is in those files is not played again."""
 
-    def keep(name: str, seed: int) -> _Kept:
-        return _Kept(None if kept is None else Path(f"{kept}{plain(name)}-{seed}.jsonl"))
-
     shown = kind.episodes(next(iter(rows.values()))[0][0], episodes)
-    found = {name: [keep(name, seed) for seed in range(len(each))] for name, each in rows.items()}
+    found = {
+        name: [Kept(kept_path(kept, name, seed)) for seed in range(len(each))] for name, each in rows.items()
+    }
     for k in tqdm(shown, desc="episodes", leave=False, disable=not progress):
         for name, each in rows.items():
             for (env, policy), those in zip(each, found[name], strict=True):
@@ -78,12 +77,17 @@ def evaluate(kind: Family, env, policy, episodes: int, progress: bool = False) -
     return play(kind, {"policy": [(env, policy)]}, episodes, progress=progress)["policy"]
 
 
+def kept_path(kept: str | None, name: str, seed: int) -> Path | None:
+    """The file of a row's seed; None where nothing is kept."""
+    return None if kept is None else Path(f"{kept}{plain(name)}-{seed}.jsonl")
+
+
 def plain(text: str) -> str:
     """A row's name as a part of a file's."""
     return "".join(letter if letter.isalnum() else "_" for letter in text)
 
 
-class _Kept:
+class Kept:
     """Scores by episode; with a path also in that file, a line for each, written as they are found: a
     comparison that was killed goes on."""
 

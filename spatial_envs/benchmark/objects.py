@@ -25,7 +25,7 @@ def measure(scenes: str, seconds: float) -> Rows:
     """(what, figure, unit) for one set of objects, the first 16 of it, all built beforehand."""
     probe = NBVEnv(scenes=scenes, backbone="unproject")
     count = min(WARM_OBJECTS, len(probe.task.objects))
-    env = NBVEnv(scenes=scenes, backbone="unproject", num_objects=count)
+    env = NBVEnv(scenes=scenes, backbone="unproject", num_objects=count, cache_dir=None)
     begin = time.perf_counter()
     for index in range(count):
         env.reset(seed=0, options={"object": index})

@@ -13,7 +13,6 @@ import logging
 import multiprocessing
 import os
 import pickle
-import signal
 import threading
 import time
 import warnings
@@ -26,12 +25,13 @@ from typing import Any, Generic, TypeVar
 import loky
 
 from spatial_envs.foundation.errors import SceneError
+from spatial_envs.foundation.processes import serve
 from spatial_envs.foundation.threads import VARIABLES
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 IDLE = 300.0  # seconds
-NICE = 10
+NICE = 5  # on a busy machine more would mean to wait for it
 Made = tuple[bytes, list[tuple[str, type[Warning]]]]  # a scene, pickled, and the warnings on the way
 
 
@@ -117,23 +117,25 @@ class _Worker:
                         continue
                     self.busy = True
                     if time.monotonic() - self.last > IDLE / 2:
-                        self._started().submit(_load, request.call).add_done_callback(self.hear)
+                        self._submit(_load, request.call).add_done_callback(self.hear)
                         return
                     self.waiting.popleft()
-                    request.future = self._started().submit(_build, request.call)
+                    request.future = self._submit(_build, request.call)
                     request.future.add_done_callback(self.hear)
             except Exception as error:  # no process can be started, or it has died while nothing was asked
                 self.switch_off(error)
 
-    def _started(self) -> loky.ProcessPoolExecutor:
-        if self.executor is None:
-            one_thread = dict.fromkeys(VARIABLES, "1")
-            begin = (os.getpid(), NICE)
-            self.executor = loky.ProcessPoolExecutor(
-                1, timeout=IDLE, initializer=_begin, initargs=begin, env=one_thread
-            )
-            threading.Thread(target=self._end, daemon=True).start()
-        return self.executor
+    def _submit(self, function: Callable, call: bytes) -> Future:
+        if self.executor is not None:
+            return self.executor.submit(function, call)
+        self.executor = loky.ProcessPoolExecutor(
+            1, timeout=IDLE, initializer=serve, initargs=(os.getpid(), NICE),
+            env=dict.fromkeys(VARIABLES, "1"),
+        )  # fmt: skip
+        future = self.executor.submit(function, call)
+        # the last to register is called first, and what loky has just registered waits for all that has begun
+        threading._register_atexit(self._end)  # type: ignore[attr-defined]
+        return future
 
     def hear(self, future: Future) -> None:
         """It is done with something."""
@@ -154,8 +156,7 @@ class _Worker:
             self.waiting.clear()
 
     def _end(self) -> None:
-        """Wait for the main thread's end, and not for what nobody needs then."""
-        threading.main_thread().join()
+        """Do not wait for what nobody needs any more."""
         self.switch_off()
         assert self.executor is not None
         self.executor.shutdown(wait=False, kill_workers=True)
@@ -182,20 +183,6 @@ _cores = functools.cache(loky.cpu_count)
 
 
 # ---- in the second process
-
-
-def _begin(parent: int, niceness: int) -> None:
-    """Stand back, leave Ctrl-C to the parent, and end with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(os, "nice"):
-        os.nice(niceness)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _load(call: bytes) -> None:

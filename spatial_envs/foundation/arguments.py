@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from spatial_envs.foundation.caches import user_cache
-
 
 def check_choice(name: str, value: Any, valid: Sequence[str]) -> None:
     """One of the valid words."""
@@ -94,12 +92,10 @@ def legible(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def checked_folder(name: str, value: Any) -> Path | None:
-    """None or a folder, which need not be there yet; "auto" is ``caches.user_cache``."""
-    if value is None:
-        return None
-    if isinstance(value, str) and value == "auto":
-        return user_cache()
+def checked_folder(name: str, value: Any) -> Path | str | None:
+    """None, "auto", or a folder, which need not be there yet."""
+    if value is None or (isinstance(value, str) and value == "auto"):
+        return value
     folder = user_path(name, value)
     if os.path.isfile(folder):
         raise ValueError(f"{name}: got {value!r}; expected 'auto', None or a folder")

@@ -42,6 +42,11 @@ def user_cache() -> Path | None:
     return Path(folder) if os.path.isabs(folder) else None
 
 
+def folder_of(cache_dir: Path | str | None) -> Path | None:
+    """The folder that the argument ``cache_dir`` means, if any: for "auto" that of ``user_cache``."""
+    return user_cache() if isinstance(cache_dir, str) else cache_dir
+
+
 def use(path: Path) -> None:
     """Note that a file was used: what was not for the longest time goes first."""
     with contextlib.suppress(OSError):

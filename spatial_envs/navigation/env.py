@@ -90,6 +90,7 @@ class PointNavEnv(_GoalEnv):
 
     A building of the split, drawn uniformly; start and goal on its largest island as habitat-lab draws them:
     1 to 30 m apart along the shortest way, heights within 0.5 m, mostly not in a straight line.
+    Later resets without a seed stay in that building until ``scene_steps`` steps were made there.
     ``reset(options={"building": name or index, "start": (x, y, z), "yaw": radians, "goal": (x, y, z)})``: in
     the building's own metres, Y up, snapped by at most 0.05 m in plan to where the agent can stand, so that an
     episode of one simulator starts in another; ``info["snapped"]`` says how far.

@@ -20,6 +20,7 @@ from spatial_envs.core.features import Features
 from spatial_envs.core.stays import Stays
 from spatial_envs.core.task import Observation, Rows, check_state, checked_actions, chosen_space
 from spatial_envs.foundation.arguments import check_choice, check_flag, check_range, checked_poses
+from spatial_envs.foundation.caches import folder_of
 from spatial_envs.geometry.camera import transform_points, unproject
 from spatial_envs.geometry.view import View
 from spatial_envs.navigation.episode import Episode, agent_frame, checked_trajectory, in_plan
@@ -112,7 +113,7 @@ class Navigation(Rows[Episode]):
             self.buildings, settings.simulator, {**body, "image_size": self.image_size},
             categories=self.categories if self.goal_kind == "object" else None,
             tilts=None if self.reconstruction == "none" else tilts,
-            size=settings.cache_size, cache_dir=settings.cache_dir, prefetch=settings.prefetch,
+            size=settings.cache_size, cache_dir=folder_of(settings.cache_dir), prefetch=settings.prefetch,
         )  # fmt: skip
 
     # ---- the two calls that advance rows

@@ -73,6 +73,7 @@ class NBVEnv(TaskEnv):
     (``start="random"``: direction uniform by area, radius uniform), ``"fixed"`` (azimuth 0, elevation 20
     degrees, middle radius), or within a cone about the fixed one (a number of degrees; 180 = random, and the
     radius varies in proportion). Further ones are each farthest from those before, at the middle radius.
+    Later resets without a seed stay in that object until ``scene_steps`` steps were made there.
     ``reset(options={"object": name or index, "views": (n, 4, 4) cam_to_world})``, n = ``initial_views``.
 
     ## Episode End

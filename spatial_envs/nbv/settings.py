@@ -80,7 +80,7 @@ class NBVSettings(Settings):
     audit: bool = setting(False, FLAG, "the measured depth's figures in info, too")
     scene_steps: int = setting(16, whole(0), "views that a row chooses of an object before it draws the next")
     cache_size: int = setting(128, whole(1), "objects kept in memory, about 5 MB each")
-    cache_dir: Path | None = setting(
+    cache_dir: Path | str | None = setting(
         "auto", FOLDER, "that keeps references on disk; see ``docs/conventions.md``"
     )
 

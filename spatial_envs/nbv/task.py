@@ -27,7 +27,7 @@ from spatial_envs.foundation.arguments import (
     checked_poses,
     floats,
 )
-from spatial_envs.foundation.caches import Recent
+from spatial_envs.foundation.caches import Recent, folder_of
 from spatial_envs.geometry.camera import (
     Region,
     inverse_pose,
@@ -346,7 +346,7 @@ class NBV(Rows[Episode]):
 
     def _recipe(self, index: int, load: Callable[[], Mesh]) -> Callable[[], tuple[Mesh, Reference]]:
         settings = self.settings
-        sight = self.region, self.fov, self.image_size, settings.reference, settings.cache_dir
+        sight = self.region, self.fov, self.image_size, settings.reference, folder_of(settings.cache_dir)
         return partial(_object_and_reference, load, settings.placement, index, sight)
 
     def floor(self, index: int) -> float:

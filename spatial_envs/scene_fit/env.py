@@ -55,6 +55,7 @@ class SceneFitEnv(TaskEnv):
 
     A frame of the split, drawn uniformly, and the slots by ``start``: ``"kmeans"`` (a ball-like blend at each
     group of points), ``"random"``, ``"encoder"`` (what the encoder of ``prototypes`` says).
+    Later resets without a seed stay in that frame until ``scene_steps`` steps were made there.
     ``reset(options={"frame": name or index, "slots": (K, 7 + P + 1)})``, lengths in metres.
 
     ## Episode End

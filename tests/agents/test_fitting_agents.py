@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from agents.comparison.compare import Flags, compare
-from agents.comparison.scores import Scores, _Kept
+from agents.comparison.scores import Kept, Scores
 from agents.comparison.table import table
 from agents.play import UNTRAINED
 from agents.run_folder import load
@@ -357,4 +357,4 @@ def test_damaged_scores_of_a_comparison_are_named(line, tmp_path):
     )
     expected = r"^out: .*rows\.jsonl: .*expected (scores of an|the same scores of every) episode"
     with pytest.raises(ValueError, match=expected):
-        _Kept(path)
+        Kept(path)
