@@ -4,19 +4,22 @@ One process. Milliseconds are medians; steps per second are totals as a user get
 unless the row says otherwise.
 Where PyTorch3D is installed, the research plan's own stack (its renderer, its Chamfer distance) runs beside
 ours on the same object and views; where habitat-sim is installed, it walks beside ours through the same .glb.
-``--profile`` prints instead where a training step of each family goes.
+``--profile`` prints instead where a training step of each family goes, ``--rasterisers plot.png`` our
+rasteriser beside others over triangles and pixels.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+from pathlib import Path
 
 import gymnasium as gym
 
 import spatial_envs
 from spatial_envs.benchmark.fitting import fitting
 from spatial_envs.benchmark.objects import against_pytorch3d, backbones, measure
+from spatial_envs.benchmark.rasterisers import plot, rasterisers, table_of
 from spatial_envs.benchmark.timing import machine, table
 from spatial_envs.benchmark.training import training
 from spatial_envs.benchmark.walking import navigation
@@ -37,12 +40,27 @@ def main() -> None:
     parser.add_argument(
         "--profile", action="store_true", help="where a training step goes, --seconds for each family"
     )
+    parser.add_argument(
+        "--rasterisers",
+        type=Path,
+        metavar="PNG",
+        help="our rasteriser beside Embree and habitat-sim, plotted",
+    )
     options = parser.parse_args()
     print(machine(set_threads(options.threads)))
     if options.profile:
         if importlib.util.find_spec("stable_baselines3") is None:
             parser.error("--profile: Stable-Baselines3 is not installed; pip install stable-baselines3")
         print(f"\na PPO training step, 8 rows, part by part\n{training(options.seconds)}")
+    elif options.rasterisers:
+        for package in ("embreex", "habitat_sim"):
+            if importlib.util.find_spec(package) is None:
+                print(f"{package} is not installed: no comparison with it")
+        if importlib.util.find_spec("matplotlib") is None:
+            parser.error("--rasterisers: matplotlib is not installed; pip install matplotlib")
+        timings = rasterisers(options.seconds)
+        plot(timings, options.rasterisers)
+        print(f"\ndepth and face of a view, 60 degrees\n{table_of(timings)}\nplotted: {options.rasterisers}")
     else:
         _tables(options)
 

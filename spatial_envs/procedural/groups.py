@@ -25,7 +25,7 @@ from spatial_envs.procedural import furniture as f
 from spatial_envs.procedural.furniture import Piece, Style
 from spatial_envs.procedural.furniture.parts import Shape, ellipse
 from spatial_envs.procedural.furniture.surfaces import hsv
-from spatial_envs.rendering.builtin import rasterise
+from spatial_envs.rendering.builtin import rasterise, rasterise_once
 
 FIELD_OF_VIEW = 50.0  # degrees, across the picture's shorter side
 GAP, STEP = 0.02, 0.06  # metres between two things, and by which they are moved apart
@@ -106,6 +106,12 @@ class Thing:
     def world_mesh(self) -> Mesh:
         vertices = self.mesh.vertices @ self.to_world[:3, :3].T + self.to_world[:3, 3]
         return replace(self.mesh, vertices=vertices.astype(np.float32))
+
+    @cached_property
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """The lowest and the highest corner (3,), world frame."""
+        vertices = self.world_mesh.vertices
+        return vertices.min(axis=0), vertices.max(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,9 +195,7 @@ def _placed(rng: np.random.Generator, pieces: list[tuple[str, Mesh]]) -> tuple[T
         outline = shapely.MultiPoint(across).convex_hull
         carried = category in CARRIED and rng.uniform() < CARRIED_SHARE
         for below in free if carried else ():
-            at = np.array(
-                [below.to_world[0, 3], below.world_mesh.vertices[:, 1].max() + 1e-3, below.to_world[2, 3]]
-            )
+            at = np.array([below.to_world[0, 3], below.box[1][1] + 1e-3, below.to_world[2, 3]])
             if below.outline.buffer(-GAP).contains(shapely.affinity.translate(outline, at[0], at[2])):
                 free.remove(below)
                 things.append(Thing(category, mesh, _pose(turn, at), shapely.Point()))
@@ -233,8 +237,8 @@ def _joined(things: tuple[Thing, ...]) -> Mesh:
 
 def _camera(rng: np.random.Generator, things: tuple[Thing, ...]) -> np.ndarray:
     """(4, 4): looks at the group from 15 to 50 degrees above, so near that it fills the picture."""
-    low = np.min([thing.world_mesh.vertices.min(axis=0) for thing in things], axis=0)
-    high = np.max([thing.world_mesh.vertices.max(axis=0) for thing in things], axis=0)
+    low = np.min([thing.box[0] for thing in things], axis=0)
+    high = np.max([thing.box[1] for thing in things], axis=0)
     middle, radius = (low + high) / 2, float(np.linalg.norm(high - low) / 2)
     distance = max(radius / np.sin(np.radians(FIELD_OF_VIEW / 2)) * rng.uniform(0.5, 0.8), radius + 0.5)
     azimuth, elevation = rng.uniform(0, tau), np.radians(rng.uniform(15, 50))
@@ -257,12 +261,12 @@ def _outer_surface(things: tuple[Thing, ...], rng: np.random.Generator) -> tuple
     solid = replace(joined, faces=joined.faces[mine], segment=joined.face_segments[mine])
     frames, pictures = [], []
     for thing in things:
-        vertices = thing.world_mesh.vertices
-        middle = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+        vertices, (low, high) = thing.world_mesh.vertices, thing.box
+        middle = (low + high) / 2
         radius = np.linalg.norm(vertices - middle, axis=1).max()
         frames.append([*middle, radius])
-        alone = replace(thing.mesh, vertices=((vertices - middle) / radius).astype(np.float32))
-        pictures.append([rasterise(alone, pose, intrinsics, (48, 48))[0] for pose in poses])
+        scaled, faces = ((vertices - middle) / radius).astype(np.float32), thing.mesh.faces
+        pictures.append([rasterise_once(scaled, faces, pose, intrinsics, (48, 48))[0] for pose in poses])
     views = np.linalg.inv(poses), np.array(pictures), intrinsics.astype(np.float64), np.array(frames)
     points: list[np.ndarray] = []
     ids: list[np.ndarray] = []

@@ -127,10 +127,12 @@ def _fill(
         if z > NEAR and _hidden(middles[b], halves[b], z, rotation, centre, intrinsics, inverse_depth):
             continue
         first, last = face_starts[b], face_starts[b + 1]
-        _to_screen(
+        least = _to_screen(
             vertices[vertex_starts[b] : vertex_starts[b + 1]], rotation, centre, intrinsics, camera, screen
         )
-        count = _triangles(faces[first:last], camera, screen, intrinsics, inverse_depth, triangles, numbers)
+        count = _triangles(
+            faces[first:last], camera, screen, least, intrinsics, inverse_depth, triangles, numbers
+        )
         _draw(triangles[:count], numbers, face_numbers[first:last], inverse_depth, face_ids)
 
 
@@ -142,8 +144,8 @@ def _fill_once(vertices, faces, rotation, centre, intrinsics, inverse_depth, fac
     camera, screen = np.empty((len(vertices), 3)), np.empty((len(vertices), 3))
     triangles = np.empty((2 * len(faces), 3, 3))
     numbers = np.empty(2 * len(faces), np.int32)
-    _to_screen(vertices, rotation, centre, intrinsics, camera, screen)
-    count = _triangles(faces, camera, screen, intrinsics, inverse_depth, triangles, numbers)
+    least = _to_screen(vertices, rotation, centre, intrinsics, camera, screen)
+    count = _triangles(faces, camera, screen, least, intrinsics, inverse_depth, triangles, numbers)
     _draw(triangles[:count], numbers, np.arange(len(faces)).astype(np.int32), inverse_depth, face_ids)
 
 
@@ -199,9 +201,12 @@ def _hidden(middle, half, depth, rotation, centre, intrinsics, inverse_depth):
         )
         left, right = min(left, x), max(right, x)
         top, bottom = min(top, y), max(bottom, y)
-    left, right = max(np.floor(left - 0.5), 0.0), min(np.ceil(right - 0.5), width - 1.0)
-    top, bottom = max(np.floor(top - 0.5), 0.0), min(np.ceil(bottom - 0.5), height - 1.0)
-    return not _reaches(1.0 / depth, left, right, top, bottom, inverse_depth)
+    # the pixels whose centres lie within: the box is wider than its faces by far more than these are rounded
+    left, right = _between(left, right, width)
+    top, bottom = _between(top, bottom, height)
+    return not (left <= right and top <= bottom) or not _reaches(
+        1.0 / depth, left, right, top, bottom, inverse_depth
+    )
 
 
 @njit(error_model="numpy")
@@ -216,14 +221,20 @@ def _reaches(nearest, left, right, top, bottom, inverse_depth):
 
 @njit(error_model="numpy")
 def _to_screen(vertices, rotation, centre, intrinsics, camera, screen):
-    """Vertices to camera axes, and to pixels with 1/z; what lies behind gets numbers that nothing reads."""
+    """Vertices to camera axes, and to pixels with 1/z; what lies behind gets numbers that nothing reads.
+    Returns the least depth."""
+    least = np.inf
     for v in range(len(vertices)):
         dx = vertices[v, 0] - centre[0]
         dy = vertices[v, 1] - centre[1]
         dz = vertices[v, 2] - centre[2]
         for axis in range(3):
             camera[v, axis] = rotation[axis, 0] * dx + rotation[axis, 1] * dy + rotation[axis, 2] * dz
-        screen[v] = _project(camera[v, 0], camera[v, 1], camera[v, 2], intrinsics)
+        least = min(least, camera[v, 2])
+        screen[v, 0], screen[v, 1], screen[v, 2] = _project(
+            camera[v, 0], camera[v, 1], camera[v, 2], intrinsics
+        )
+    return least
 
 
 @njit(error_model="numpy")
@@ -233,19 +244,24 @@ def _project(x, y, z, intrinsics):
 
 
 @njit(error_model="numpy")
-def _triangles(faces, camera, screen, intrinsics, inverse_depth, triangles, numbers):
+def _triangles(faces, camera, screen, least, intrinsics, inverse_depth, triangles, numbers):
     """What of the faces lies in front and may show: the corners (T, 3, 3) as in ``screen``, and the number of
-    the face in the block. Returns how many there are."""
+    the face in the block. ``least``: the least depth of a corner. Returns how many there are."""
     height, width = inverse_depth.shape
     polygon = np.empty((4, 3))
     count = 0
     for face in range(len(faces)):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        in_front = (camera[a, 2] >= NEAR) + (camera[b, 2] >= NEAR) + (camera[c, 2] >= NEAR)
+        # unsigned, as numba would look for indices from the end otherwise
+        a, b, c = np.uint64(faces[face, 0]), np.uint64(faces[face, 1]), np.uint64(faces[face, 2])
+        in_front = 3
+        if least < NEAR:
+            in_front = (camera[a, 2] >= NEAR) + (camera[b, 2] >= NEAR) + (camera[c, 2] >= NEAR)
         if in_front == 3:
             left, right = _covered(screen[a, 0], screen[b, 0], screen[c, 0], width)
+            if not left <= right:
+                continue
             top, bottom = _covered(screen[a, 1], screen[b, 1], screen[c, 1], height)
-            if not (left <= right and top <= bottom):
+            if not top <= bottom:
                 continue
             nearest = max(screen[a, 2], screen[b, 2], screen[c, 2])
             if _reaches(nearest, left, right, top, bottom, inverse_depth):
@@ -287,7 +303,13 @@ def _clip_near(a, b, c, polygon):
 @njit(error_model="numpy")
 def _covered(p, q, r, pixels):
     """The first and last pixel, of so many, whose centre lies between the corners of a triangle."""
-    return max(np.ceil(min(p, q, r) - 0.5), 0.0), min(np.floor(max(p, q, r) - 0.5), pixels - 1.0)
+    return _between(min(p, q, r), max(p, q, r), pixels)
+
+
+@njit(error_model="numpy")
+def _between(low, high, pixels):
+    """The first and last pixel, of so many, whose centre lies from ``low`` to ``high``."""
+    return max(np.ceil(low - 0.5), 0.0), min(np.floor(high - 0.5), pixels - 1.0)
 
 
 @njit(error_model="numpy")
