@@ -129,6 +129,9 @@ class Settings:
     )
     device: str = setting("auto", Check('"auto", "cpu", "cuda", "cuda:1"', _device), "of the backbone")
     cache_size: int = setting(128, whole(1), "how many scenes are kept in memory")
+    threads: int | None = setting(
+        None, or_none(whole(1)), "in which rows run side by side; None: as many as there are cores"
+    )
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -9,6 +9,7 @@ order and an upper bound of each is known.
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +18,8 @@ from spatial_envs.foundation.compilation import njit
 
 BUCKET = 8  # points in a leaf, at most
 PACKET = 32  # queries that go down the tree together
+CELL, CROWD = 1.25, 256  # side of a grid's cells over a leaf's mean diagonal, and most points in one
+GRID = 10_000  # points from which on a grid is worth its making
 
 
 def checked_points(points: np.ndarray, name: str) -> np.ndarray:
@@ -30,12 +33,13 @@ def checked_points(points: np.ndarray, name: str) -> np.ndarray:
 
 
 class KDTree:
-    """A balanced tree over points (N, 3), metres, stored as float32 in tree order."""
+    """A balanced tree over points (N, 3), metres, stored as float32 in tree order; ``order`` (N,) has the row
+    that each one had."""
 
     def __init__(self, points: np.ndarray) -> None:
         points = checked_points(points, "points")
         self.depth = max(0, int(np.ceil(np.log2(len(points) / BUCKET))))
-        order = np.arange(len(points), dtype=np.int32)
+        self.order = order = np.arange(len(points), dtype=np.int32)
         self.split_axis = np.zeros(2**self.depth, np.int8)
         self.split_value = np.zeros(2**self.depth, np.float32)
         _build(points, order, self.split_axis, self.split_value, self.depth)
@@ -47,6 +51,19 @@ class KDTree:
         """(2 L, 6) float32: the least and the greatest coordinates of each node's points down to the L nodes
         above the leaves. Node k has children 2k and 2k + 1; the root is node 1."""
         return _boxes(self.points, max(self.depth - 1, 0))
+
+    @cached_property
+    def cells(self) -> tuple[float, np.ndarray, np.ndarray, np.ndarray] | None:
+        """A grid over the box, with some twenty points in a cell of a sampled surface: the cells' side, metres,
+        how many there are (3,), where each one's points begin, and the points by cell. None where a cell
+        holds so many that the tree is faster."""
+        leaves = _boxes(self.points, self.depth)[2**self.depth :]
+        extent = (self.box[3:] - self.box[:3]).astype(np.float64)
+        side = CELL * float(np.linalg.norm(leaves[:, 3:] - leaves[:, :3], axis=1).mean())
+        side = max(side, float(np.cbrt(extent.prod() / len(self.points))), float(extent.max()) / 1000, 1e-30)
+        shape = (extent // side).astype(np.int64) + 1
+        starts, order = _sorted_into_cells(self.points, self.box, side, shape)
+        return None if np.diff(starts).max() > CROWD else (side, shape, starts, self.points[order])
 
     def squared_distances(self, queries: np.ndarray, bounds: np.ndarray | None = None) -> np.ndarray:
         """(M,) float64: squared distance, m^2, from each query (M, 3) to its nearest point, or its bound
@@ -60,9 +77,17 @@ class KDTree:
                 f"bounds: got shape {result.shape}; expected ({len(queries)},), one for each query"
             )
         if len(queries) < len(self.points):
-            _search(self.points, self.box, self.split_axis, self.split_value, queries, result)
+            far = np.ones(len(queries), np.bool_)
+            if len(self.points) >= GRID and self.cells is not None:
+                _search_cells(self.box, *self.cells, queries, result, far)
+            if far.any():
+                result[far] = self._from_afar(queries[far], result[far])
         else:
             _search_in_packets(self.points, self.boxes, queries, result)
+        return result
+
+    def _from_afar(self, queries: np.ndarray, result: np.ndarray) -> np.ndarray:
+        _search(self.points, self.box, self.split_axis, self.split_value, queries, result)
         return result
 
 
@@ -156,8 +181,8 @@ def _select(keys, order, left, right, k):
 
 @njit
 def _search(points, box, split_axis, split_value, queries, result):
-    """Lower ``result`` to the squared distances. The search compares in float32; what it found is then
-    measured in float64."""
+    """Lower ``result`` to the squared distances. The search compares in float32; of what it found the squares
+    are then summed in float64."""
     count = points.shape[0]
     inner = split_axis.shape[0]
     # a stack of nodes still to visit: node, [low, high), squared box distance and its part along each axis
@@ -345,3 +370,78 @@ def _greatest(values):
     for k in range(1, PACKET):
         greatest = max(greatest, values[k])
     return greatest
+
+
+@njit
+def _sorted_into_cells(points, box, side, shape):
+    """Where the points of each cell begin, (cells + 1), and the points' numbers, cell by cell."""
+    cell = np.empty(points.shape[0], np.int64)
+    starts = np.zeros(shape[0] * shape[1] * shape[2] + 1, np.int32)
+    for k in range(points.shape[0]):
+        x, y, z = points[k, 0], points[k, 1], points[k, 2]
+        cell[k] = (_cell(x, box[0], side, shape[0]) * shape[1] + _cell(y, box[1], side, shape[1])) * shape[
+            2
+        ] + _cell(z, box[2], side, shape[2])
+        starts[cell[k] + 1] += 1
+    for k in range(1, starts.shape[0]):
+        starts[k] += starts[k - 1]
+    order, following = np.empty(points.shape[0], np.int32), starts.copy()
+    for k in range(points.shape[0]):
+        order[following[cell[k]]] = k
+        following[cell[k]] += 1
+    return starts, order
+
+
+@njit(inline="always")
+def _cell(coordinate, least, side, count):
+    """The cell along one axis; it never falls where the coordinate rises."""
+    return int(min(max((float(coordinate) - float(least)) / side, 0.0), count - 1.0))
+
+
+@njit
+def _search_cells(box, side, shape, starts, points, queries, result, far):
+    """As ``_search``, for the queries that have a point within a cell's side; they are no longer ``far``. Of
+    points equally near in float32 the nearest in float64 counts, whatever was searched before."""
+    last = -1
+    for row in range(queries.shape[0]):
+        qx, qy, qz = queries[row, 0], queries[row, 1], queries[row, 2]
+        best, exact = np.float32(side * side), result[row]
+        nearest = -1
+        if last >= 0:  # the neighbour of the query before is a good first guess
+            best, exact, nearest = _nearer(points, last, last + 1, qx, qy, qz, best, exact, nearest)
+        x, y, z = (
+            _cell(qx, box[0], side, shape[0]), _cell(qy, box[1], side, shape[1]),
+            _cell(qz, box[2], side, shape[2]),
+        )  # fmt: skip
+        own = (x * shape[1] + y) * shape[2] + z
+        best, exact, nearest = _nearer(points, starts[own], starts[own + 1], qx, qy, qz, best, exact, nearest)
+        if nearest < 0:
+            continue
+        reach = math.sqrt(float(best)) * (1 + 1e-6)  # what is as near by float32 is not left out
+        x0, x1 = _cell(qx - reach, box[0], side, shape[0]), _cell(qx + reach, box[0], side, shape[0])
+        y0, y1 = _cell(qy - reach, box[1], side, shape[1]), _cell(qy + reach, box[1], side, shape[1])
+        z0, z1 = _cell(qz - reach, box[2], side, shape[2]), _cell(qz + reach, box[2], side, shape[2])
+        for x in range(x0, x1 + 1):
+            for y in range(y0, y1 + 1):
+                for z in range(z0, z1 + 1):
+                    cell = (x * shape[1] + y) * shape[2] + z
+                    if cell != own:
+                        best, exact, nearest = _nearer(
+                            points, starts[cell], starts[cell + 1], qx, qy, qz, best, exact, nearest
+                        )
+        far[row] = False
+        last = nearest
+        result[row] = min(result[row], exact)
+
+
+@njit(inline="always")
+def _nearer(points, first, end, qx, qy, qz, best, exact, nearest):
+    """The least squared distance in float32, in float64, and whose it is, with points [first, end)."""
+    for k in range(first, end):
+        dx, dy, dz = qx - points[k, 0], qy - points[k, 1], qz - points[k, 2]
+        distance = dx * dx + dy * dy + dz * dz
+        if distance <= best:
+            squared = np.float64(dx * dx) + np.float64(dy * dy) + np.float64(dz * dz)
+            if distance < best or nearest < 0 or squared < exact:
+                best, exact, nearest = distance, squared, k
+    return best, exact, nearest
