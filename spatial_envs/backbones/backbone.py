@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -40,6 +41,34 @@ class Encoding:
     per_view: list[list[Any]] | None = None
 
 
+class Undecoded(Encoding):
+    """An encoding of which only tokens and per_view are there; the rest is made when it is first read.
+
+    decode  returns it: by name, all that ``Encoding`` has besides
+    """
+
+    def __init__(
+        self,
+        tokens: torch.Tensor,
+        decode: Callable[[], dict[str, Any]],
+        per_view: list[list[Any]] | None = None,
+    ) -> None:
+        self.__dict__.update(tokens=tokens, per_view=per_view, decode=decode)
+
+    @cached_property
+    def decoded(self) -> dict[str, Any]:
+        """What ``decode`` returned."""
+        return self.__dict__.pop("decode")()
+
+    points = property(lambda self: self.decoded["points"])
+    confidence = property(lambda self: self.decoded["confidence"])
+    mask = property(lambda self: self.decoded["mask"])
+    ray_directions = property(lambda self: self.decoded.get("ray_directions"))
+    depth_along_ray = property(lambda self: self.decoded.get("depth_along_ray"))
+    cam_to_world = property(lambda self: self.decoded.get("cam_to_world"))
+    scale = property(lambda self: self.decoded.get("scale"))
+
+
 @runtime_checkable
 class Backbone(Protocol):
     """What a backbone must offer; an object of your own needs no registration.
@@ -52,6 +81,7 @@ class Backbone(Protocol):
     and, if it has them,
     image_size   the image side that it was made for, pixels; otherwise 112
     light        True: one thread of a CPU serves it best, and environments keep torch to it; otherwise False
+    measured     True: its points are those of the measured depth, which whoever wants no more may take
     """
 
     name: str

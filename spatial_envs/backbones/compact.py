@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from spatial_envs.backbones.backbone import INPUTS, Encoding
+from spatial_envs.backbones.backbone import INPUTS, Encoding, Undecoded
 from spatial_envs.backbones.networks import (
     as_tensor,
     checked_batch,
@@ -168,25 +168,29 @@ class Compact:
             batch = as_inputs(views, view_mask, flags, net.scale_token)
             seen, per_view = self._see(net, batch, view_mask, known)
             tokens, scale_token, unit = net.fuse(batch, seen)
-            pose, intrinsics, scale = net.poses_and_intrinsics(batch, tokens, scale_token, unit)
-            depth, hit, error = net.decode(batch, seen, tokens, scale)
-            rays = pixel_rays(intrinsics, views.image_size)
-            length = rays.norm(dim=-1)
-            mask = (hit > 0) & (error < math.log(self.max_error))
-            rows = {
-                "tokens": tokens, "points": points_at(rays, depth, pose),
-                "confidence": torch.exp(-error), "mask": mask, "cam_to_world": pose,
-                "ray_directions": rays / length[..., None], "depth_along_ray": depth * length,
-            }  # fmt: skip
+
+        def placed(value: torch.Tensor) -> torch.Tensor:
             if bool(batch.view_mask.all()):
-                full = {name: value.unflatten(0, view_mask.shape) for name, value in rows.items()}
-            else:
-                full = {
-                    name: value.new_zeros(*view_mask.shape, *value.shape[1:]) for name, value in rows.items()
-                }
-                for name, value in rows.items():
-                    full[name][batch.view_mask] = value
-        return Encoding(**full, scale=scale, per_view=per_view)
+                return value.unflatten(0, view_mask.shape)
+            full = value.new_zeros(*view_mask.shape, *value.shape[1:])
+            full[batch.view_mask] = value
+            return full
+
+        def decode() -> dict[str, torch.Tensor]:
+            with torch.set_grad_enabled(grad):
+                pose, intrinsics, scale = net.poses_and_intrinsics(batch, tokens, scale_token, unit)
+                depth, hit, error = net.decode(batch, seen, tokens, scale)
+                rays = pixel_rays(intrinsics, views.image_size)
+                length = rays.norm(dim=-1)
+                rows = {
+                    "points": points_at(rays, depth, pose), "confidence": torch.exp(-error),
+                    "mask": (hit > 0) & (error < math.log(self.max_error)), "cam_to_world": pose,
+                    "ray_directions": rays / length[..., None], "depth_along_ray": depth * length,
+                }  # fmt: skip
+                return {"scale": scale, **{name: placed(value) for name, value in rows.items()}}
+
+        with torch.set_grad_enabled(grad):
+            return Undecoded(placed(tokens), decode, per_view)
 
     @staticmethod
     def _see(

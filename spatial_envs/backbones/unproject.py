@@ -24,6 +24,7 @@ import torch
 from spatial_envs.backbones.backbone import Encoding
 from spatial_envs.backbones.networks import check_patches, measured_statistics
 from spatial_envs.foundation.compilation import njit
+from spatial_envs.foundation.threads import side_by_side
 from spatial_envs.geometry.camera import unproject
 from spatial_envs.geometry.view import View
 
@@ -32,13 +33,18 @@ EDGE = 0.05  # metres between neighbouring pixels that count as a depth edge
 
 
 class Unproject:
-    """See ``spatial_envs.backbones.backbone.Backbone``."""
+    """See ``spatial_envs.backbones.backbone.Backbone``.
 
+    threads  in which views are looked at side by side; None: as many as there are cores
+    """
+
+    threads: int | None = 1
     name = "unproject"
     dim = DIM
     patch = PATCH
     independent = True
     light = True
+    measured = True
 
     def encode(self, views: View, view_mask: np.ndarray, known: Any = None) -> Encoding:
         """Encode views (B, N); H and W multiples of 14."""
@@ -48,10 +54,13 @@ class Unproject:
         patches = (height // PATCH) * (width // PATCH)
         tokens = np.zeros((sets, count, patches, DIM), np.float32)
         points = np.zeros((sets, count, height, width, 3), np.float32)
-        for index in zip(*np.nonzero(view_mask), strict=True):
-            view = views[index]
-            points[index] = unproject(view.depth, view.intrinsics, view.cam_to_world)
-            _describe(points[index], view.rgb, view.depth, view.cam_to_world, tokens[index])
+
+        def encode(row: int, column: int) -> None:
+            view = views[row, column]
+            points[row, column] = unproject(view.depth, view.intrinsics, view.cam_to_world)
+            _describe(points[row, column], view.rgb, view.depth, view.cam_to_world, tokens[row, column])
+
+        side_by_side(encode, *np.nonzero(view_mask), threads=self.threads)
         mask = (views.depth > 0) & view_mask[..., None, None]
         return Encoding(
             torch.from_numpy(tokens), torch.from_numpy(points),

@@ -31,6 +31,8 @@ class Features:
 
     def __init__(self, settings: Settings, frame: str) -> None:
         self.backbone = make_backbone(settings.backbone, settings.backbone_kwargs, settings.device)
+        if isinstance(settings.backbone, str) and hasattr(self.backbone, "threads"):
+            self.backbone.threads = settings.threads
         self.name = "none" if self.backbone is None else self.backbone.name
         self.pooling, self.frame = settings.pooling, frame
 

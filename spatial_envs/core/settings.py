@@ -132,6 +132,9 @@ class Settings:
     scene_steps: int = setting(0, whole(0), "a row stays in a scene for so many steps at least")
     prefetch: bool = setting(True, FLAG, PREFETCH)
     cache_size: int = setting(128, whole(1), "how many scenes are kept in memory")
+    threads: int | None = setting(
+        None, or_none(whole(1)), "in which rows run side by side; None: as many as there are cores"
+    )
 
     def __post_init__(self) -> None:
         for each in fields(self):

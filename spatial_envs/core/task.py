@@ -8,7 +8,7 @@ task; ``TaskVectorEnv`` is N rows with Gymnasium's autoreset modes.
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import gymnasium as gym
@@ -19,9 +19,11 @@ from spatial_envs.backbones.backbone import Backbone
 from spatial_envs.core.features import Features
 from spatial_envs.core.settings import Settings
 from spatial_envs.foundation.arguments import check_choice
+from spatial_envs.foundation.threads import side_by_side
 
 Observation = dict[str, np.ndarray]
 E = TypeVar("E")
+T = TypeVar("T")
 
 
 class Task(Protocol):
@@ -53,6 +55,10 @@ class Task(Protocol):
         """The row's observation, arrays of its own."""
         ...
 
+    def observe_all(self, rows: Sequence[int]) -> list[Observation]:
+        """The observations of these rows."""
+        ...
+
     def info(self, row: int) -> dict[str, Any]:
         """The row's info; the same keys at every step."""
         ...
@@ -65,6 +71,7 @@ class Task(Protocol):
 class Rows(Generic[E]):
     """Where a task keeps its episodes, by row, and its backbone."""
 
+    settings: Settings
     rows: list[E | None]
     features: Features
 
@@ -84,6 +91,18 @@ class Rows(Generic[E]):
         if episode is None:
             raise ResetNeeded("no episode has begun; call reset() first")
         return episode
+
+    def observe(self, row: int) -> Observation:
+        """See ``Task.observe``."""
+        raise NotImplementedError
+
+    def observe_all(self, rows: Sequence[int]) -> list[Observation]:
+        """See ``Task.observe_all``; a family whose observations take their time makes them side by side."""
+        return [self.observe(row) for row in rows]
+
+    def side_by_side(self, work: Callable[..., T], *rows: Sequence[Any]) -> list[T]:
+        """``[work(*row) for row in zip(*rows)]`` in the threads of the settings."""
+        return side_by_side(work, *rows, threads=self.settings.threads)
 
 
 RENDER_METADATA: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 2}

@@ -149,7 +149,7 @@ class TaskVectorEnv(Documented, gym.vector.VectorEnv):
             self._reset_rows(rows, {}, self._generators, [False] * len(rows))
 
     def _observe(self) -> Observation:
-        each = [self.task.observe(row) for row in range(self.num_envs)]
+        each = self.task.observe_all(range(self.num_envs))
         return {key: np.stack([observation[key] for observation in each]) for key in each[0]}
 
 

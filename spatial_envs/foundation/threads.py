@@ -1,25 +1,30 @@
-"""How many threads torch and BLAS use: commands set it for their process, environments for a step.
+"""How many threads there are: torch's and BLAS's, which commands set for their process and environments for a
+step, and those in which an environment's rows run side by side.
 
 Both start as many threads as there are cores, and those that are done spin until the last one is. On small
 work that gains little (eight rows with ``compact`` on two free cores: 1.5 times faster with two threads; all
 else measured gains less), and beside other busy processes it costs a multiple, since the last one may be
 waiting for a core. So small work gets one thread. Large kernels (MapAnything on a CPU) keep all: beside one
 busy process on two cores they measured 1.1 times slower with two threads than with one, beside two 1.4 times
-faster. Our numba kernels run on the thread that calls them.
+faster. Our numba kernels run on the thread that calls them and without the GIL, so rows that mostly call such
+kernels gain from a thread for each core (``side_by_side``).
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import os
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
 
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 Method = TypeVar("Method", bound=Callable)
+T = TypeVar("T")
 
 
 def set_threads(threads: int | None = None, large: bool = False) -> int:
@@ -59,6 +64,50 @@ def small_work(method: Method) -> Method:
             torch.set_num_threads(before)
 
     return limited  # type: ignore[return-value]
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def side_by_side(work: Callable[..., T], *rows: Sequence[Any], threads: int | None = None) -> list[T]:
+    """``[work(*row) for row in zip(*rows)]`` in so many threads, the calling one among them; None: as many as
+    there are cores. The rows must share nothing that one of them changes. Where some raise, the first one's
+    error is raised, once none is at work any more.
+    """
+    each = list(zip(*rows, strict=True))
+    count = min(cores() if threads is None else threads, len(each))
+    if count < 2:
+        return [work(*row) for row in each]
+    results: list[Any] = [None] * len(each)
+    errors: dict[int, BaseException] = {}
+    left = itertools.count()
+
+    def run() -> None:
+        while (k := next(left)) < len(each) and not errors:
+            try:
+                results[k] = work(*each[k])
+            except BaseException as error:
+                errors[k] = error
+
+    others = [_pool().submit(run) for _ in range(count - 1)]
+    run()
+    wait([other for other in others if not other.cancel()])  # what has not begun has nothing left to do
+    if errors:
+        raise errors[min(errors)]
+    return results
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max(cores() - 1, 1), "rows")
+
+
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _chosen() -> bool:

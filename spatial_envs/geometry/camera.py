@@ -138,3 +138,22 @@ def unproject(depth, intrinsics, cam_to_world):
                 ray = cam_to_world[axis, 0] * x + cam_to_world[axis, 1] * y + cam_to_world[axis, 2]
                 points[row, column, axis] = z * ray + cam_to_world[axis, 3]
     return points
+
+
+@njit
+def measured_points(depth, intrinsics, cam_to_world):
+    """The points (N, 3) of ``unproject`` at the pixels whose depth is positive, row by row."""
+    height, width = depth.shape
+    points = np.empty((height * width, 3), np.float32)
+    count = 0
+    for row in range(height):
+        y = slope(row, intrinsics, 1)
+        for column in range(width):
+            z = depth[row, column]
+            if z > 0:
+                x = slope(column, intrinsics, 0)
+                for axis in range(3):
+                    ray = cam_to_world[axis, 0] * x + cam_to_world[axis, 1] * y + cam_to_world[axis, 2]
+                    points[count, axis] = z * ray + cam_to_world[axis, 3]
+                count += 1
+    return points[:count]

@@ -9,6 +9,7 @@ order and an upper bound of each is known.
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +18,8 @@ from spatial_envs.foundation.compilation import njit
 
 BUCKET = 8  # points in a leaf, at most
 PACKET = 32  # queries that go down the tree together
+CELL, CROWD = 1.25, 256  # side of a grid's cells over a leaf's mean diagonal, and most points in one
+GRID = 10_000  # points from which on a grid is worth its making
 
 
 def checked_points(points: np.ndarray, name: str) -> np.ndarray:
@@ -30,15 +33,17 @@ def checked_points(points: np.ndarray, name: str) -> np.ndarray:
 
 
 class KDTree:
-    """A balanced tree over points (N, 3), metres, stored as float32 in tree order."""
+    """A balanced tree over points (N, 3), metres, stored as float32 in tree order; ``order`` (N,) has the row
+    that each one had."""
 
     def __init__(self, points: np.ndarray) -> None:
         points = checked_points(points, "points")
         self.depth = max(0, int(np.ceil(np.log2(len(points) / BUCKET))))
-        self.points = points.copy()
+        self.order = order = np.arange(len(points), dtype=np.int32)
         self.split_axis = np.zeros(2**self.depth, np.int8)
         self.split_value = np.zeros(2**self.depth, np.float32)
-        _build(self.points, self.split_axis, self.split_value, self.depth)
+        _build(points, order, self.split_axis, self.split_value, self.depth)
+        self.points = points[order]
         self.box = _boxes(self.points, 0)[1]  # round all points
 
     @cached_property
@@ -46,6 +51,19 @@ class KDTree:
         """(2 L, 6) float32: the least and the greatest coordinates of each node's points down to the L nodes
         above the leaves. Node k has children 2k and 2k + 1; the root is node 1."""
         return _boxes(self.points, max(self.depth - 1, 0))
+
+    @cached_property
+    def cells(self) -> tuple[float, np.ndarray, np.ndarray, np.ndarray] | None:
+        """A grid over the box, with some twenty points in a cell of a sampled surface: the cells' side, metres,
+        how many there are (3,), where each one's points begin, and the points by cell. None where a cell
+        holds so many that the tree is faster."""
+        leaves = _boxes(self.points, self.depth)[2**self.depth :]
+        extent = (self.box[3:] - self.box[:3]).astype(np.float64)
+        side = CELL * float(np.linalg.norm(leaves[:, 3:] - leaves[:, :3], axis=1).mean())
+        side = max(side, float(np.cbrt(extent.prod() / len(self.points))), float(extent.max()) / 1000, 1e-30)
+        shape = (extent // side).astype(np.int64) + 1
+        starts, order = _sorted_into_cells(self.points, self.box, side, shape)
+        return None if np.diff(starts).max() > CROWD else (side, shape, starts, self.points[order])
 
     def squared_distances(self, queries: np.ndarray, bounds: np.ndarray | None = None) -> np.ndarray:
         """(M,) float64: squared distance, m^2, from each query (M, 3) to its nearest point, or its bound
@@ -59,39 +77,51 @@ class KDTree:
                 f"bounds: got shape {result.shape}; expected ({len(queries)},), one for each query"
             )
         if len(queries) < len(self.points):
-            _search(self.points, self.box, self.split_axis, self.split_value, queries, result)
+            far = np.ones(len(queries), np.bool_)
+            if len(self.points) >= GRID and self.cells is not None:
+                _search_cells(self.box, *self.cells, queries, result, far)
+            if far.any():
+                result[far] = self._from_afar(queries[far], result[far])
         else:
             _search_in_packets(self.points, self.boxes, queries, result)
         return result
 
+    def _from_afar(self, queries: np.ndarray, result: np.ndarray) -> np.ndarray:
+        _search(self.points, self.box, self.split_axis, self.split_value, queries, result)
+        return result
+
 
 @njit
-def _build(points, split_axis, split_value, depth):
-    """Put the points in tree order: split [0, N) at its middle along its widest axis, level by level; node k
-    has children 2k and 2k + 1."""
+def _build(points, order, split_axis, split_value, depth):
+    """Split [0, N) at its middle along its widest axis, level by level; node k has children 2k and 2k + 1."""
+    keys = np.empty(order.shape[0], np.float32)
     for level in range(depth):
         for node in range(2**level, 2 ** (level + 1)):
-            low, high = _node_range(node, level, points.shape[0])
-            axis = _widest_axis(points, low, high)
+            low, high = _node_range(node, level, order.shape[0])
+            axis = _widest(points, order, low, high)
+            for k in range(low, high):
+                keys[k] = points[order[k], axis]
             middle = (low + high) // 2
-            _select(points, low, high - 1, middle, axis)
+            _select(keys, order, low, high - 1, middle)
             split_axis[node] = axis
-            split_value[node] = points[middle, axis]
+            split_value[node] = keys[middle]
 
 
 @njit(inline="always")
-def _widest_axis(points, low, high):
-    """The first of those along which the points [low, high) spread most."""
-    x0, y0, z0 = points[low, 0], points[low, 1], points[low, 2]
-    x1, y1, z1 = x0, y0, z0
+def _widest(points, order, low, high):
+    """The axis along which the points of order[low:high] reach farthest, the first of equal ones."""
+    x0 = x1 = points[order[low], 0]
+    y0 = y1 = points[order[low], 1]
+    z0 = z1 = points[order[low], 2]
     for k in range(low + 1, high):
-        x, y, z = points[k, 0], points[k, 1], points[k, 2]
-        x0, y0, z0 = min(x0, x), min(y0, y), min(z0, z)
-        x1, y1, z1 = max(x1, x), max(y1, y), max(z1, z)
-    dx, dy, dz = x1 - x0, y1 - y0, z1 - z0
-    if dx >= dy and dx >= dz:
-        return 0
-    return 1 if dy >= dz else 2
+        x, y, z = points[order[k], 0], points[order[k], 1], points[order[k], 2]
+        x0, x1 = min(x0, x), max(x1, x)
+        y0, y1 = min(y0, y), max(y1, y)
+        z0, z1 = min(z0, z), max(z1, z)
+    axis, width = 0, x1 - x0
+    if y1 - y0 > width:
+        axis, width = 1, y1 - y0
+    return 2 if z1 - z0 > width else axis
 
 
 @njit
@@ -126,19 +156,19 @@ def _node_range(node, level, count):
 
 
 @njit
-def _select(points, left, right, k, axis):
-    """Quickselect (Hoare 1961): points[k] gets its place by coordinate, smaller ones before it."""
+def _select(keys, order, left, right, k):
+    """Quickselect (Hoare 1961): keys[k] gets its place, smaller ones before it; order goes with the keys."""
     while left < right:
-        pivot = points[(left + right) // 2, axis]
+        pivot = keys[(left + right) // 2]
         i, j = left, right
         while i <= j:
-            while points[i, axis] < pivot:
+            while keys[i] < pivot:
                 i += 1
-            while points[j, axis] > pivot:
+            while keys[j] > pivot:
                 j -= 1
             if i <= j:
-                for c in range(3):
-                    points[i, c], points[j, c] = points[j, c], points[i, c]
+                keys[i], keys[j] = keys[j], keys[i]
+                order[i], order[j] = order[j], order[i]
                 i += 1
                 j -= 1
         if k <= j:
@@ -151,8 +181,8 @@ def _select(points, left, right, k, axis):
 
 @njit
 def _search(points, box, split_axis, split_value, queries, result):
-    """Lower ``result`` to the squared distances. The search compares in float32; what it found is then
-    measured in float64."""
+    """Lower ``result`` to the squared distances. The search compares in float32; of what it found the squares
+    are then summed in float64."""
     count = points.shape[0]
     inner = split_axis.shape[0]
     # a stack of nodes still to visit: node, [low, high), squared box distance and its part along each axis
@@ -340,3 +370,78 @@ def _greatest(values):
     for k in range(1, PACKET):
         greatest = max(greatest, values[k])
     return greatest
+
+
+@njit
+def _sorted_into_cells(points, box, side, shape):
+    """Where the points of each cell begin, (cells + 1), and the points' numbers, cell by cell."""
+    cell = np.empty(points.shape[0], np.int64)
+    starts = np.zeros(shape[0] * shape[1] * shape[2] + 1, np.int32)
+    for k in range(points.shape[0]):
+        x, y, z = points[k, 0], points[k, 1], points[k, 2]
+        cell[k] = (_cell(x, box[0], side, shape[0]) * shape[1] + _cell(y, box[1], side, shape[1])) * shape[
+            2
+        ] + _cell(z, box[2], side, shape[2])
+        starts[cell[k] + 1] += 1
+    for k in range(1, starts.shape[0]):
+        starts[k] += starts[k - 1]
+    order, following = np.empty(points.shape[0], np.int32), starts.copy()
+    for k in range(points.shape[0]):
+        order[following[cell[k]]] = k
+        following[cell[k]] += 1
+    return starts, order
+
+
+@njit(inline="always")
+def _cell(coordinate, least, side, count):
+    """The cell along one axis; it never falls where the coordinate rises."""
+    return int(min(max((float(coordinate) - float(least)) / side, 0.0), count - 1.0))
+
+
+@njit
+def _search_cells(box, side, shape, starts, points, queries, result, far):
+    """As ``_search``, for the queries that have a point within a cell's side; they are no longer ``far``. Of
+    points equally near in float32 the nearest in float64 counts, whatever was searched before."""
+    last = -1
+    for row in range(queries.shape[0]):
+        qx, qy, qz = queries[row, 0], queries[row, 1], queries[row, 2]
+        best, exact = np.float32(side * side), result[row]
+        nearest = -1
+        if last >= 0:  # the neighbour of the query before is a good first guess
+            best, exact, nearest = _nearer(points, last, last + 1, qx, qy, qz, best, exact, nearest)
+        x, y, z = (
+            _cell(qx, box[0], side, shape[0]), _cell(qy, box[1], side, shape[1]),
+            _cell(qz, box[2], side, shape[2]),
+        )  # fmt: skip
+        own = (x * shape[1] + y) * shape[2] + z
+        best, exact, nearest = _nearer(points, starts[own], starts[own + 1], qx, qy, qz, best, exact, nearest)
+        if nearest < 0:
+            continue
+        reach = math.sqrt(float(best)) * (1 + 1e-6)  # what is as near by float32 is not left out
+        x0, x1 = _cell(qx - reach, box[0], side, shape[0]), _cell(qx + reach, box[0], side, shape[0])
+        y0, y1 = _cell(qy - reach, box[1], side, shape[1]), _cell(qy + reach, box[1], side, shape[1])
+        z0, z1 = _cell(qz - reach, box[2], side, shape[2]), _cell(qz + reach, box[2], side, shape[2])
+        for x in range(x0, x1 + 1):
+            for y in range(y0, y1 + 1):
+                for z in range(z0, z1 + 1):
+                    cell = (x * shape[1] + y) * shape[2] + z
+                    if cell != own:
+                        best, exact, nearest = _nearer(
+                            points, starts[cell], starts[cell + 1], qx, qy, qz, best, exact, nearest
+                        )
+        far[row] = False
+        last = nearest
+        result[row] = min(result[row], exact)
+
+
+@njit(inline="always")
+def _nearer(points, first, end, qx, qy, qz, best, exact, nearest):
+    """The least squared distance in float32, in float64, and whose it is, with points [first, end)."""
+    for k in range(first, end):
+        dx, dy, dz = qx - points[k, 0], qy - points[k, 1], qz - points[k, 2]
+        distance = dx * dx + dy * dy + dz * dz
+        if distance <= best:
+            squared = np.float64(dx * dx) + np.float64(dy * dy) + np.float64(dz * dz)
+            if distance < best or nearest < 0 or squared < exact:
+                best, exact, nearest = distance, squared, k
+    return best, exact, nearest

@@ -21,7 +21,7 @@ from spatial_envs.core.stays import Stays
 from spatial_envs.core.task import Observation, Rows, check_state, checked_actions, chosen_space
 from spatial_envs.foundation.arguments import check_choice, check_flag, check_range, checked_poses
 from spatial_envs.foundation.caches import folder_of
-from spatial_envs.geometry.camera import transform_points, unproject
+from spatial_envs.geometry.camera import measured_points, transform_points
 from spatial_envs.geometry.view import View
 from spatial_envs.navigation.episode import Episode, agent_frame, checked_trajectory, in_plan
 from spatial_envs.navigation.goals import Mission, NoEpisode, checked_mission, draw_mission
@@ -85,6 +85,8 @@ class Navigation(Rows[Episode]):
         self.places = self._places()
         self.stays = Stays(self.buildings, settings.scene_steps)
         self.rows = [None] * num_rows
+        # whether views may be rendered side by side: our own simulator's and renderer's may
+        self.reentrant = settings.simulator == "builtin" and settings.renderer == "builtin"
         if len(self.buildings) == 1 and settings.scenes != "procedural":
             self.places.check(0)  # of more than one, the unusable are passed over
 
@@ -218,23 +220,27 @@ class Navigation(Rows[Episode]):
 
     def _look(self, episodes: Sequence[Episode]) -> None:
         """Let each episode take in what its camera sees now. One backbone call for all."""
-        for episode in episodes:
-            view = self._view(episode)
-            episode.views = [view, *episode.views[: self.window - 1]]
-            episode.per_view = [None, *episode.per_view[: self.window - 1]]
-            if episode.occupancy is not None:
-                sought = self.semantic_ids.get(episode.category)
-                target = None if sought is None else self.sensors.semantic(episode) == sought
-                episode.occupancy.add(view, episode.state, target)
+        if self.reentrant:
+            self.side_by_side(self._see, episodes)
+        else:
+            for episode in episodes:
+                self._see(episode)
         if self.backbone is not None and (
             "features" in self.observation_space.spaces or self.reconstruction == "backbone"
         ):
             self._encode(episodes)
         if self.reconstruction == "depth":
-            for episode in episodes:
-                view = episode.views[0]
-                points = unproject(view.depth, view.intrinsics, view.cam_to_world)
-                self._map(episode, points[view.depth > 0])
+            self.side_by_side(self._map_depth, episodes)
+
+    def _see(self, episode: Episode) -> None:
+        """Let an episode's camera look, and its plan take that in."""
+        view = self._view(episode)
+        episode.views = [view, *episode.views[: self.window - 1]]
+        episode.per_view = [None, *episode.per_view[: self.window - 1]]
+        if episode.occupancy is not None:
+            sought = self.semantic_ids.get(episode.category)
+            target = None if sought is None else self.sensors.semantic(episode) == sought
+            episode.occupancy.add(view, episode.state, target)
 
     def _view(self, episode: Episode) -> View:
         """What the agent's camera sees; what is farther than its depth reaches has none."""
@@ -256,11 +262,19 @@ class Navigation(Rows[Episode]):
             episode.features = pooled[k]
             if encoding.per_view is not None:
                 episode.per_view = encoding.per_view[k][: len(windows[k])]
-            if self.reconstruction == "backbone":
-                points = encoding.points[k, 0][encoding.mask[k, 0]].float().cpu().numpy()
-                self._map(episode, transform_points(frames[k], points))
+        if self.reconstruction == "backbone":
+            points, mask = encoding.points[:, 0].float().cpu().numpy(), encoding.mask[:, 0].cpu().numpy()
+            self.side_by_side(self._map, episodes, frames, points, mask)
 
-    def _map(self, episode: Episode, points: np.ndarray) -> None:
+    def _map(self, episode: Episode, frame: np.ndarray, points: np.ndarray, mask: np.ndarray) -> None:
+        """Let the map grow by points (H, W, 3) in a frame (4, 4), where there are any, (H, W) bool."""
+        self._grow(episode, transform_points(frame, points[mask]))
+
+    def _map_depth(self, episode: Episode) -> None:
+        view = episode.views[0]
+        self._grow(episode, measured_points(view.depth, view.intrinsics, view.cam_to_world))
+
+    def _grow(self, episode: Episode, points: np.ndarray) -> None:
         assert episode.cloud is not None
         episode.cloud.add(points)
         episode.metrics = episode.cloud.metrics()

@@ -16,6 +16,18 @@ from spatial_envs.reconstruction.reference import Reference
 
 
 @dataclass(eq=False)
+class Foreseen:
+    """What some poses (K, 4, 4) would measure, kept between the states of an episode that ask for it.
+
+    clouds  [K]: points (M, 3) float32, world frame, and their squared distances (M,) float64 to the surface
+            as ``Cloud.foreseen`` has filled them in
+    """
+
+    poses: np.ndarray
+    clouds: list[tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(eq=False)
 class Episode:
     """One row: an object, the views of it so far, and what was made of them."""
 
@@ -33,6 +45,8 @@ class Episode:
     per_view: list[Any] | None = None  # (n) what the backbone keeps of each view
     grid: VoxelGrid | None = None  # what the views told about space, for glimpses
     twin: Cloud | None = None  # with audit=True: the measured depth of the same views, unprojected
+    anchor: tuple[int, np.ndarray] | None = None  # of so many views, where a zero action goes
+    foreseen: Foreseen | None = None  # of the poses last asked for
     gain: float = 0.0  # of the last step
     invalid: bool = False
 

@@ -31,10 +31,10 @@ from spatial_envs.foundation.caches import Recent, folder_of
 from spatial_envs.geometry.camera import (
     Region,
     inverse_pose,
+    measured_points,
     pinhole,
     transform_points,
     turn_about_y,
-    unproject,
 )
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.view import View, stack_views
@@ -47,14 +47,15 @@ from spatial_envs.nbv.actions import (
     pose_from_action,
 )
 from spatial_envs.nbv.candidates import CANDIDATES, GLIMPSE, Candidates, azimuth
-from spatial_envs.nbv.episode import Episode
+from spatial_envs.nbv.episode import Episode, Foreseen
 from spatial_envs.nbv.picture import draw_next_best_view
 from spatial_envs.nbv.reference import build_reference
 from spatial_envs.nbv.settings import NBVDiscreteSettings, NBVSettings
 from spatial_envs.nbv.starts import checked_views, initial_poses
-from spatial_envs.reconstruction.chamfer import gain
+from spatial_envs.reconstruction.chamfer import Metrics, gain
 from spatial_envs.reconstruction.reference import Reference
 from spatial_envs.rendering import make_renderer
+from spatial_envs.rendering.builtin import BuiltinRenderer
 from spatial_envs.scenes.objects import open_objects
 
 ON_REQUEST = ("glimpses", "gains")  # observed only where asked for: they take their time
@@ -205,14 +206,23 @@ class NBV(Rows[Episode]):
 
     def _take(self, episodes: Sequence[Episode], poses: np.ndarray, observed: bool = True) -> None:
         """Let each episode take n more views: poses (B, n, 4, 4). One backbone call for all."""
-        render = self.renderer.render
-        new = [render(e.mesh, poses[k], self.intrinsics, self.image_size) for k, e in enumerate(episodes)]
-        self._absorb(episodes, new, observed)
+        self._absorb(episodes, self._rendered([episode.mesh for episode in episodes], poses), observed)
+
+    def _rendered(self, meshes: Sequence[Mesh], poses: np.ndarray) -> list[View]:
+        """What each object looks like from its poses (B, ..., 4, 4)."""
+
+        def render(mesh: Mesh, pose: np.ndarray) -> View:
+            return self.renderer.render(mesh, pose, self.intrinsics, self.image_size)
+
+        if isinstance(self.renderer, BuiltinRenderer):
+            return self.side_by_side(render, meshes, poses)
+        return [render(mesh, pose) for mesh, pose in zip(meshes, poses, strict=True)]
 
     def _absorb(self, episodes: Sequence[Episode], new: Sequence[View], observed: bool = True) -> None:
         """Let each episode take in its views (n, ...), n the same for all: features, cloud, figures. One that
         nobody observes has no features where its figures do without them."""
         seen = [[*episode.views, *_unstack(views)] for episode, views in zip(episodes, new, strict=True)]
+        made: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in episodes]  # points and which there are
         features: list[np.ndarray | None] = [None] * len(episodes)
         once = self.backbone is None or self.backbone.independent
         if self.backbone is not None and (observed or self.reconstruction == "backbone"):
@@ -226,24 +236,30 @@ class NBV(Rows[Episode]):
                 features[k] = rows if old is None else np.concatenate([old, rows])
                 if encoding.per_view is not None:
                     episodes[k].per_view = encoding.per_view[k][: counts[k]]
-        for k, episode in enumerate(episodes):
-            measured = [episode.cloud] if self.reconstruction == "depth" else []
-            for cloud in measured if episode.twin is None else [*measured, episode.twin]:
-                for view in _unstack(new[k]):
-                    points = unproject(view.depth, view.intrinsics, view.cam_to_world)
-                    cloud.add(points[view.depth > 0])
             if self.reconstruction == "backbone":
-                if not once:
-                    episode.cloud = episode.reference.empty_cloud()
-                for n in range(len(sets[k])):
-                    mask = encoding.mask[k, n]
-                    points = encoding.points[k, n][mask].float().cpu().numpy()
-                    if not once:
-                        points = points[:: math.ceil(max(len(points), 1) / POINTS_PER_VIEW)]
-                    episode.cloud.add(transform_points(episode.frame_to_world, points))
-            episode.views = seen[k]
-            episode.features = features[k]
-            episode.metrics = episode.cloud.metrics()
+                points, mask = encoding.points.float().cpu().numpy(), encoding.mask.cpu().numpy()
+                made = [list(zip(points[k, :n], mask[k, :n], strict=True)) for k, n in enumerate(counts)]
+        self.side_by_side(self._grow, episodes, new, made)
+        for k, episode in enumerate(episodes):
+            episode.views, episode.features = seen[k], features[k]
+
+    def _grow(self, episode: Episode, new: View, made: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Let the clouds grow by the new views (n, ...), and by what the backbone made of each of its: points
+        (H, W, 3) in the frame, and which of them there are (H, W)."""
+        measured = [episode.cloud] if self.reconstruction == "depth" else []
+        for cloud in measured if episode.twin is None else [*measured, episode.twin]:
+            for view in _unstack(new):
+                cloud.add(measured_points(view.depth, view.intrinsics, view.cam_to_world))
+        if self.reconstruction == "backbone":
+            independent = self.backbone is not None and self.backbone.independent
+            if not independent:
+                episode.cloud = episode.reference.empty_cloud()
+            for points, mask in made:
+                points = points[mask]
+                if not independent:
+                    points = points[:: math.ceil(max(len(points), 1) / POINTS_PER_VIEW)]
+                episode.cloud.add(transform_points(episode.frame_to_world, points))
+        episode.metrics = episode.cloud.metrics()
 
     # ---- what the agent is told
 
@@ -303,8 +319,11 @@ class NBV(Rows[Episode]):
 
     def anchor_direction(self, episode: Episode) -> np.ndarray:
         """(3,) float64: the unit direction, in the frame's axes, that a zero action means."""
-        rotation = episode.frame_to_world[:3, :3]
-        return anchor_direction(self.settings.anchor, episode.directions(), rotation, self.region)
+        if episode.anchor is None or episode.anchor[0] != len(episode.views):
+            rotation = episode.frame_to_world[:3, :3]
+            found = anchor_direction(self.settings.anchor, episode.directions(), rotation, self.region)
+            episode.anchor = len(episode.views), found
+        return episode.anchor[1].copy()
 
     def candidate_poses(self, episode: Episode) -> np.ndarray:
         """(64, 4, 4) float32 cam_to_world of the candidates, world frame."""
@@ -380,10 +399,43 @@ class NBV(Rows[Episode]):
         """(K,) float64: what each pose (K, 4, 4) would add to the episode; NaN outside the region."""
         gains = np.full(len(poses), np.nan)
         inside = np.flatnonzero(self.region.contains(poses[:, :3, 3].astype(np.float64)))
-        for chunk in np.array_split(inside, max(1, math.ceil(len(inside) / 32))):
-            for k, twin in zip(chunk, self.extended(episode, poses[chunk]), strict=True):
-                gains[k] = gain(self.settings.reward, episode.metrics, twin.metrics, episode.first)
+        for k, after in zip(inside, self._foreseen(episode, poses[inside]), strict=True):
+            gains[k] = gain(self.settings.reward, episode.metrics, after, episode.first)
         return gains
+
+    def _foreseen(self, episode: Episode, poses: np.ndarray) -> list[Metrics]:
+        """The episode's figures as they would be after a view from each of the poses (K, 4, 4). Where its
+        points are those of the measured depth, that is all it takes: no colours, no features."""
+        measured = self.reconstruction == "depth" or getattr(self.backbone, "measured", False)
+        if not measured:
+            chunks = np.array_split(poses, max(1, math.ceil(len(poses) / 32)))
+            return [twin.metrics for chunk in chunks for twin in self.extended(episode, chunk)]
+        if episode.foreseen is None or not np.array_equal(episode.foreseen.poses, poses):
+            episode.foreseen = Foreseen(poses.copy(), self._clouds(episode, poses))
+        points, squared = zip(*episode.foreseen.clouds, strict=True) if len(poses) else ((), ())
+        return self.side_by_side(episode.cloud.foreseen, points, squared)
+
+    def _clouds(self, episode: Episode, poses: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """What depth measures from each of the poses (K, 4, 4): points (M, 3) in the world frame, and NaN (M,)
+        for what is not yet known of them."""
+        renderer, poses = self.renderer, poses.astype(np.float32)
+
+        def look(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            if isinstance(renderer, BuiltinRenderer):
+                depth = renderer.depth(episode.mesh, pose, self.intrinsics, self.image_size)
+            else:
+                depth = renderer.render(episode.mesh, pose, self.intrinsics, self.image_size).depth
+            if self.reconstruction == "depth":
+                points = measured_points(depth, self.intrinsics, pose)
+            else:  # by way of the frame, as the backbone's
+                in_frame = (inverse_pose(episode.frame_to_world) @ pose).astype(np.float32)
+                points = measured_points(depth, self.intrinsics, in_frame)
+                points = transform_points(episode.frame_to_world, points)
+            return points, np.full(len(points), np.nan)
+
+        if isinstance(renderer, BuiltinRenderer):
+            return self.side_by_side(look, poses)
+        return [look(pose) for pose in poses]
 
     def extended(self, episode: Episode, poses: np.ndarray) -> list[Episode]:
         """The episode as it would be after a view from each of the poses (K, 4, 4), without features."""

@@ -69,14 +69,17 @@ class ChamferTracker:
         self.accuracy_sum = 0.0
         self.accuracy_squared_sum = 0.0
         self.near_count = 0
+        self._metrics: Metrics | None = None  # until there are more points
 
-    def add(self, points: np.ndarray) -> None:
-        """Let the cloud grow by ``points`` (M, 3), metres; M may be 0."""
+    def add(self, points: np.ndarray, squared: np.ndarray | None = None) -> None:
+        """Let the cloud grow by ``points`` (M, 3), metres; M may be 0. squared: d(p, D)^2 (M,) where that is
+        known."""
         points = np.asarray(points, np.float32).reshape(-1, 3) if np.size(points) == 0 else points
         if len(points) == 0:
             return
+        self._metrics = None
         tree = KDTree(points)
-        squared = self.dense.squared_distances(tree.points)
+        squared = self.dense.squared_distances(tree.points) if squared is None else squared[tree.order]
         self.count += len(points)
         self.accuracy_sum += float(np.sqrt(squared).sum())
         self.accuracy_squared_sum += float(squared.sum())
@@ -85,6 +88,11 @@ class ChamferTracker:
 
     def metrics(self) -> Metrics:
         """The figures of the cloud as it is now."""
+        if self._metrics is None:
+            self._metrics = self._measured()
+        return dict(self._metrics)
+
+    def _measured(self) -> Metrics:
         total, d = len(self.reference), self.diameter
         if self.count == 0:
             return {
@@ -122,11 +130,26 @@ class Cloud:
     def add(self, points: np.ndarray) -> None:
         """Let the cloud grow by ``points`` (M, 3), metres."""
         points = np.ascontiguousarray(points, np.float32)
+        self.tracker.add(points[self._claim(points)])
+
+    def foreseen(self, points: np.ndarray, squared: np.ndarray) -> Metrics:
+        """The figures as they would be with these points (M, 3) float32. Of the cloud nothing changes;
+        ``squared`` (M,) float64, their d(p, D)^2, is filled in where it is NaN and asked for, so that another
+        state of the cloud can have it."""
+        twin = self.copy()
+        keep = twin._claim(points)
+        unknown = keep & np.isnan(squared)
+        squared[unknown] = twin.tracker.dense.squared_distances(points[unknown])
+        twin.tracker.add(points[keep], squared[keep])
+        return twin.metrics()
+
+    def _claim(self, points: np.ndarray) -> np.ndarray:
+        """Which points (M,) are the first in their voxels, which are theirs from now on."""
         while 2 * (self._filled + len(points)) > len(self._taken):
             self._taken = _rehashed(self._taken)
         keep = _claim_voxels(points, self.voxel, self._taken)
         self._filled += int(keep.sum())
-        self.tracker.add(points[keep])
+        return keep
 
     def metrics(self) -> Metrics:
         """See ``ChamferTracker.metrics``."""
@@ -154,11 +177,15 @@ def _slot(key, table):
 def _claim_voxels(points, voxel, table):
     keep = np.zeros(points.shape[0], np.bool_)
     offset = 1 << 20
+    before = np.int64(-1)
     for row in range(points.shape[0]):
         key = np.int64(0)
         for axis in range(3):
             cell = np.int64(math.floor(points[row, axis] / voxel)) + offset
             key = (key << 21) | (cell & 0x1FFFFF)
+        if key == before:  # as of most neighbours in a picture, where voxels are large
+            continue
+        before = key
         slot = _slot(key, table)
         if table[slot] == -1:
             table[slot] = key

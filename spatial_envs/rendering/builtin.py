@@ -60,6 +60,15 @@ class BuiltinRenderer:
             intrinsics, cam_to_world.astype(np.float32), segment.reshape(*lead, *image_size),
         )  # fmt: skip
 
+    def depth(
+        self, mesh: Mesh, cam_to_world: np.ndarray, intrinsics: np.ndarray, image_size: tuple[int, int]
+    ) -> np.ndarray:
+        """The depth (H, W) alone of what ``render`` gives for one pose (4, 4)."""
+        inverse_depth, face_ids = rasterise(mesh, cam_to_world, intrinsics, image_size)
+        depth = np.zeros(image_size, np.float32)
+        np.divide(1.0, inverse_depth, out=depth, where=face_ids >= 0, casting="same_kind")
+        return depth
+
 
 def rasterise(
     mesh: Mesh, cam_to_world: np.ndarray, intrinsics: np.ndarray, image_size: tuple[int, int]

@@ -138,17 +138,20 @@ class SceneFit(Rows[Episode]):
     def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See ``Task.step``; actions (B, A) in [-1, 1], clipped."""
         checked = checked_actions(self.action_space, actions)
-        rewards, terminated = np.zeros(len(checked)), np.zeros(len(checked), np.bool_)
-        for k, (row, action) in enumerate(zip(rows, checked, strict=True)):
-            episode = self.episode(row)
-            state, before = episode.state, episode.figures
-            for index, change in self._changes(episode, action):
-                state.put(index, moved(state.slots[index], change, state.target.unit))
-            episode.figures = state.figures()
-            episode.steps += 1
-            rewards[k] = episode.gain = self._gain(before, episode.figures)
-            terminated[k] = episode.steps >= self.steps
+        episodes = [self.episode(row) for row in rows]
+        rewards = np.array(self.side_by_side(self._turn, episodes, checked))
+        terminated = np.array([episode.steps >= self.steps for episode in episodes])
         return rewards, terminated, np.zeros_like(terminated)
+
+    def _turn(self, episode: Episode, action: np.ndarray) -> float:
+        """Let an episode's slots change by an action; what that gains."""
+        state, before = episode.state, episode.figures
+        for index, change in self._changes(episode, action):
+            state.put(index, moved(state.slots[index], change, state.target.unit))
+        episode.figures = state.figures()
+        episode.steps += 1
+        episode.gain = self._gain(before, episode.figures)
+        return episode.gain
 
     def _changes(self, episode: Episode, action: np.ndarray) -> list[tuple[int, np.ndarray]]:
         """Which slots change, and each one's action (1 + 7 + P + 1,)."""
@@ -183,6 +186,13 @@ class SceneFit(Rows[Episode]):
             "features": lambda: self._features(episode).copy(),
         }
         return {key: made[key]() for key in self.observation_space.spaces}
+
+    def observe_all(self, rows: Sequence[int]) -> list[Observation]:
+        """See ``Task.observe_all``."""
+        if "features" in self.observation_space.spaces:
+            for row in rows:  # torch has its own threads
+                self._features(self.episode(row))
+        return self.side_by_side(self.observe, rows)
 
     def _features(self, episode: Episode) -> np.ndarray:
         if episode.features is None:
