@@ -102,28 +102,29 @@ def nearest_on(points, vertices, faces, ring, order, starts, squared, face_ids, 
             dx, dy, dz = px - spheres[0, g], py - spheres[1, g], pz - spheres[2, g]
             away[g] = dx * dx + dy * dy + dz * dz
         best = root = np.float32(np.inf)
-        best_vertex = near = 0
+        best_vertex, near = np.uint64(0), 0
         for turn in range(-1, groups):
             g = last if turn < 0 else turn
             if turn >= 0:
                 reach = root + spheres[3, g]
                 if away[g] >= reach * reach or g == last:
                     continue
-            for k in range(starts[g], starts[g + 1]):
+            # unsigned, as numba would look for indices from the end otherwise
+            for k in range(np.uint64(starts[g]), np.uint64(starts[g + 1])):
                 dx, dy, dz = px - sorted_x[k], py - sorted_y[k], pz - sorted_z[k]
                 distance = dx * dx + dy * dy + dz * dz
                 if distance < best:
                     best = distance
-                    best_vertex = order[k]
+                    best_vertex = np.uint64(order[k])
                     near = g
             root = np.sqrt(best)
         last = near
         least = np.inf
         for k in range(6):
-            face = ring[best_vertex, k]
-            if face < 0:
+            if ring[best_vertex, k] < 0:
                 continue
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+            face = np.uint64(ring[best_vertex, k])
+            a, b, c = np.uint64(faces[face, 0]), np.uint64(faces[face, 1]), np.uint64(faces[face, 2])
             distance, v, w = _to_triangle(
                 px, py, pz,
                 vertices[a, 0], vertices[a, 1], vertices[a, 2],
