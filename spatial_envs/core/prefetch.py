@@ -103,6 +103,7 @@ class _Worker:
         self.waiting: deque[weakref.ref[_Request]] = deque()
         self.executor: loky.ProcessPoolExecutor | None = None
         self.busy = self.is_off = False
+        self.pid = os.getpid()  # a process that is forked has no part in it
         self.last = -IDLE  # when it was last heard of, seconds
 
     def hand_over(self) -> None:
@@ -167,7 +168,8 @@ _WORKER = _Worker()
 
 def _ask(build: Callable[[], Any]) -> _Request | None:
     """A request for what ``build`` makes; None where there is no second process, or it cannot go there."""
-    if _WORKER.is_off or multiprocessing.parent_process() is not None or _cores() < 2:
+    child = multiprocessing.parent_process() is not None or _WORKER.pid != os.getpid()
+    if child or _WORKER.is_off or _cores() < 2:
         return None
     try:
         request = _Request(pickle.dumps(build))

@@ -86,7 +86,10 @@ def children(pid):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_ctrl_c_ends_the_workers():
-    code = "import sys; from test_workers import flags; from agents.comparison.compare import compare\n"
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # also in the background
+    )
+    code += "from test_workers import flags; from agents.comparison.compare import compare\n"
     code += "print('begins', flush=True); compare(flags(episodes=1000, workers=2))"
     root = Path(__file__).resolve().parents[2]
     paths = os.pathsep.join(map(str, (root, Path(__file__).parent)))

@@ -205,7 +205,8 @@ def test_after_a_fork_nothing_is_waited_for():
         warnings.simplefilter("ignore")  # that this process has threads
         child = os.fork()
     if not child:
-        os._exit(0 if ahead.take(0, lambda: "here") == "here" else 1)
+        ahead.want(1, 1, partial(slowly, "there"))
+        os._exit(0 if {ahead.take(k, lambda: "here") for k in (0, 1)} == {"here"} else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert ahead.take(0, here) == "there"
 
