@@ -10,6 +10,7 @@ An agent is a class with Stable-Baselines3's ``predict``; it is constructed with
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import tyro
@@ -17,6 +18,8 @@ import tyro
 from agents.comparison.compare import Flags, compare
 
 if __name__ == "__main__":
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("spatial_envs.foundation.compilation").setLevel(logging.INFO)
     try:
         compare(tyro.cli(Flags, description=__doc__))
     except (ValueError, TypeError, OSError, ImportError) as error:

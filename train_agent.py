@@ -11,6 +11,7 @@ evaluations.csv, curves.png, a film of one episode and the final table.
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import tyro
@@ -19,6 +20,8 @@ from agents.training.config import Flags
 from agents.training.train import train
 
 if __name__ == "__main__":
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("spatial_envs.foundation.compilation").setLevel(logging.INFO)
     try:
         train(tyro.cli(Flags, description=__doc__))
     except (ValueError, TypeError, OSError, ImportError) as error:

@@ -1,6 +1,7 @@
 """Caches: what is kept is found again, on disk by others too, and no fault of theirs ends the work."""
 
 import errno
+import logging
 import os
 import sys
 import tempfile
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatial_envs.foundation import caches
+from spatial_envs.foundation import caches, compilation
 from spatial_envs.foundation.compilation import njit
 from spatial_envs.foundation.files import replacing
 from spatial_envs.geometry.mesh import Mesh
@@ -240,6 +241,18 @@ def test_a_kernel_is_compiled_once(folder, caplog):
     assert never(5.0) == 2.5
     assert hits(never) == 0
     assert not caplog.messages
+
+
+def test_the_first_kernel_that_is_compiled_is_announced(folder, caplog):
+    compilation._say_once.cache_clear()
+    with caplog.at_level(logging.INFO, "spatial_envs.foundation.compilation"):
+        njit(half)(3.0)
+        assert caplog.messages == ["compiling kernels, once: later processes find them compiled"]
+        njit(half)(3)  # of another type
+        assert len(caplog.messages) == 1
+        compilation._say_once.cache_clear()
+        njit(half)(3.0)
+        assert len(caplog.messages) == 1  # found, not compiled
 
 
 @pytest.mark.parametrize("ending", [".nbi", ".nbc"])

@@ -10,6 +10,7 @@ first of them alone.
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from numba.core.caching import FunctionCache
 
 from spatial_envs.foundation.caches import warn_once
 
+logger = logging.getLogger(__name__)
 INSTEAD = (
     "kernels are compiled anew in each process, for about a minute; "
     "set NUMBA_CACHE_DIR to a folder that can be written"
@@ -37,13 +39,22 @@ def njit(function: Callable | None = None, *, cache: bool = True, **options: Any
     return compiled
 
 
+@functools.cache
+def _say_once() -> None:
+    """Say what takes so long, at the first kernel of the process that is in no cache."""
+    logger.info("compiling kernels, once: later processes find them compiled")
+
+
 class OptionalCache(FunctionCache):
     """numba's cache of one kernel, in which nothing is found and nothing is kept where its files fail."""
 
     def load_overload(self, sig, target_context):
-        """The compiled kernel for a signature, or None."""
+        """The compiled kernel for a signature, or None: then it is compiled next."""
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
+            if found is None:
+                _say_once()
+            return found
         except Exception as error:  # pickle and LLVM raise a dozen kinds, by what is damaged
             warn_once("a file of numba's cache", f"{self.cache_path}: {error!r}", "such files are made again")
         try:

@@ -53,17 +53,16 @@ def _face_boxes(vertices, faces):
     high = np.empty((len(faces), 3))
     for face in range(len(faces)):
         for axis in range(3):
-            a = float(vertices[faces[face, 0], axis])
-            b = float(vertices[faces[face, 1], axis])
-            c = float(vertices[faces[face, 2], axis])
+            a = np.float64(vertices[faces[face, 0], axis])
+            b = np.float64(vertices[faces[face, 1], axis])
+            c = np.float64(vertices[faces[face, 2], axis])
             low[face, axis], high[face, axis] = min(a, b, c), max(a, b, c)
     return low, high
 
 
 @njit
 def _halved(centres, order, size):
-    """Faces, by class of ``size`` in ``order``, in blocks of one class, ascending in each; and where each block
-    starts."""
+    """Faces by class of ``size``, in blocks of one class, ascending in each; and where each block starts."""
     starts = np.empty(len(order) + 1, np.int64)
     blocks = 0
     stack = np.empty((64, 2), np.int64)

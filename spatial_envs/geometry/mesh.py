@@ -47,8 +47,7 @@ class Mesh:
         return 0.5 * np.linalg.norm(self._cross(), axis=1)
 
     def _cross(self) -> np.ndarray:
-        corners = self.vertices[self.faces].astype(np.float64)
-        return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        return _cross(self.vertices, self.faces)
 
     @cached_property
     def corner_normals(self) -> np.ndarray:
@@ -125,6 +124,22 @@ def _mip_maps(texture: np.ndarray) -> list[np.ndarray]:
         # from the image, not from the level before: rounding upwards would add up to a brighter picture
         pyramid.append(np.asarray(image.resize((width // 2, height // 2), Image.Resampling.BOX)))
     return pyramid
+
+
+@njit
+def _cross(vertices, faces):
+    """(F, 3) float64: the cross products of two sides of every face."""
+    out = np.empty((len(faces), 3))
+    for face in range(len(faces)):
+        p, q, r = faces[face, 0], faces[face, 1], faces[face, 2]
+        # numba's float() leaves a float32 what it is
+        ax, ay, az = np.float64(vertices[p, 0]), np.float64(vertices[p, 1]), np.float64(vertices[p, 2])
+        bx, by, bz = vertices[q, 0] - ax, vertices[q, 1] - ay, vertices[q, 2] - az
+        cx, cy, cz = vertices[r, 0] - ax, vertices[r, 1] - ay, vertices[r, 2] - az
+        out[face, 0] = by * cz - bz * cy
+        out[face, 1] = bz * cx - bx * cz
+        out[face, 2] = bx * cy - by * cx
+    return out
 
 
 @njit

@@ -127,11 +127,16 @@ def _fill(
 ):  # fmt: skip
     """Draw the faces of all blocks that may show."""
     blocks, nearest = _in_view(middles, halves, rotation, centre, intrinsics, inverse_depth.shape)
-    camera = np.empty((np.max(np.diff(vertex_starts)), 3))
-    screen = np.empty((len(camera), 3))  # x, y in pixels, 1/z
-    triangles = np.empty((2 * np.max(np.diff(face_starts)), 3, 3))
-    numbers = np.empty(len(triangles), np.int32)
-    for k in np.argsort(nearest):
+    most_vertices, most_faces = 0, 0
+    for b in range(len(middles)):
+        most_vertices = max(most_vertices, vertex_starts[b + 1] - vertex_starts[b])
+        most_faces = max(most_faces, face_starts[b + 1] - face_starts[b])
+    camera = np.empty((most_vertices, 3))
+    screen = np.empty((most_vertices, 3))  # x, y in pixels, 1/z
+    triangles = np.empty((2 * most_faces, 3, 3))
+    numbers = np.empty(2 * most_faces, np.int32)
+    _sort(nearest, blocks)
+    for k in range(len(blocks)):
         b, z = blocks[k], nearest[k]
         if z > NEAR and _hidden(middles[b], halves[b], z, rotation, centre, intrinsics, inverse_depth):
             continue
@@ -191,6 +196,23 @@ def _in_view(middles, halves, rotation, centre, intrinsics, image_size):
 
 
 @njit(error_model="numpy")
+def _sort(keys, values):
+    """Put both in the order of the keys, ascending (Shell 1959): numba takes seconds to compile its own."""
+    gap = 1
+    while gap < len(keys) // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for k in range(gap, len(keys)):
+            key, value = keys[k], values[k]
+            place = k
+            while place >= gap and keys[place - gap] > key:
+                keys[place], values[place] = keys[place - gap], values[place - gap]
+                place -= gap
+            keys[place], values[place] = key, value
+        gap //= 3
+
+
+@njit(error_model="numpy")
 def _hidden(middle, half, depth, rotation, centre, intrinsics, inverse_depth):
     """Whether every pixel that a box in front may cover shows something nearer than ``depth`` already."""
     height, width = inverse_depth.shape
@@ -240,16 +262,16 @@ def _to_screen(vertices, rotation, centre, intrinsics, camera, screen):
         for axis in range(3):
             camera[v, axis] = rotation[axis, 0] * dx + rotation[axis, 1] * dy + rotation[axis, 2] * dz
         least = min(least, camera[v, 2])
-        screen[v, 0], screen[v, 1], screen[v, 2] = _project(
-            camera[v, 0], camera[v, 1], camera[v, 2], intrinsics
-        )
+        _project(camera, v, intrinsics, screen)
     return least
 
 
 @njit(error_model="numpy")
-def _project(x, y, z, intrinsics):
-    w = 1.0 / z
-    return intrinsics[0] * x * w + intrinsics[2], intrinsics[1] * y * w + intrinsics[3], w
+def _project(camera, v, intrinsics, screen):
+    x, y, w = camera[v, 0], camera[v, 1], 1.0 / camera[v, 2]
+    screen[v, 0] = intrinsics[0] * x * w + intrinsics[2]
+    screen[v, 1] = intrinsics[1] * y * w + intrinsics[3]
+    screen[v, 2] = w
 
 
 @njit(error_model="numpy")
@@ -281,29 +303,34 @@ def _triangles(faces, camera, screen, least, intrinsics, inverse_depth, triangle
                 numbers[count] = face
                 count += 1
         elif in_front > 0:
-            sides = _clip_near(camera[a], camera[b], camera[c], polygon)
+            sides = _clip_near(camera, (a, b, c), polygon)
             for k in range(sides):
-                polygon[k] = _project(polygon[k, 0], polygon[k, 1], polygon[k, 2], intrinsics)
+                _project(polygon, k, intrinsics, polygon)
             for k in range(2, sides):
-                triangles[count, 0], triangles[count, 1:] = polygon[0], polygon[k - 1 : k + 1]
+                for axis in range(3):
+                    triangles[count, 0, axis] = polygon[0, axis]
+                    triangles[count, 1, axis] = polygon[k - 1, axis]
+                    triangles[count, 2, axis] = polygon[k, axis]
                 numbers[count] = face
                 count += 1
     return count
 
 
 @njit(error_model="numpy")
-def _clip_near(a, b, c, polygon):
+def _clip_near(camera, corners, polygon):
     """Sutherland-Hodgman against z = NEAR; returns the number of corners, 3 or 4."""
     sides = 0
-    triangle = (a, b, c)
     for k in range(3):
-        here, there = triangle[k], triangle[(k + 1) % 3]
-        if here[2] >= NEAR:
-            polygon[sides] = here
+        here, there = corners[k], corners[(k + 1) % 3]
+        z, beyond = camera[here, 2], camera[there, 2]
+        if z >= NEAR:
+            for axis in range(3):
+                polygon[sides, axis] = camera[here, axis]
             sides += 1
-        if (here[2] >= NEAR) != (there[2] >= NEAR):
-            t = (NEAR - here[2]) / (there[2] - here[2])
-            polygon[sides] = here + t * (there - here)
+        if (z >= NEAR) != (beyond >= NEAR):
+            t = (NEAR - z) / (beyond - z)
+            for axis in range(2):
+                polygon[sides, axis] = camera[here, axis] + t * (camera[there, axis] - camera[here, axis])
             polygon[sides, 2] = NEAR
             sides += 1
     return sides

@@ -38,6 +38,10 @@ MIN_ISLAND = 0.1  # of a piece of free space, square metres
 ARC = 6  # segments of a quarter circle: the inflated corners are at most 0.9 mm inside of the true arc
 DETAIL = 0.0005  # outlines are simplified by at most this
 MANY, GRID = 60_000, 0.01
+COARSE = 0.5  # metres: cells that tell which triangles are far from a region
+SLACK = 1e-6  # of a cell, for rounding
+SIZES = 3  # polygons united together differ in area by up to a factor of 2 ** SIZES
+REACH = 0.2  # metres; regions farther apart do not meet when both are grown by GAP, corners and all
 THIN = 1e-6  # upright sheets are so far thicker than nothing on either side
 EVEN = 1e-3  # metres; heights that differ by less count as equal
 NEAR_CELLS = 4  # a floor's height is known so far beyond its cells
@@ -71,7 +75,7 @@ def find_floors(mesh: Mesh, height: float, radius: float, climb: float) -> list[
     is none. What is inside of a closed piece of furniture is no floor, unless it is all there is.
     """
     low, (rows, columns), first, hit_y, hit_facing = cast_columns(mesh)
-    corners, walkable = mesh.vertices[mesh.faces].astype(np.float64), _facing(mesh) == WALKABLE
+    walkable = _facing(mesh) == WALKABLE
     stand, closed = _standing(first, hit_y, hit_facing, height, climb + EVEN)
     component = _components(first, hit_y, stand, rows, columns, climb + EVEN)
     if not stand.any():
@@ -87,7 +91,7 @@ def find_floors(mesh: Mesh, height: float, radius: float, climb: float) -> list[
         whole = len(hits) == (component == component[hits[0]]).sum()
         with np.errstate(divide="ignore", invalid="ignore"):  # GEOS divides by zero at needles, to no harm
             pieces.append(
-                _free_space(corners, walkable, low, field, hit_y, closed, height, radius, climb, whole)
+                _free_space(mesh, walkable, low, field, hit_y, closed, height, radius, climb, whole)
             )
     if not any(not solid for found in pieces for _, solid in found):
         pieces = [[(polygon, False) for polygon, _ in found] for found in pieces]
@@ -126,8 +130,10 @@ class Columns(NamedTuple):
 
 def cast_columns(mesh: Mesh) -> Columns:
     """The vertical rays through ``mesh``. ValueError where it is larger than any building."""
-    corners = mesh.vertices[mesh.faces].astype(np.float64)
-    low, high = (f(axis=(0, 1))[[0, 2]] for f in (corners.min, corners.max))
+    used = np.zeros(len(mesh.vertices), bool)
+    used[mesh.faces] = True
+    corners = mesh.vertices[used][:, [0, 2]].astype(np.float64)
+    low, high = corners.min(axis=0), corners.max(axis=0)
     low = low - FIELD_CELL
     columns, rows = (int(n) for n in np.ceil((high - low) / FIELD_CELL) + 1)
     if rows * columns > MAX_CELLS:
@@ -135,7 +141,9 @@ def cast_columns(mesh: Mesh) -> Columns:
             f"mesh: {high[0] - low[0]:.0f} x {high[1] - low[1]:.0f} m in plan; expected metres and at most "
             f"{MAX_CELLS * FIELD_CELL**2:,.0f} square metres"
         )
-    return Columns(low, (rows, columns), *_columns(corners, _facing(mesh), low, rows, columns))
+    return Columns(
+        low, (rows, columns), *_columns(mesh.vertices, mesh.faces, _facing(mesh), low, rows, columns)
+    )
 
 
 def _facing(mesh: Mesh) -> np.ndarray:
@@ -149,7 +157,10 @@ def _facing(mesh: Mesh) -> np.ndarray:
 def _leave_out_roofs(first, component, closed):
     """No floor (component becomes -1): what lies under the open sky, above floors that it is not connected
     to."""
-    count = np.zeros(component.max() + 2)
+    most = -1
+    for own in component:
+        most = max(most, own)
+    count = np.zeros(most + 2)
     open_above = np.zeros_like(count)
     over_others = np.zeros_like(count)
     for cell in range(len(first) - 1):
@@ -169,24 +180,25 @@ def _leave_out_roofs(first, component, closed):
 
 
 @njit
-def _columns(corners, facing, low, rows, columns):
-    """first, y and facing of Columns, for triangles ``corners`` (F, 3, 3) that face so."""
+def _columns(vertices, faces, facing, low, rows, columns):
+    """first, y and facing of Columns, for faces (F, 3) of vertices (V, 3) that face so."""
     first = np.zeros(rows * columns + 1, np.int64)
     y = np.zeros(0)
     face = np.zeros(0, np.int8)
     place = first.copy()
     for filling in range(2):
         if filling:
-            first[1:] = np.cumsum(first[1:])
+            for cell in range(len(first) - 1):
+                first[cell + 1] += first[cell]
             y = np.zeros(first[-1])
             face = np.zeros(first[-1], np.int8)
             place = first.copy()
-        for f in range(corners.shape[0]):
+        for f in range(faces.shape[0]):
             if facing[f] == 0:
                 continue
-            ax, ay, az = corners[f, 0, 0], corners[f, 0, 1], corners[f, 0, 2]
-            bx, by, bz = corners[f, 1, 0], corners[f, 1, 1], corners[f, 1, 2]
-            cx, cy, cz = corners[f, 2, 0], corners[f, 2, 1], corners[f, 2, 2]
+            ax, ay, az = _corner(vertices, faces[f, 0])
+            bx, by, bz = _corner(vertices, faces[f, 1])
+            cx, cy, cz = _corner(vertices, faces[f, 2])
             area = (bx - ax) * (cz - az) - (bz - az) * (cx - ax)
             if abs(area) < 1e-12:
                 continue
@@ -217,6 +229,12 @@ def _columns(corners, facing, low, rows, columns):
                     else:
                         first[cell + 1] += 1
     return first, y, face
+
+
+@njit(inline="always")
+def _corner(vertices, number):
+    x, y, z = vertices[number, 0], vertices[number, 1], vertices[number, 2]
+    return np.float64(x), np.float64(y), np.float64(z)  # numba's float() leaves a float32 what it is
 
 
 @njit
@@ -251,7 +269,8 @@ def _components(first, y, stand, rows, columns, climb):
     cells = np.empty(len(y), np.int64)
     queue = np.empty(len(y), np.int64)
     for cell in range(rows * columns):
-        cells[first[cell] : first[cell + 1]] = cell
+        for k in range(first[cell], first[cell + 1]):
+            cells[k] = cell
     count = 0
     for seed in range(len(y)):
         if not stand[seed] or component[seed] >= 0:
@@ -287,6 +306,10 @@ def _sheets(first, y, component, cell, rows, columns, climb):
         if sizes[number] * FIELD_CELL**2 < MIN_AREA:
             break
         members = np.flatnonzero(component == number)
+        if np.bincount(cell[members]).max() == 1:  # one height at every place already, as of terrain
+            owner[members] = len(cores)
+            cores.append(members)
+            continue
         while len(members) * FIELD_CELL**2 >= MIN_PART:
             level = np.round((y[members] - y[members].min()) / (2 * BAND)).astype(int)
             middle = np.median(y[members][level == np.bincount(level).argmax()])
@@ -336,35 +359,37 @@ def _flood(
     return out[:tail].copy()
 
 
-def _free_space(corners, walkable, low, field, hit_y, closed, height, radius, climb, whole):
+def _free_space(mesh, walkable, low, field, hit_y, closed, height, radius, climb, whole):
     """[(polygon, inside of a solid)]: the free pieces of one floor, whose hits are in ``field`` (rows,
     columns), -1 = none. One that is not the whole of what hangs together is cut off along the cells."""
     z, x = np.nonzero(field >= 0)
     points = np.stack([x + 0.5, z + 0.5], axis=1) * FIELD_CELL + low
     heights, inside = hit_y[field[z, x]], closed[field[z, x]]
-    upward, everything = np.flatnonzero(walkable), np.arange(len(corners))
+    upward, everything = np.flatnonzero(walkable), np.arange(len(walkable))
     regions = []
     for level, bottom, top in _levels(heights):
         mine = points[(heights >= bottom) & (heights <= top)]
         bounds = np.r_[mine.min(axis=0) - 2 * FIELD_CELL, mine.max(axis=0) + 2 * FIELD_CELL]
-        region = _seen_from_above(corners, upward, bottom - EVEN, top + EVEN, bounds)
+        region = _seen_from_above(mesh, upward, bottom - EVEN, top + EVEN, bounds)
         region = without_cracks(region, GAP / 4)
         if not whole:
             region = overlay(shapely.intersection, region, _boxes(mine))
         regions.append((level, _pieces_with(region, mine)))
     ground = without_cracks(united([region for _, region in regions]), GAP)
+    beside = _beside([region for _, region in regions], REACH)
     opened = []  # per level, where a point of the agent's height could stand
-    for level, region in regions:
+    for number, (level, region) in enumerate(regions):
         if len(regions) > 1:  # levels overlap a little, so that they hang together
-            higher = [other for h, other in regions if level < h < level + height]  # these cover it
+            higher = [regions[k][1] for k in beside[number] if level < regions[k][0] < level + height]
             region = overlay(shapely.intersection, grown(region, GAP), ground)
-            covered = grown(united(higher), -EVEN)
+            covered = grown(united(higher), -EVEN)  # by these
             region = overlay(shapely.difference, region, covered)
         else:
             region = ground
         if not region.is_empty:
-            bounds = np.array(region.bounds)
-            solid = _seen_from_above(corners, everything, level + climb + EVEN, level + height, bounds)
+            solid = _seen_from_above(
+                mesh, everything, level + climb + EVEN, level + height, region.bounds, region
+            )
             opened.append((level, overlay(shapely.difference, region, solid)))
     space = united([region for _, region in opened])
     ledges = united(_ledges(opened, climb + EVEN))
@@ -426,31 +451,60 @@ def _pieces_with(region, points):
     return united([polygons[k] for k in held])
 
 
-def _seen_from_above(corners, chosen, bottom, top, bounds):
+def _beside(regions, reach):
+    """For each region the numbers of the others that are within ``reach`` metres of it, ascending."""
+    parts = [polygons_of(region) for region in regions]
+    of = np.repeat(np.arange(len(regions)), [len(polygons) for polygons in parts])
+    every = np.array([polygon for polygons in parts for polygon in polygons], object)
+    one, other = of[shapely.STRtree(every).query(every, predicate="dwithin", distance=reach)]
+    found = np.unique(np.stack([one, other], axis=1)[one != other], axis=0)
+    return [found[found[:, 0] == k, 1] for k in range(len(regions))]
+
+
+def _seen_from_above(mesh, chosen, bottom, top, bounds, region=None):
     """What the chosen triangles have between two heights within bounds (x0, z0, x1, z1), projected to the
-    plan; upright sheets are THIN. More than MANY pieces are drawn on a grid of 0.01 m: scans are no finer."""
-    points, count = _cut(corners, chosen, bottom, top, bounds)
+    plan; upright sheets are THIN. More than MANY pieces are drawn on a grid of 0.01 m: scans are no finer.
+    Of what is clear of ``region``, some may be missing."""
+    bounds = np.array(bounds)
+    cells = _cells_of(region, bounds) if region is not None else np.ones((1, 1), bool)
+    points, count = _cut(mesh.vertices, mesh.faces, chosen, bottom, top, bounds, _sums(cells))
     if len(points) > MANY:
         drawn = _from_grid(_drawn(points, count, bounds), bounds[:2])
         return overlay(shapely.simplify, drawn, tolerance=GRID)  # slanting outlines are stairs else
-    areas, lines = [], []
+    areas, sizes, lines = [], [], []
     for sides in (3, 4, 5):
         rings = points[count == sides, :sides]
         area, longest = _extent(rings)
         flat = area < 1e-5 * longest
         areas.append(shapely.polygons(rings[~flat]))
+        sizes.append(area[~flat])
         upright = rings[flat]
         axis = np.argmax(np.ptp(upright, axis=1), axis=1)
         along = np.take_along_axis(upright, axis[:, None, None], axis=2)[..., 0]
         ends = np.stack([along.argmin(axis=1), along.argmax(axis=1)], axis=1)
         lines.append(np.round(np.take_along_axis(upright, ends[:, :, None], axis=1), 7))
-    space = united(np.concatenate(areas))
+    space = _united_by_size(np.concatenate(areas), np.concatenate(sizes))
     ends = np.unique(np.concatenate(lines), axis=0)
     sheets = shapely.linestrings(ends[(ends[:, 0] != ends[:, 1]).any(axis=1)])
     covering = grown(space, THIN)
     shapely.prepare(covering)
     sheets = sheets[~shapely.covers(covering, sheets)]
     return united([space, *shapely.buffer(sheets, THIN, cap_style="square")])
+
+
+def _united_by_size(polygons, areas):
+    """The union of many polygons of these areas, the large first: most of the small ones, of which furniture
+    has thousands, lie within what is there already, and that is found much sooner than they are united."""
+    space = shapely.Polygon()
+    sizes = np.floor(np.log2(np.maximum(areas, 1e-12)) / SIZES).astype(int)
+    for size in np.unique(sizes)[::-1]:
+        mine = polygons[sizes == size]
+        if not space.is_empty:
+            shapely.prepare(space)
+            mine = mine[~shapely.covers(space, mine)]
+        if len(mine):
+            space = united([space, *mine])
+    return space
 
 
 @njit
@@ -518,36 +572,71 @@ def _extent(rings):
     return area, np.ptp(rings, axis=1).max(axis=1, initial=0.0)
 
 
+def _cells_of(region, bounds):
+    """(rows, columns) bool: which cells of a grid over the bounds a region may touch."""
+    columns, rows = (int(n) for n in np.ceil((bounds[2:] - bounds[:2]) / COARSE))
+    x, z = np.meshgrid(
+        np.arange(max(columns, 1)) * COARSE + bounds[0], np.arange(max(rows, 1)) * COARSE + bounds[1]
+    )
+    shapely.prepare(region)
+    return shapely.intersects(region, shapely.box(x, z, x + COARSE, z + COARSE))
+
+
+def _sums(cells):
+    """(rows + 1, columns + 1) int64: how many cells are true above and left of every corner."""
+    sums = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1), np.int64)
+    sums[1:, 1:] = cells.cumsum(axis=0).cumsum(axis=1)
+    return sums
+
+
 @njit
-def _cut(corners, chosen, bottom, top, bounds):
-    """The chosen triangles within bounds cut to bottom <= y <= top, seen from above: (N, 5, 2) float64 and
-    the number of corners (N,)."""
+def _cut(vertices, faces, chosen, bottom, top, bounds, sums):
+    """The chosen triangles within bounds and near a true cell of ``_sums`` cut to bottom <= y <= top, seen
+    from above: (N, 5, 2) float64 and the number of corners (N,)."""
     x0, z0, x1, z1 = bounds
-    out = np.zeros((len(chosen), 5, 2))
-    count = np.zeros(len(chosen), np.int64)
-    ring = np.zeros((5, 3))
-    half = np.zeros((5, 3))
+    rows, columns = sums.shape[0] - 1, sums.shape[1] - 1
+    wide, deep = max(x1 - x0, COARSE * columns), max(z1 - z0, COARSE * rows)  # one cell may be all of it
+    kept = np.empty(len(chosen), np.int64)
     found = 0
     for f in chosen:
-        a, b, c = corners[f, 0], corners[f, 1], corners[f, 2]
-        if max(a[1], b[1], c[1]) <= bottom or min(a[1], b[1], c[1]) >= top:
+        ax, ay, az = _corner(vertices, faces[f, 0])
+        bx, by, bz = _corner(vertices, faces[f, 1])
+        cx, cy, cz = _corner(vertices, faces[f, 2])
+        if max(ay, by, cy) <= bottom or min(ay, by, cy) >= top:
             continue
-        if max(a[0], b[0], c[0]) < x0 or min(a[0], b[0], c[0]) > x1:
+        if max(ax, bx, cx) < x0 or min(ax, bx, cx) > x1:
             continue
-        if max(a[2], b[2], c[2]) < z0 or min(a[2], b[2], c[2]) > z1:
+        if max(az, bz, cz) < z0 or min(az, bz, cz) > z1:
             continue
+        left = min(max(math.floor((min(ax, bx, cx) - x0) / wide * columns - SLACK), 0), columns - 1)
+        right = max(min(math.floor((max(ax, bx, cx) - x0) / wide * columns + SLACK), columns - 1), 0)
+        first = min(max(math.floor((min(az, bz, cz) - z0) / deep * rows - SLACK), 0), rows - 1)
+        last = max(min(math.floor((max(az, bz, cz) - z0) / deep * rows + SLACK), rows - 1), 0)
+        right, last = right + 1, last + 1
+        if sums[last, right] - sums[first, right] - sums[last, left] + sums[first, left] == 0:
+            continue
+        kept[found] = f
+        found += 1
+    out = np.zeros((found, 5, 2))
+    count = np.zeros(found, np.int64)
+    corners = np.empty((3, 3))
+    ring = np.zeros((5, 3))
+    half = np.zeros((5, 3))
+    for n in range(found):
+        for k in range(3):
+            for axis in range(3):
+                corners[k, axis] = vertices[faces[kept[n], k], axis]
         sides = 0
         for k in range(3):
-            sides = _side(corners[f, k], corners[f, (k + 1) % 3], bottom, 1.0, half, sides)
+            sides = _side(corners[k], corners[(k + 1) % 3], bottom, 1.0, half, sides)
         total = 0
         for k in range(sides):
             total = _side(half[k], half[(k + 1) % sides], top, -1.0, ring, total)
-        count[found] = total
+        count[n] = total
         for k in range(total):
-            out[found, k, 0] = ring[k, 0]
-            out[found, k, 1] = ring[k, 2]
-        found += 1
-    return out[:found], count[:found]
+            out[n, k, 0] = ring[k, 0]
+            out[n, k, 1] = ring[k, 2]
+    return out, count
 
 
 @njit(inline="always")
@@ -573,8 +662,8 @@ def _ledges(opened, climb):
         if len(opened) > 1
     ]
     return [
-        overlay(shapely.intersection, region, other)
-        for k, (level, region) in enumerate(near)
-        for height, other in near[:k]
-        if abs(level - height) > climb and shapely.intersects(region, other)
+        overlay(shapely.intersection, near[k][1], near[other][1])
+        for k, others in enumerate(_beside([region for _, region in near], 0.0))
+        for other in others
+        if other < k and abs(near[k][0] - near[other][0]) > climb
     ]

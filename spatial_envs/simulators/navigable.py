@@ -374,6 +374,15 @@ def _bends(dx, dz, wing):
 
 
 @njit
+def _longer(values):
+    """The values in an array of twice the length."""
+    out = np.empty(2 * len(values), values.dtype)
+    for k in range(len(values)):
+        out[k] = values[k]
+    return out
+
+
+@njit
 def _edges(nodes, wing, sight):
     """Pairs of nodes that see each other and between which a tight string can run, and their distances."""
     count = nodes.shape[0]
@@ -389,9 +398,7 @@ def _edges(nodes, wing, sight):
             if not sees(nodes[i, 0], nodes[i, 1], nodes[j, 0], nodes[j, 1], sight):
                 continue
             if found == a.shape[0]:
-                a = np.concatenate((a, np.empty_like(a)))
-                b = np.concatenate((b, np.empty_like(b)))
-                length = np.concatenate((length, np.empty_like(length)))
+                a, b, length = _longer(a), _longer(b), _longer(length)
             a[found], b[found] = i, j
             length[found] = math.sqrt(dx * dx + dz * dz)
             found += 1

@@ -70,28 +70,23 @@ def _fill_grid(start, end, low, shape):
     listed = np.zeros(0, np.int64)
     for filling in range(2):  # count, then fill
         if filling:
-            first[1:] = np.cumsum(first[1:])
+            for cell in range(len(first) - 1):
+                first[cell + 1] += first[cell]
             listed = np.zeros(first[-1], np.int64)
             place = first.copy()
         for edge in range(start.shape[0]):
             ax, az, bx, bz = start[edge, 0], start[edge, 1], end[edge, 0], end[edge, 1]
-            for cell in _cells(ax, az, bx, bz, low, shape):
-                if filling:
-                    listed[place[cell]] = edge
-                    place[cell] += 1
-                else:
-                    first[cell + 1] += 1
+            rows = _row_range(az, bz, low, shape)
+            for row in range(rows[0], rows[1] + 1):
+                columns = _column_range(ax, az, bx, bz, row, low, shape)
+                for column in range(columns[0], columns[1] + 1):
+                    cell = row * shape[0] + column
+                    if filling:
+                        listed[place[cell]] = edge
+                        place[cell] += 1
+                    else:
+                        first[cell + 1] += 1
     return first, listed
-
-
-@njit(cache=False)  # numba fails to compile a caller against a generator from its cache
-def _cells(ax, az, bx, bz, low, shape):
-    """The cells of the grid that the segment from a to b touches."""
-    rows = _row_range(az, bz, low, shape)
-    for row in range(rows[0], rows[1] + 1):
-        columns = _column_range(ax, az, bx, bz, row, low, shape)
-        for column in range(columns[0], columns[1] + 1):
-            yield row * shape[0] + column
 
 
 @njit(inline="always")
@@ -173,22 +168,26 @@ def _nearest_on(ax, az, bx, bz, x, z):
 @njit
 def sees(ax, az, bx, bz, border):
     """Whether the segment from a to b touches no edge."""
-    for cell in _cells(ax, az, bx, bz, border.low, border.shape):
-        for k in range(border.first[cell], border.first[cell + 1]):
-            edge = border.listed[k]
-            ux, uz, vx, vz = (
-                border.start[edge, 0], border.start[edge, 1], border.end[edge, 0], border.end[edge, 1]
-            )  # fmt: skip
-            if max(ux, vx) < min(ax, bx) or min(ux, vx) > max(ax, bx):
-                continue
-            if max(uz, vz) < min(az, bz) or min(uz, vz) > max(az, bz):
-                continue
-            u = (bx - ax) * (uz - az) - (bz - az) * (ux - ax)
-            v = (bx - ax) * (vz - az) - (bz - az) * (vx - ax)
-            a = (vx - ux) * (az - uz) - (vz - uz) * (ax - ux)
-            b = (vx - ux) * (bz - uz) - (vz - uz) * (bx - ux)
-            if u * v <= 0.0 and a * b <= 0.0:
-                return False
+    rows = _row_range(az, bz, border.low, border.shape)
+    for row in range(rows[0], rows[1] + 1):
+        columns = _column_range(ax, az, bx, bz, row, border.low, border.shape)
+        for column in range(columns[0], columns[1] + 1):
+            cell = row * border.shape[0] + column
+            for k in range(border.first[cell], border.first[cell + 1]):
+                edge = border.listed[k]
+                ux, uz, vx, vz = (
+                    border.start[edge, 0], border.start[edge, 1], border.end[edge, 0], border.end[edge, 1]
+                )  # fmt: skip
+                if max(ux, vx) < min(ax, bx) or min(ux, vx) > max(ax, bx):
+                    continue
+                if max(uz, vz) < min(az, bz) or min(uz, vz) > max(az, bz):
+                    continue
+                u = (bx - ax) * (uz - az) - (bz - az) * (ux - ax)
+                v = (bx - ax) * (vz - az) - (bz - az) * (vx - ax)
+                a = (vx - ux) * (az - uz) - (vz - uz) * (ax - ux)
+                b = (vx - ux) * (bz - uz) - (vz - uz) * (bx - ux)
+                if u * v <= 0.0 and a * b <= 0.0:
+                    return False
     return True
 
 
@@ -198,22 +197,26 @@ def first_contact(ax, az, bx, bz, border):
     way, 0 to 1, and the edge; 1 and -1 where nothing is in the way. One may stand on the border, and walk
     along it or off it."""
     share, contact = 1.0, -1
-    for cell in _cells(ax, az, bx, bz, border.low, border.shape):
-        for k in range(border.first[cell], border.first[cell + 1]):
-            edge = border.listed[k]
-            ux, uz = border.start[edge, 0], border.start[edge, 1]
-            dx, dz = border.end[edge, 0] - ux, border.end[edge, 1] - uz
-            length = math.sqrt(dx * dx + dz * dz)
-            dx /= length
-            dz /= length
-            before = dx * (az - uz) - dz * (ax - ux)
-            behind = dx * (bz - uz) - dz * (bx - ux)
-            if before < -TOUCH or behind >= -1e-10 or before - behind < 1e-12:
-                continue
-            t = max(before / (before - behind), 0.0)
-            along = dx * (ax + t * (bx - ax) - ux) + dz * (az + t * (bz - az) - uz)
-            if -1e-9 <= along <= length + 1e-9 and t < share:
-                share, contact = t, edge
+    rows = _row_range(az, bz, border.low, border.shape)
+    for row in range(rows[0], rows[1] + 1):
+        columns = _column_range(ax, az, bx, bz, row, border.low, border.shape)
+        for column in range(columns[0], columns[1] + 1):
+            cell = row * border.shape[0] + column
+            for k in range(border.first[cell], border.first[cell + 1]):
+                edge = border.listed[k]
+                ux, uz = border.start[edge, 0], border.start[edge, 1]
+                dx, dz = border.end[edge, 0] - ux, border.end[edge, 1] - uz
+                length = math.sqrt(dx * dx + dz * dz)
+                dx /= length
+                dz /= length
+                before = dx * (az - uz) - dz * (ax - ux)
+                behind = dx * (bz - uz) - dz * (bx - ux)
+                if before < -TOUCH or behind >= -1e-10 or before - behind < 1e-12:
+                    continue
+                t = max(before / (before - behind), 0.0)
+                along = dx * (ax + t * (bx - ax) - ux) + dz * (az + t * (bz - az) - uz)
+                if -1e-9 <= along <= length + 1e-9 and t < share:
+                    share, contact = t, edge
     return share, contact
 
 

@@ -1,12 +1,14 @@
 """Free space does not depend on how a building is cut into triangles, where it stands, or what is outside of
 it; and noise, as scans have it, neither stops nor changes it by more than a rim."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import shapely
 from buildings import boxes, joined, room
+from scipy.ndimage import gaussian_filter
 
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.procedural.apartments.assembly import apartment
@@ -114,3 +116,23 @@ def test_an_apartment_of_many_triangles_is_not_cut_into_bands():
 def test_noise_does_not_matter(height, seed):
     """Where edges nearly meet, GEOS makes outlines that cross themselves."""
     assert_same(free(sheet(height, 0.01, seed)), free(sheet(height, 0.0, seed)))
+
+
+def test_terrain_of_many_levels_is_one_floor():
+    """Random hills over 20 m: all but a rim of the radius is free. (Cut into storeys, and each of its levels
+    compared with every other, 40 m took minutes and 4 GB.)"""
+    rng, count = np.random.default_rng(0), 15
+    height = gaussian_filter(rng.normal(size=(count, count)), 1.5)
+    x, z = np.meshgrid(np.linspace(0, 20, count), np.linspace(0, 20, count))
+    vertices = np.stack([x, 1.5 * height / np.abs(height).max(), z], axis=-1).reshape(-1, 3)
+    a = (np.arange(count - 1)[:, None] * count + np.arange(count - 1)).ravel()
+    b, c, d = a + 1, a + count, a + count + 1
+    faces = np.concatenate([np.stack([a, c, b], axis=1), np.stack([b, c, d], axis=1)]).astype(np.int32)
+    mesh = Mesh(vertices.astype(np.float32), faces, np.full((len(vertices), 3), 150, np.uint8))
+    tracemalloc.start()
+    (floor,) = find_floors(mesh, 1.5, 0.1, 0.2)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2e8
+    assert sum(polygon.area for polygon in floor.polygons) == pytest.approx(19.8**2, rel=0.002)
+    assert len(floor.polygons) == 1

@@ -83,6 +83,13 @@ def _grid_faces(rows: int, columns: int, closed: bool) -> np.ndarray:
     return np.stack([a, c, d, a, d, b], axis=-1).reshape(-1, 3)
 
 
+@lru_cache
+def _circle(sides: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and sines (sides,) of so many angles round."""
+    angle = np.arange(sides) * tau / sides
+    return np.cos(angle), np.sin(angle)
+
+
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The cross product of (..., 3); np.cross is slow for small arrays."""
     ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
@@ -174,9 +181,10 @@ class Shape:
 
     def lathe(self, profile, color, surface: Surface = None, sides=16, at=(0, 0, 0), turn=None) -> None:
         """Profile of (radius, y) from below to above on the outside, turned about Y and capped."""
-        self.loft(
-            [ellipse(radius, radius, y, sides=sides) for radius, y in profile], color, surface, turn, at
-        )
+        radius, y = np.array(profile, float).T[:, :, None]
+        cos, sin = _circle(sides)
+        rings = np.stack([radius * cos, np.broadcast_to(y, (len(y), sides)), radius * sin], axis=-1)
+        self.loft(rings, color, surface, turn, at)
 
     def limb(self, start, stop, low, high=None, color=(0.5, 0.5, 0.5), surface: Surface = None, sides=10):
         """A round bar of radius `low` at start and `high` at stop."""

@@ -182,15 +182,14 @@ def dual_contour(field, origin, cell, rows):
     cells = np.zeros((2 * total + 8, 3), np.int32)
     quads = np.zeros((total, 4), np.int32)
     found, quad = 0, 0
-    normal, point, step = np.zeros(3), np.zeros(3), np.zeros(3, np.int64)
+    normal, point, place, step = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3, np.int64)
     chosen = np.empty(len(rows), np.int64)
     for i in range(1, nx - 1):
         for j in range(1, ny - 1):
             for k in range(1, nz - 1):
                 count = -1
                 for axis in range(3):
-                    step[:] = 0
-                    step[axis] = 1
+                    step[0], step[1], step[2] = int(axis == 0), int(axis == 1), int(axis == 2)
                     here, there = field[i, j, k], field[i + step[0], j + step[1], k + step[2]]
                     if (here < 0) == (there < 0):
                         continue
@@ -210,7 +209,7 @@ def dual_contour(field, origin, cell, rows):
                         v = index[at_x, at_y, at_z]
                         if v < 0:
                             v = index[at_x, at_y, at_z] = found
-                            cells[v] = at_x, at_y, at_z
+                            cells[v, 0], cells[v, 1], cells[v, 2] = at_x, at_y, at_z
                             found += 1
                         quads[quad, turn if here < 0 else 3 - turn] = v
                         s = sums[v]
@@ -220,13 +219,14 @@ def dual_contour(field, origin, cell, rows):
                         s[3] += normal[1] * normal[1]
                         s[4] += normal[1] * normal[2]
                         s[5] += normal[2] * normal[2]
-                        s[6:9] += normal * along
-                        s[9:12] += point
+                        for each in range(3):
+                            s[6 + each] += normal[each] * along
+                            s[9 + each] += point[each]
                         s[12] += 1
                     quad += 1
     vertices, parts = np.zeros((found, 3)), np.zeros(found, np.int32)
     for v in range(found):
-        place = _meeting_point(sums[v])
+        _meeting_point(sums[v], place)
         x, y, z = (
             origin[0] + (cells[v, 0] + 0.5) * cell,
             origin[1] + (cells[v, 1] + 0.5) * cell,
@@ -244,14 +244,22 @@ def dual_contour(field, origin, cell, rows):
             _gradient(
                 rows, chosen[:count], origin, cell, place, normal
             )  # planes overshoot where an edge is round: step back
-            place -= normal * (f / cell)
+            for axis in range(3):
+                place[axis] -= normal[axis] * (f / cell)
     faces = np.zeros((2 * quad, 3), np.int32)
     for q in range(quad):
-        a, b, c, d = quads[q]
-        short = ((vertices[a] - vertices[c]) ** 2).sum() <= ((vertices[b] - vertices[d]) ** 2).sum()
-        faces[2 * q] = (a, b, c) if short else (a, b, d)
-        faces[2 * q + 1] = (a, c, d) if short else (b, c, d)
+        a, b, c, d = quads[q, 0], quads[q, 1], quads[q, 2], quads[q, 3]
+        short = _squared(vertices, a, c) <= _squared(vertices, b, d)
+        faces[2 * q, 0], faces[2 * q, 1], faces[2 * q, 2] = a, b, c if short else d
+        faces[2 * q + 1, 0], faces[2 * q + 1, 1], faces[2 * q + 1, 2] = a if short else b, c, d
     return vertices, faces, parts
+
+
+@njit
+def _squared(points, a, b):
+    """The squared distance of two of the points."""
+    x, y, z = points[a, 0] - points[b, 0], points[a, 1] - points[b, 1], points[a, 2] - points[b, 2]
+    return x**2 + y**2 + z**2
 
 
 @njit
@@ -274,7 +282,7 @@ def _root(rows, chosen, origin, cell, start, step, inside):
 @njit
 def _gradient(rows, chosen, origin, cell, point, out):
     """The surface's unit normal at a point in cells, from four samples at the corners of a tetrahedron."""
-    out[:] = 0
+    out[0] = out[1] = out[2] = 0.0
     reach = 0.05
     for c in range(4):
         dx, dy, dz = 1 - 2 * (c & 1), 1 - 2 * (c >> 1), (1 - 2 * (c & 1)) * (1 - 2 * (c >> 1))
@@ -285,19 +293,19 @@ def _gradient(rows, chosen, origin, cell, point, out):
         out[1] += f * dy
         out[2] += f * dz
     length = np.sqrt(out[0] ** 2 + out[1] ** 2 + out[2] ** 2)
-    out /= max(length, 1e-12)
+    for axis in range(3):
+        out[axis] /= max(length, 1e-12)
 
 
 @njit
-def _meeting_point(s):
+def _meeting_point(s, out):
     """Least squares of the distances from the tangent planes, drawn a little to the mean of the crossings."""
     pull = 0.05 * s[12]
-    m = s[9:12] / s[12]
+    m0, m1, m2 = s[9] / s[12], s[10] / s[12], s[11] / s[12]
     a, b, c, d, e, f = s[0] + pull, s[1], s[2], s[3] + pull, s[4], s[5] + pull
-    r0, r1, r2 = s[6] + pull * m[0], s[7] + pull * m[1], s[8] + pull * m[2]
+    r0, r1, r2 = s[6] + pull * m0, s[7] + pull * m1, s[8] + pull * m2
     c0, c1, c2 = d * f - e * e, c * e - b * f, b * e - c * d
     inverse = 1 / (a * c0 + b * c1 + c * c2)
-    x = (c0 * r0 + c1 * r1 + c2 * r2) * inverse
-    y = (c1 * r0 + (a * f - c * c) * r1 + (b * c - a * e) * r2) * inverse
-    z = (c2 * r0 + (b * c - a * e) * r1 + (a * d - b * b) * r2) * inverse
-    return np.array([x, y, z])
+    out[0] = (c0 * r0 + c1 * r1 + c2 * r2) * inverse
+    out[1] = (c1 * r0 + (a * f - c * c) * r1 + (b * c - a * e) * r2) * inverse
+    out[2] = (c2 * r0 + (b * c - a * e) * r1 + (a * d - b * b) * r2) * inverse
