@@ -728,6 +728,15 @@ def test_vector_equals_singles_per_seed(id, exact):
             assert then[1][k] == steps[k][1]
 
 
+def test_rows_side_by_side_are_rows_one_by_one(id, exact):
+    inline, threaded = (gym.make_vec(id, num_envs=5, **exact(id), threads=n) for n in (1, 4))
+    same(inline.reset(seed=3), threaded.reset(seed=3))
+    rng = np.random.default_rng(6)
+    for step in range(4):
+        actions = np.array([sample(inline.single_action_space, rng) for _ in range(5)])
+        same(inline.step(actions), threaded.step(actions), f"step {step}")
+
+
 def test_vector_render(id, small):
     envs = gym.make_vec(id, num_envs=2, render_mode="rgb_array", **small(id))
     envs.reset(seed=0)

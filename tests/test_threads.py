@@ -1,8 +1,10 @@
 """How many threads torch and BLAS use within environments, after them, and in commands."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from spatial_envs.backbones.unproject import Unproject
-from spatial_envs.foundation.threads import VARIABLES, set_threads
+from spatial_envs.foundation.threads import VARIABLES, cores, set_threads, side_by_side
 from spatial_envs.nbv import NBVEnv, NBVVectorEnv
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,3 +107,65 @@ def test_a_command_sets_torch_and_blas(arguments, variables, expected):
         [sys.executable, "-c", SHOW, arguments], env=environment, capture_output=True, text=True, check=True
     ).stdout
     assert {int(number) for number in printed.split()} == expected
+
+
+# ---- rows side by side
+
+
+def test_side_by_side_is_a_loop():
+    assert side_by_side(pow, [2, 3, 4], [5, 6, 7], threads=1) == [32, 729, 16384]
+    assert side_by_side(pow, range(40), range(40), threads=3) == [n**n for n in range(40)]
+    assert side_by_side(abs, [], threads=3) == []
+
+
+def test_one_thread_and_one_row_stay_where_they_are():
+    def here(_):
+        return threading.get_ident()
+
+    assert set(side_by_side(here, range(5), threads=1)) == {threading.get_ident()}
+    assert set(side_by_side(here, range(1), threads=4)) == {threading.get_ident()}
+
+
+def test_rows_do_run_at_once():
+    both = threading.Barrier(2, timeout=60)
+    assert sorted(side_by_side(lambda _: both.wait(), range(2), threads=2)) == [0, 1]
+
+
+def test_nested_rows_do_not_wait_for_each_other():
+    def inner(k):
+        return sum(side_by_side(lambda n: n * k, range(5), threads=4))
+
+    assert side_by_side(inner, range(20), threads=4) == [10 * k for k in range(20)]
+
+
+def test_the_first_error_is_raised_when_all_have_ended():
+    ended = []
+
+    def work(k):
+        if k == 1:
+            raise ValueError("row 1")
+        ended.append(k)
+
+    with pytest.raises(ValueError, match="row 1"):
+        side_by_side(work, range(50), threads=3)
+    assert 0 in ended
+
+
+def _in_child(queue) -> None:
+    queue.put(side_by_side(abs, [-1, -2, -3], threads=3))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+def test_a_forked_process_has_threads_of_its_own():
+    side_by_side(abs, [-1, -2, -3], threads=3)
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    child = context.Process(target=_in_child, args=(queue,))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert queue.get() == [1, 2, 3]
+
+
+def test_cores_are_those_that_the_process_may_use():
+    assert 1 <= cores() <= os.cpu_count()

@@ -2,8 +2,9 @@
 
 One process. Milliseconds are medians; steps per second are totals as a user gets them, resets included
 unless the row says otherwise.
-Where PyTorch3D is installed, the research plan's own stack (its renderer, its Chamfer distance) runs beside
-ours on the same object and views; where habitat-sim is installed, it walks beside ours through the same .glb.
+Where embreex is installed, Embree's rays and scipy's k-d trees do a step's work beside ours. Where PyTorch3D
+is installed, the research plan's own stack (its renderer, its Chamfer distance) runs beside ours on the same
+object and views; where habitat-sim is installed, it walks beside ours through the same .glb.
 ``--profile`` prints instead where a training step of each family goes, ``--rasterisers plot.png`` our
 rasteriser beside others over triangles and pixels.
 """
@@ -18,7 +19,7 @@ import gymnasium as gym
 
 import spatial_envs
 from spatial_envs.benchmark.fitting import fitting
-from spatial_envs.benchmark.objects import against_pytorch3d, backbones, measure
+from spatial_envs.benchmark.objects import against_embree, against_pytorch3d, backbones, measure
 from spatial_envs.benchmark.rasterisers import plot, rasterisers, table_of
 from spatial_envs.benchmark.timing import machine, table
 from spatial_envs.benchmark.training import training
@@ -74,6 +75,9 @@ def _tables(options: argparse.Namespace) -> None:
         print(table("against the research plan's stack, 112 x 112, backbone unproject", rows))
     else:
         print("\nPyTorch3D is not installed: no comparison with the research plan's own stack")
+    if importlib.util.find_spec("embreex"):
+        rows = against_embree(options.mesh or "procedural", seconds)
+        print(table("against Embree and scipy, 112 x 112", rows))
     print("\nbackbones, one object\n" + "\n".join(backbones(options.mesh or "procedural", seconds)))
     if importlib.util.find_spec("habitat_sim") is None:
         print("\nhabitat-sim is not installed: our own simulator alone")

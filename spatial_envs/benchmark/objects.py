@@ -14,7 +14,8 @@ from gymnasium.vector import AutoresetMode
 from spatial_envs.backbones import mapanything
 from spatial_envs.backbones.checkpoint import V1, is_here
 from spatial_envs.benchmark.timing import Rows, milliseconds
-from spatial_envs.geometry.camera import unproject
+from spatial_envs.geometry.camera import measured_points, unproject
+from spatial_envs.geometry.voxels import camera_rays
 from spatial_envs.nbv import NBVEnv
 from spatial_envs.rendering import make_renderer
 
@@ -180,3 +181,50 @@ def against_pytorch3d(scenes: str, seconds: float) -> Rows:
         ("render + Chamfer, built-in", ours, "ms"),
         ("ratio", plan / ours, "times"),
     ]
+
+
+def against_embree(scenes: str, seconds: float) -> Rows:
+    """A step's render and Chamfer, a view grown by a second one: rays by Embree and scipy's k-d trees, and by
+    us, one after the other on the same object and poses. Embree gives depth alone, and we colours as well."""
+    from embreex.mesh_construction import TriangleMesh
+    from embreex.rtcore_scene import EmbreeScene
+    from scipy.spatial import cKDTree
+
+    env = NBVEnv(scenes=scenes, backbone="unproject", num_objects=1)
+    env.reset(seed=0)
+    task, episode = env.task, env.task.episode(0)
+    poses = task.region.fibonacci_poses(64)
+    scene, dense = EmbreeScene(), cKDTree(episode.reference.dense.points)
+    TriangleMesh(scene, episode.mesh.vertices[episode.mesh.faces])
+    first = _seen(task, episode, poses[0])
+    kept = cKDTree(first).query(episode.reference.points)[0]
+
+    def theirs(k: int) -> float:
+        origin, rays = camera_rays(task.intrinsics, poses[k % 64], task.image_size)
+        rays = rays.astype(np.float32)
+        origins = np.tile(origin.astype(np.float32), (len(rays), 1))
+        depth = scene.run(origins, rays, query="DISTANCE")
+        hit = depth < 1e6
+        points = origins[hit] + depth[hit, None] * rays[hit]
+        missing = np.minimum(cKDTree(points).query(episode.reference.points)[0], kept)
+        return dense.query(points)[0].mean() + missing.mean()
+
+    begun = episode.reference.empty_cloud()
+    begun.add(first)
+
+    def ours(k: int) -> dict[str, float]:
+        cloud = begun.copy()
+        cloud.add(_seen(task, episode, poses[k % 64]))
+        return cloud.metrics()
+
+    plan, own = milliseconds(theirs, seconds), milliseconds(ours, seconds)
+    return [
+        ("render + Chamfer, Embree and scipy", plan, "ms"),
+        ("render + Chamfer, built-in", own, "ms"),
+        ("ratio", plan / own, "times"),
+    ]
+
+
+def _seen(task, episode, pose: np.ndarray) -> np.ndarray:
+    view = task.renderer.render(episode.mesh, pose, task.intrinsics, task.image_size)
+    return measured_points(view.depth, view.intrinsics, view.cam_to_world)

@@ -26,13 +26,15 @@ LIMIT = 10.0  # standardised features are clipped to +- this
 class Features:
     """A backbone as a task uses it: the one of its settings, or none, then there are no features.
 
+    threads  of the settings: in which rows run side by side
     frame  of the views' poses; the backbone knows mean and standard deviation of its features in it
     """
 
     def __init__(self, settings: Settings, frame: str) -> None:
         self.backbone = make_backbone(settings.backbone, settings.backbone_kwargs, settings.device)
-        if isinstance(settings.backbone, str) and hasattr(self.backbone, "threads"):
-            self.backbone.threads = settings.threads
+        self.threads = settings.threads
+        if self.backbone is not settings.backbone and hasattr(self.backbone, "threads"):
+            self.backbone.threads = settings.threads  # type: ignore[union-attr]
         self.name = "none" if self.backbone is None else self.backbone.name
         self.pooling, self.frame = settings.pooling, frame
 

@@ -8,7 +8,7 @@ task; ``TaskVectorEnv`` is N rows with Gymnasium's autoreset modes.
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import gymnasium as gym
@@ -71,7 +71,6 @@ class Task(Protocol):
 class Rows(Generic[E]):
     """Where a task keeps its episodes, by row, and its backbone."""
 
-    settings: Settings
     rows: list[E | None]
     features: Features
 
@@ -100,9 +99,9 @@ class Rows(Generic[E]):
         """See ``Task.observe_all``; a family whose observations take their time makes them side by side."""
         return [self.observe(row) for row in rows]
 
-    def side_by_side(self, work: Callable[..., T], *rows: Sequence[Any]) -> list[T]:
+    def side_by_side(self, work: Callable[..., T], *rows: Iterable[Any]) -> list[T]:
         """``[work(*row) for row in zip(*rows)]`` in the threads of the settings."""
-        return side_by_side(work, *rows, threads=self.settings.threads)
+        return side_by_side(work, *rows, threads=self.features.threads)
 
 
 RENDER_METADATA: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 2}

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
@@ -73,7 +73,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def side_by_side(work: Callable[..., T], *rows: Sequence[Any], threads: int | None = None) -> list[T]:
+def side_by_side(work: Callable[..., T], *rows: Iterable[Any], threads: int | None = None) -> list[T]:
     """``[work(*row) for row in zip(*rows)]`` in so many threads, the calling one among them; None: as many as
     there are cores. The rows must share nothing that one of them changes. Where some raise, the first one's
     error is raised, once none is at work any more.

@@ -19,7 +19,7 @@ from spatial_envs.foundation.compilation import njit
 BUCKET = 8  # points in a leaf, at most
 PACKET = 32  # queries that go down the tree together
 CELL, CROWD = 1.25, 256  # side of a grid's cells over a leaf's mean diagonal, and most points in one
-GRID = 10_000  # points from which on a grid is worth its making
+GRID = 10_000  # points from which on a grid is worth its making, for queries without bounds
 
 
 def checked_points(points: np.ndarray, name: str) -> np.ndarray:
@@ -54,9 +54,9 @@ class KDTree:
 
     @cached_property
     def cells(self) -> tuple[float, np.ndarray, np.ndarray, np.ndarray] | None:
-        """A grid over the box, with some twenty points in a cell of a sampled surface: the cells' side, metres,
-        how many there are (3,), where each one's points begin, and the points by cell. None where a cell
-        holds so many that the tree is faster."""
+        """A grid over the box, with some twenty points in a cell of a sampled surface: the cells' side,
+        metres, how many there are (3,), where each one's points begin, and the points by cell. None where a
+        cell holds so many that the tree is faster."""
         leaves = _boxes(self.points, self.depth)[2**self.depth :]
         extent = (self.box[3:] - self.box[:3]).astype(np.float64)
         side = CELL * float(np.linalg.norm(leaves[:, 3:] - leaves[:, :3], axis=1).mean())
@@ -76,9 +76,9 @@ class KDTree:
             raise ValueError(
                 f"bounds: got shape {result.shape}; expected ({len(queries)},), one for each query"
             )
-        if len(queries) < len(self.points):
+        if 2 * len(queries) < len(self.points):
             far = np.ones(len(queries), np.bool_)
-            if len(self.points) >= GRID and self.cells is not None:
+            if bounds is None and len(self.points) >= GRID and self.cells is not None:
                 _search_cells(self.box, *self.cells, queries, result, far)
             if far.any():
                 result[far] = self._from_afar(queries[far], result[far])
@@ -415,8 +415,6 @@ def _search_cells(box, side, shape, starts, points, queries, result, far):
         )  # fmt: skip
         own = (x * shape[1] + y) * shape[2] + z
         best, exact, nearest = _nearer(points, starts[own], starts[own + 1], qx, qy, qz, best, exact, nearest)
-        if nearest < 0:
-            continue
         reach = math.sqrt(float(best)) * (1 + 1e-6)  # what is as near by float32 is not left out
         x0, x1 = _cell(qx - reach, box[0], side, shape[0]), _cell(qx + reach, box[0], side, shape[0])
         y0, y1 = _cell(qy - reach, box[1], side, shape[1]), _cell(qy + reach, box[1], side, shape[1])
@@ -429,9 +427,10 @@ def _search_cells(box, side, shape, starts, points, queries, result, far):
                         best, exact, nearest = _nearer(
                             points, starts[cell], starts[cell + 1], qx, qy, qz, best, exact, nearest
                         )
-        far[row] = False
-        last = nearest
-        result[row] = min(result[row], exact)
+        if nearest >= 0:
+            far[row] = False
+            last = nearest
+            result[row] = min(result[row], exact)
 
 
 @njit(inline="always")

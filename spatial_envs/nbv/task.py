@@ -416,8 +416,8 @@ class NBV(Rows[Episode]):
         return self.side_by_side(episode.cloud.foreseen, points, squared)
 
     def _clouds(self, episode: Episode, poses: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """What depth measures from each of the poses (K, 4, 4): points (M, 3) in the world frame, and NaN (M,)
-        for what is not yet known of them."""
+        """What depth measures from each of the poses (K, 4, 4): points (M, 3) in the world frame, and NaN
+        (M,) for what is not yet known of them."""
         renderer, poses = self.renderer, poses.astype(np.float32)
 
         def look(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -51,6 +51,30 @@ def test_shapes_without_reading_weights_first():
     assert encoding.mask.dtype == torch.bool
 
 
+def test_nothing_is_decoded_that_nobody_reads(backbone, monkeypatch):
+    decoded = []
+    decode = CompactNet.decode
+    monkeypatch.setattr(CompactNet, "decode", lambda *inputs: decoded.append(1) or decode(*inputs))
+    views = made_views(1, 2)
+    encoding = backbone.encode(views, all_views(views))
+    assert encoding.tokens.isfinite().all()
+    assert encoding.per_view is not None
+    assert decoded == []
+    assert encoding.points is encoding.points  # the same tensor
+    assert encoding.mask.any()
+    assert decoded == [1]
+    for reconstruction, times in (("depth", 0), ("backbone", 3)):
+        decoded.clear()
+        env = gym.make_vec(
+            "NBV-MapAnything-v0", num_envs=3, backbone=backbone, image_size=28, num_objects=1,
+            reconstruction=reconstruction,
+        )  # fmt: skip
+        env.reset(seed=0)
+        env.step(env.action_space.sample())
+        env.step(env.action_space.sample())
+        assert len(decoded) == times  # one for all rows: reward and observation share it
+
+
 def test_factors_make_the_points(backbone):
     views = made_views(1, 3)
     encoding = backbone.encode(views, all_views(views))

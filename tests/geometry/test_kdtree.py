@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from spatial_envs.geometry.kdtree import BUCKET, KDTree
+from spatial_envs.geometry import kdtree
+from spatial_envs.geometry.kdtree import BUCKET, PACKET, KDTree
 
 SIZES = [1, 2, 3, *[m * BUCKET + d for m in (1, 2, 4, 5, 8, 16, 64) for d in (-1, 0, 1)], 700]
 KINDS = [
@@ -132,3 +133,85 @@ def test_misshapen_queries_and_bounds():
         tree.squared_distances(np.zeros((4, 2)))
     with pytest.raises(ValueError, match=r"bounds: got shape \(3,\); expected \(4,\)"):
         tree.squared_distances(np.zeros((4, 3)), np.zeros(3))
+
+
+# ---- to the bit, by whichever way
+
+
+def brute(points: np.ndarray, queries: np.ndarray, bounds: np.ndarray) -> list[set[float]]:
+    """For each query what may be answered: of the points nearest to it in float32 the sums in float64, or the
+    bound where that is smaller."""
+    found = []
+    for query, bound in zip(queries, bounds, strict=True):
+        x, y, z = ((query - points) ** 2).T
+        single = (x + y) + z
+        double = x.astype(np.float64) + y.astype(np.float64) + z.astype(np.float64)
+        near = double[single == single.min()]
+        if single.min() >= np.float32(bound):
+            found.append({bound})
+        else:
+            found.append({min(float(value), bound) for value in near})
+    return found
+
+
+@pytest.mark.parametrize("way", ["one by one", "packets", "grid"])
+@settings(max_examples=60, deadline=None)
+@given(clouds, clouds, st.integers(0, 10**6))
+def test_no_point_is_nearer(way, points, others, seed):
+    """Queries beside the points and elsewhere, some of them bounded."""
+    rng = np.random.default_rng(seed)
+    beside = points[rng.integers(0, len(points), 60)] + rng.choice([0, 1e-3, 0.1], (60, 1))
+    queries = KDTree(np.concatenate([others[:60], beside]).astype(np.float32)).points
+    bounds = np.where(rng.random(len(queries)) < 0.5, np.inf, rng.exponential(size=len(queries)))
+    tree, result = KDTree(points), bounds.copy()
+    far = np.ones(len(queries), np.bool_)
+    if way == "packets":
+        kdtree._search_in_packets(tree.points, tree.boxes, queries, result)
+    elif way == "grid" and tree.cells is not None:
+        kdtree._search_cells(tree.box, *tree.cells, queries, result, far)
+        assert (result[far] == bounds[far]).all()
+        result[far] = tree._from_afar(queries[far], result[far])
+    else:
+        result = tree._from_afar(queries, result)
+    slack = 1e-6 if way == "one by one" else 0  # its boxes' distances are sums that are not rounded down
+    for row, (found, allowed) in enumerate(zip(result, brute(points, queries, bounds), strict=True)):
+        if slack or (far[row] and way == "grid"):
+            assert found == pytest.approx(min(allowed), rel=1e-6, abs=1e-30)
+        else:
+            assert found in allowed
+
+
+def test_a_grid_answers_near_a_surface(monkeypatch):
+    """What is near comes from the grid, what is far from the tree; both as the tree alone says."""
+    monkeypatch.setattr(kdtree, "GRID", 1)
+    points = cloud("surface", 5000, np.random.default_rng(0))
+    tree = KDTree(points)
+    assert tree.cells is not None
+    queries = np.concatenate([points[:1500] + np.float32(0.003), 2 * points[:500]])
+    far = np.ones(len(queries), np.bool_)
+    kdtree._search_cells(tree.box, *tree.cells, queries, np.full(len(queries), np.inf), far)
+    assert not far[:1500].any()
+    assert far[1500:].all()
+    found = tree.squared_distances(queries)
+    np.testing.assert_array_equal(found, tree._from_afar(queries, np.full(len(queries), np.inf)))
+
+
+def test_a_crowded_cell_has_no_grid():
+    points = np.concatenate([np.zeros((300, 3)), np.random.default_rng(0).random((300, 3))])
+    assert KDTree(points).cells is None
+
+
+def test_packets_pass_over_queries_that_nothing_can_improve():
+    points = cloud("surface", 3 * PACKET, np.random.default_rng(0))
+    queries = cloud("uniform", 5 * PACKET + 3, np.random.default_rng(1))
+    bounds = np.zeros(len(queries))
+    bounds[::7] = np.inf
+    found = KDTree(points).squared_distances(queries, bounds)
+    assert (found[np.arange(len(queries)) % 7 > 0] == 0).all()
+    np.testing.assert_allclose(found[::7], twin(points, queries[::7]), rtol=1e-6)
+
+
+def test_order_says_which_row_a_point_was():
+    points = cloud("uniform", 100, np.random.default_rng(0))
+    tree = KDTree(points)
+    np.testing.assert_array_equal(points[tree.order], tree.points)

@@ -1032,6 +1032,23 @@ def test_evaluate_is_what_step_then_gives(make, reward, backbone):
     assert env.evaluate(np.zeros((0, 4, 4))).shape == (0,)
 
 
+@pytest.mark.parametrize("backbone", ["unproject", None])
+def test_true_gains_of_measured_depth_are_to_the_bit_what_a_step_then_gives(make, backbone):
+    """At the first of the states, and at a later one, where their views are known already."""
+    env = make(NBVDiscreteEnv, backbone=backbone, observations=["gains"], image_size=112)
+    env.reset(seed=7)
+    for _ in range(2):
+        gains, state = env.evaluate(env.task.candidate_poses(env.task.episode(0))), env.get_state()
+        np.testing.assert_array_equal(env.task.observe(0)["gains"], gains.astype(np.float32))
+        for k in range(0, 64, 5):
+            *_, info = env.step(k)
+            assert info["gain"] == gains[k]
+            env.set_state(state)
+            env.evaluate(env.task.candidate_poses(env.task.episode(0))[:1])
+        env.step(int(np.argmax(gains)))
+        assert len(np.unique(gains)) > 30
+
+
 def test_evaluate_many_is_evaluate_one_by_one(make):
     env = make()
     env.reset(seed=6)

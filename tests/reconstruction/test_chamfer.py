@@ -254,6 +254,25 @@ def test_a_copy_grows_on_its_own():
     assert twin.metrics() == fresh.metrics()
 
 
+def test_foreseen_figures_are_those_that_come_and_what_is_known_stays():
+    rng = np.random.default_rng(7)
+    first, second, third = surface(rng, 300), surface(rng, 5000), surface(rng, 400)
+    cloud, squared = Cloud(tracker()), np.full(5000, np.nan)
+    cloud.add(first)
+    before = cloud.metrics()
+    foreseen = cloud.foreseen(second, squared)
+    assert cloud.metrics() == before
+    twin = cloud.copy()
+    twin.add(second)
+    assert foreseen == twin.metrics()
+    known = ~np.isnan(squared)
+    assert 0 < known.sum() < 5000  # one point a voxel was asked for
+    cloud.add(third)
+    twin = cloud.copy()
+    twin.add(second)
+    assert cloud.foreseen(second, squared) == twin.metrics()
+
+
 # ---- potentials ----
 
 
