@@ -79,7 +79,7 @@ def side_by_side(work: Callable[..., T], *rows: Iterable[Any], threads: int | No
     error is raised, once none is at work any more.
     """
     each = list(zip(*rows, strict=True))
-    count = min(cores() if threads is None else threads, len(each))
+    count = 1 if len(each) < 2 else min(threads or cores(), len(each))
     if count < 2:
         return [work(*row) for row in each]
     results: list[Any] = [None] * len(each)
