@@ -78,7 +78,7 @@ class NBVSettings(Settings):
     reconstruction: str | None = setting(None, anything('None, "backbone", "depth"'), RECONSTRUCTION)
     renderer: str | Renderer = setting("builtin", anything('"builtin", "pytorch3d", an object'))
     audit: bool = setting(False, FLAG, "the measured depth's figures in info, too")
-    scene_steps: int = setting(16, whole(0), "views that a row chooses of an object before it draws the next")
+    scene_steps: int = setting(32, whole(0), "views that a row chooses of an object before it draws the next")
     cache_size: int = setting(128, whole(1), "objects kept in memory, about 5 MB each")
     cache_dir: Path | str | None = setting(
         "auto", FOLDER, "that keeps references on disk; see ``docs/conventions.md``"
