@@ -14,7 +14,7 @@ import numpy as np
 from spatial_envs.geometry.view import View
 
 KINDS = ("black", "plain", "noise", "picture", "walls")
-SHARES = (0.35, 0.07, 0.08, 0.25, 0.25)  # of training
+SHARES = (0.4, 0.06, 0.07, 0.23, 0.24)  # of training
 SIDE = 192  # pixels of a kept picture
 PICTURES = 96  # that are kept; each is shown in parts, turned and mirrored
 

@@ -280,7 +280,7 @@ class Sampler:
         views = self._recoloured(views)
         if of_room or rng.random() < 0.5:
             views = resized(views, float(np.exp(rng.uniform(-0.7, 0.7))))
-        u = rng.uniform(0, 2, 4) if rng.random() < 0.5 else np.zeros(4)
+        u = rng.uniform(0, 2, 4) if rng.random() < 0.4 else np.zeros(4)
         noise = Noise(0.01 * u[0], 0.1 * u[1], 1.0 * u[2], 0.01 * u[3])
         every = np.ones(count, np.bool_)
         return given(views, gains, every, self._with_depth(count), every, noise, rng)
