@@ -1,8 +1,8 @@
 """What lies behind an object where nothing was rendered: black, plain, noise, pictures, the walls of a room.
 
 Pictures have the statistics of photographs, as far as these are known: a power spectrum of one over the
-squared frequency (Field 1987), a slope of light, and the occlusions of dead leaves (Lee, Mumford, Huang 2001).
-None of these backgrounds is a surface: they are farther than anything whose depth is asked for.
+squared frequency (Field 1987), a slope of light, and the occlusions of dead leaves (Lee, Mumford, Huang
+2001). None of these backgrounds is a surface: they are farther than anything whose depth is asked for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from spatial_envs.geometry.view import View
 
 KINDS = ("black", "plain", "noise", "picture", "walls")
-SHARES = (0.4, 0.06, 0.07, 0.23, 0.24)  # of training
+SHARES = (0.45, 0.05, 0.06, 0.22, 0.22)  # of training
 SIDE = 192  # pixels of a kept picture
 PICTURES = 96  # that are kept; each is shown in parts, turned and mirrored
 
@@ -49,7 +49,9 @@ class Backdrops:
 
     def _part(self, height: int, width: int) -> np.ndarray:
         image = self._picture()
-        rows, columns = (np.arange(n) * self.rng.uniform(0.5, 1.0) * SIDE / max(height, width) for n in (height, width))
+        rows, columns = (
+            np.arange(n) * self.rng.uniform(0.5, 1.0) * SIDE / max(height, width) for n in (height, width)
+        )
         row, column = (self.rng.uniform(0, SIDE - 1 - at[-1]) for at in (rows, columns))
         return image[(rows + row).astype(int)[:, None], (columns + column).astype(int)]
 
@@ -70,12 +72,16 @@ class Backdrops:
             rays = rays @ view.cam_to_world[:3, :3].T.astype(np.float64)
             start = view.cam_to_world[:3, 3] - middle
             with np.errstate(divide="ignore"):
-                reached = (half * np.where(rays > 0, 1, -1) - start) / np.where(np.abs(rays) < 1e-9, 1e-9, rays)
+                reached = (half * np.where(rays > 0, 1, -1) - start) / np.where(
+                    np.abs(rays) < 1e-9, 1e-9, rays
+                )
             reached = np.where(reached > 0, reached, np.inf)
             axis = reached.argmin(axis=-1)
             at = start + rays * np.take_along_axis(reached, axis[..., None], axis=-1)
             wall = 2 * axis + (np.take_along_axis(rays, axis[..., None], axis=-1)[..., 0] > 0)
-            u, v = (np.take_along_axis(at / half, ((axis + n) % 3)[..., None], axis=-1)[..., 0] for n in (1, 2))
+            u, v = (
+                np.take_along_axis(at / half, ((axis + n) % 3)[..., None], axis=-1)[..., 0] for n in (1, 2)
+            )
             cells = [np.clip((0.5 + 0.5 * c) * SIDE, 0, SIDE - 1).astype(int) for c in (u, v)]
             rows.append(pictures[wall, cells[0], cells[1]])
         return np.stack(rows)
@@ -90,7 +96,10 @@ def picture(rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.7:
         for radius in np.sort(1 / rng.uniform(1 / 60, 1 / 4, int(rng.integers(20, 160))))[::-1]:
             row, column = rng.uniform(-10, SIDE + 10, 2)
-            inside = np.hypot(x * SIDE + SIDE / 2 - column, (y * SIDE + SIDE / 2 - row) * rng.uniform(0.5, 2)) < radius
+            inside = (
+                np.hypot(x * SIDE + SIDE / 2 - column, (y * SIDE + SIDE / 2 - row) * rng.uniform(0.5, 2))
+                < radius
+            )
             colour = rng.uniform(20, 235, 3)
             if inside.any():
                 image[inside] = colour + 0.6 * (image[inside] - image[inside].mean(axis=0))

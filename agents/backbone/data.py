@@ -261,8 +261,8 @@ def rotation_about(axis: np.ndarray, degrees: float) -> np.ndarray:
 
 
 class Sampler:
-    """An endless supply of samples from a library: before every kind of background, with sensor noise, of other
-    sizes and in other frames, with and without depth."""
+    """An endless supply of samples from a library: before every kind of background, with sensor noise, of
+    other sizes and in other frames, with and without depth."""
 
     def __init__(self, library: Library, rng: np.random.Generator) -> None:
         self.library, self.rng = library, rng
@@ -280,14 +280,12 @@ class Sampler:
         views = self._recoloured(views)
         if of_room or rng.random() < 0.5:
             views = resized(views, float(np.exp(rng.uniform(-0.7, 0.7))))
-        u = rng.uniform(0, 2, 4) if rng.random() < 0.4 else np.zeros(4)
+        u = rng.uniform(0, 2, 4) if rng.random() < 0.35 else np.zeros(4)
         noise = Noise(0.01 * u[0], 0.1 * u[1], 1.0 * u[2], 0.01 * u[3])
         every = np.ones(count, np.bool_)
         return given(views, gains, every, self._with_depth(count), every, noise, rng)
 
-    def _chosen(
-        self, views: View, gains: np.ndarray, count: int, of_room: bool
-    ) -> tuple[View, np.ndarray]:
+    def _chosen(self, views: View, gains: np.ndarray, count: int, of_room: bool) -> tuple[View, np.ndarray]:
         """Some of the views: the first, in their frame, or any, in another."""
         rng, unknown = self.rng, np.full(CANDIDATES, np.nan, np.float32)
         if of_room:
@@ -317,7 +315,7 @@ class Sampler:
             rgb *= rng.uniform(0.75, 1.2, 3).astype(np.float32)
         if rng.random() < 0.3:
             rgb *= rng.uniform(0.88, 1.12, (len(rgb), 1, 1, 1)).astype(np.float32)
-        if rng.random() < 0.3:
+        if rng.random() < 0.2:
             rgb += rng.uniform(0, 0.03) * rng.standard_normal(rgb.shape, np.float32)
         return replace(views, rgb=np.clip(np.rint(255 * rgb), 0, 255).astype(np.uint8))
 
@@ -326,7 +324,7 @@ class Sampler:
         u = self.rng.random()
         if u < 0.1:
             return self.rng.random(count) < self.rng.random()
-        return np.full(count, u > 0.65)
+        return np.full(count, u > 0.76)
 
 
 def given(

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from spatial_envs.nbv.task import CANDIDATES
 from spatial_envs.rendering.builtin import BuiltinRenderer
 from spatial_envs.scenes.objects import open_objects
 
-CHUNK = 16  # objects that are made together, and furnish the rooms among them
+CHUNK = 16  # objects, at most, that are made together, and furnish the rooms among them
 DEPTH_STEPS = 65535  # of the 16 bits that keep a set's depth
 
 
@@ -42,7 +43,7 @@ class Plan:
 
     objects    of the train split, from its first on
     sets       of each object
-    rooms      for each chunk of 16 objects
+    rooms      for each chunk of 16 objects, or of all, where there are fewer
     """
 
     seed: int
@@ -52,14 +53,19 @@ class Plan:
     image_size: int
 
     @property
+    def chunk(self) -> int:
+        """Objects of a chunk."""
+        return min(CHUNK, self.objects)
+
+    @property
     def per_chunk(self) -> int:
         """Sets of a chunk."""
-        return CHUNK * self.sets + self.rooms
+        return self.chunk * self.sets + self.rooms
 
     @property
     def chunks(self) -> int:
-        """How many there are."""
-        return math.ceil(self.objects / CHUNK)
+        """How many there are, the last one whole."""
+        return math.ceil(self.objects / self.chunk)
 
 
 class Library:
@@ -119,19 +125,30 @@ def open_library(folder: Path, plan: Plan, processes: int) -> Library:
     if card.is_file():
         kept = json.loads(card.read_text(encoding="utf-8"))
         if kept != vars(plan):
-            raise ValueError(f"library: {folder} holds one of {kept}; expected {vars(plan)}, or another folder")
+            raise ValueError(
+                f"library: {folder} holds one of {kept}; expected {vars(plan)}, or another folder"
+            )
     else:
         Library(folder, plan, "w+")
         card.write_text(json.dumps(vars(plan)), encoding="utf-8")
-    finished = {int(line) for line in done.read_text().split()} if done.is_file() else set()
+    finished = {int(line) for line in done.read_text(encoding="utf-8").split()} if done.is_file() else set()
     missing = [(folder, plan, k) for k in range(plan.chunks) if k not in finished]
     if missing:
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(processes, set_threads, (1,)) as pool, done.open("a", encoding="utf-8") as file:
-            for k in tqdm(pool.imap_unordered(_chunk, missing), "rendering", len(missing)):
+        with _workers(min(processes, len(missing))) as rendered, done.open("a", encoding="utf-8") as file:
+            for k in tqdm(rendered(_chunk, missing), "rendering", len(missing)):
                 file.write(f"{k}\n")
                 file.flush()
     return Library(folder, plan)
+
+
+@contextmanager
+def _workers(processes: int) -> Iterator[Callable]:
+    """A ``map`` over so many processes, this one alone where one will do."""
+    if processes == 1:
+        yield map
+        return
+    with multiprocessing.get_context("spawn").Pool(processes, set_threads, (1,)) as pool:
+        yield pool.imap_unordered
 
 
 def _chunk(task: tuple[Path, Plan, int]) -> int:
@@ -148,7 +165,7 @@ def _sets(plan: Plan, number: int, rng: np.random.Generator) -> Iterator[tuple[V
     objects, renderer = open_objects("procedural", "train"), BuiltinRenderer()
     size = (plan.image_size, plan.image_size)
     meshes = []
-    for k in range(number * CHUNK, (number + 1) * CHUNK):
+    for k in range(number * plan.chunk, (number + 1) * plan.chunk):
         thing = Thing(objects.load(k % len(objects)), rng)
         meshes.append(thing.mesh)
         for _ in range(plan.sets):
@@ -158,7 +175,7 @@ def _sets(plan: Plan, number: int, rng: np.random.Generator) -> Iterator[tuple[V
             azimuth = math.atan2(poses[0, 0, 3], poses[0, 2, 3])
             yield views.moved(turn_about_y(-azimuth)), prefix_gains(thing, poses, fov, azimuth)
     for _ in range(plan.rooms):
-        chosen = rng.choice(CHUNK, int(rng.integers(2, 8)), replace=False)
+        chosen = rng.choice(plan.chunk, min(int(rng.integers(2, 8)), plan.chunk), replace=False)
         mesh, extent = room(rng, [meshes[k] for k in chosen])
         poses, fov, target = room_poses(rng, MAX_VIEWS, extent)
         views = renderer.render(mesh, poses, pinhole(fov, size), size)

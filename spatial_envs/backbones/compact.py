@@ -1,10 +1,11 @@
 """A small multi-view network for CPUs: it compares images at hypothesised depths, and attends across views.
 
-In the manner of SimpleRecon (Sayed et al. 2022, "SimpleRecon: 3D Reconstruction Without 3D Convolutions") and of
-MapAnything (Keetha et al. 2025, "MapAnything: Universal Feed-Forward Metric 3D Reconstruction"), step by step:
+In the manner of SimpleRecon (Sayed et al. 2022, "SimpleRecon: 3D Reconstruction Without 3D Convolutions")
+and of MapAnything (Keetha et al. 2025, "MapAnything: Universal Feed-Forward Metric 3D Reconstruction"), step
+by step:
 
-    see      each view alone (image, rays, and depth where it is given): features of patches and of pixels, and
-             what share of each pixel shows a surface
+    see      each view alone (image, rays, and depth where it is given): features of patches and of pixels,
+             and what share of each pixel shows a surface
     look     each view among the others: a sweep of 32 planes along its rays (``sweep``), by convolutions; a
              first depth, four by four to a patch
     fuse     tokens, one for each patch: features of both kinds and positions in the set's frame, by attention
@@ -50,7 +51,8 @@ PATCH = 14
 HALF = PATCH // 2  # pixels of a patch's side at half resolution
 CELLS = 4  # of a patch's side, where planes are swept
 RAW = 31  # numbers that describe a patch's geometry to the fusion, see ``_geometry``
-SKIP, FINE, COARSE, LAST = 24, 48, 64, 16  # channels at a half, a 3.5th, a 7th of the resolution; of the last
+SKIP, FINE, COARSE = 24, 48, 64  # channels at a half, a 3.5th, a 7th of the resolution
+DECODED, LAST = 64, 16  # channels of the decoder at a 3.5th and at a half
 PLANES = 32
 OFFSETS = log_hypotheses(0.55, 1.6, PLANES)  # logarithms of the planes' depths, as shares of a view's middle
 
@@ -96,13 +98,14 @@ class Seen:
 class Looked:
     """What it makes of M views among the others of their sets.
 
-    fine (M, 48, h, w), coarse (M, 64, h/2, w/2): features
+    planes (M, h * w, 160): the sweep; fine (M, 48, h, w), coarse (M, 64, h/2, w/2): features
     first (M, 33, h, w): logits of the planes and of a surface
-    depth, surface (M, h, w): what they say: log of the depth over the view's middle, measured where it was, and
-        logits
+    depth, surface (M, h, w): what they say: log of the depth over the view's middle, measured where it was,
+        and logits
     unit (B,), middle (M,): the set's unit and the views' middles, metres
     """
 
+    planes: torch.Tensor
     fine: torch.Tensor
     coarse: torch.Tensor
     first: torch.Tensor
@@ -169,8 +172,8 @@ class Compact:
         self.inputs, self.max_error, self.device_name = checked_inputs(inputs), max_error, device
         if not set(self.needs) <= set(self.inputs):
             raise ValueError(
-                f"inputs: got {list(inputs)}; compact needs {' and '.join(map(repr, self.needs))} among them: "
-                "it does not find poses or lenses from images"
+                f"inputs: got {list(inputs)}; compact needs {' and '.join(map(repr, self.needs))} among "
+                "them: it does not find poses or lenses from images"
             )
         try:
             with safe_open(self.weights, "pt") as file:
@@ -181,8 +184,9 @@ class Compact:
         edition = metadata.get("edition", "1")
         if edition != EDITION:
             raise ValueError(
-                f"{self.weights}: got the weights of edition {edition} of the compact backbone; expected edition "
-                f"{EDITION}, which compares images at hypothesised depths: train anew by agents.backbone.training"
+                f"{self.weights}: got the weights of edition {edition} of the compact backbone; expected "
+                f"edition {EDITION}, which compares images at hypothesised depths: train anew by "
+                "agents.backbone.training"
             )
         self.dim = self.sizes.width
         self._net: CompactNet | None = None
@@ -206,8 +210,8 @@ class Compact:
 
     def use(self, net: CompactNet) -> None:
         """Take this network instead of the file's."""
-        made = net.to(resolve_device(self.device_name)).to(memory_format=torch.channels_last)
-        self._net = made.eval().requires_grad_(False)
+        nn.Module.to(net, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._net = net.to(resolve_device(self.device_name)).eval().requires_grad_(False)
 
     def encode(
         self,
@@ -228,30 +232,28 @@ class Compact:
             seen, per_view = self._see(net, batch, view_mask, known)
             looked = net.look(batch, seen)
             tokens = net.fuse(batch, seen, looked)
-            rows = {"tokens": tokens, **self._decoded(net, batch, seen, looked, tokens)}
-            if bool(batch.view_mask.all()):
-                full = {name: value.unflatten(0, view_mask.shape) for name, value in rows.items()}
-            else:
-                full = {
-                    name: value.new_zeros(*view_mask.shape, *value.shape[1:]) for name, value in rows.items()
-                }
-                for name, value in rows.items():
-                    full[name][batch.view_mask] = value
-        return Encoding(**full, scale=looked.unit, per_view=per_view)
 
-    def _decoded(
-        self, net: CompactNet, batch: Inputs, seen: Seen, looked: Looked, tokens: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
-        """What an ``Encoding`` holds beside the tokens, of the M views that are there."""
-        depth, hit, error = net.decode(batch, seen, looked, tokens)
-        pose, intrinsics = batch.cam_to_world[batch.view_mask], batch.intrinsics[batch.view_mask]
-        rays = pixel_rays(intrinsics, (depth.shape[1], depth.shape[2]))
-        length = rays.norm(dim=-1)
-        return {
-            "points": points_at(rays, depth, pose), "confidence": torch.exp(-error),
-            "mask": (hit > 0) & (error < math.log(self.max_error)), "cam_to_world": pose,
-            "ray_directions": rays / length[..., None], "depth_along_ray": depth * length,
-        }  # fmt: skip
+        def placed(value: torch.Tensor) -> torch.Tensor:
+            if bool(batch.view_mask.all()):
+                return value.unflatten(0, view_mask.shape)
+            full = value.new_zeros(*view_mask.shape, *value.shape[1:])
+            full[batch.view_mask] = value
+            return full
+
+        def decode() -> dict[str, torch.Tensor]:
+            with torch.set_grad_enabled(grad):
+                depth, hit, error = net.decode(batch, seen, looked, tokens)
+                pose = batch.cam_to_world[batch.view_mask]
+                rays = pixel_rays(batch.intrinsics[batch.view_mask], views.image_size)
+                length = rays.norm(dim=-1)
+                rows = {
+                    "points": points_at(rays, depth, pose), "confidence": torch.exp(-error),
+                    "mask": (hit > 0) & (error < math.log(self.max_error)), "cam_to_world": pose,
+                    "ray_directions": rays / length[..., None], "depth_along_ray": depth * length,
+                }  # fmt: skip
+                return {"scale": looked.unit, **{name: placed(value) for name, value in rows.items()}}
+
+        return Encoding(placed(tokens), **decode(), per_view=per_view)
 
     @staticmethod
     def _see(
@@ -278,6 +280,9 @@ def _shipped(name: str) -> Path:
 class CompactNet(nn.Module):
     """The network; ``Compact`` is the backbone round it."""
 
+    offsets: torch.Tensor
+    weights: torch.Tensor
+
     def __init__(self, sizes: Sizes = Sizes()) -> None:
         super().__init__()
         self.sizes = sizes
@@ -290,17 +295,19 @@ class CompactNet(nn.Module):
         self.register_buffer("weights", torch.tensor([1.0, 1.0, 1.0, 5.0, 5.0]), persistent=False)
         # see
         self.stem = nn.Sequential(
-            nn.Conv2d(10, SKIP, 4, 2, 1), nn.GELU(), nn.Conv2d(SKIP, SKIP, 3, 1, 1), nn.GELU()
+            nn.Conv2d(11, SKIP, 4, 2, 1), nn.GELU(), nn.Conv2d(SKIP, SKIP, 3, 1, 1), nn.GELU()
         )
         self.patches = nn.Conv2d(SKIP, width, HALF, HALF)
         self.encoder = nn.ModuleList(Block(width, sizes.heads) for _ in range(sizes.encoder_layers))
         self.encoder_norm = nn.LayerNorm(width)
-        self.surface = nn.Conv2d(SKIP, 1, 3, 1, 1)
-        self.surface_of_patch = nn.Linear(width, HALF**2)
+        self.to_half = nn.Linear(width, LAST * HALF**2)
+        self.surface = nn.Sequential(
+            nn.Conv2d(SKIP + LAST, LAST, 3, 1, 1), nn.GELU(), nn.Conv2d(LAST, 1, 3, 1, 1)
+        )
         # look
         self.from_planes = nn.Linear(STATISTICS * PLANES, FINE)
         self.from_cells = nn.Conv2d(SKIP + 2, FINE, 1)
-        self.mix = nn.Conv2d(FINE, FINE, 1)
+        self.mix = nn.Conv2d(FINE, FINE, 3, 1, 1)
         self.down = nn.Conv2d(FINE, COARSE, 2, 2)
         self.around = nn.Conv2d(COARSE, COARSE, 3, 1, 1)
         self.first_fine = nn.Conv2d(FINE, PLANES + 1, 1)
@@ -315,9 +322,11 @@ class CompactNet(nn.Module):
         # decode
         self.to_coarse = nn.Linear(width, COARSE * (CELLS // 2) ** 2)
         self.coarse = nn.Sequential(Residual(COARSE), Residual(COARSE))
-        self.to_fine = nn.Conv2d(COARSE, FINE * 4, 1)
-        self.fine = nn.Sequential(Residual(FINE), Residual(FINE))
-        self.second = nn.Conv2d(FINE, PLANES + 1 + LAST, 1)
+        self.again_from_planes = nn.Linear(STATISTICS * PLANES, DECODED)
+        self.again_from_fine = nn.Conv2d(FINE, DECODED, 1)
+        self.to_fine = nn.Conv2d(COARSE, DECODED * 4, 1)
+        self.fine = nn.Sequential(Residual(DECODED), Residual(DECODED), Residual(DECODED))
+        self.second = nn.Conv2d(DECODED, PLANES + 1 + LAST, 1)
         self.from_skip = nn.Conv2d(SKIP, LAST, 1)
         self.last = nn.Sequential(
             nn.GELU(),
@@ -343,7 +352,7 @@ class CompactNet(nn.Module):
         smooth = smoothed(relative, hit) if bool(has_depth.any()) else relative
         rough = torch.where(hit, relative - smooth, torch.zeros_like(depth)).clamp(-0.1, 0.1)
         channels = [
-            2 * rgb - 1, rays[..., 0][:, None], rays[..., 1][:, None],
+            2 * rgb - 1, rgb.amax(dim=1, keepdim=True) == 0, rays[..., 0][:, None], rays[..., 1][:, None],
             4 * relative[:, None], 30 * rough[:, None], hit[:, None], smooth[:, None],
             has_depth[:, None, None, None].expand(-1, 1, height, width),
         ]  # fmt: skip
@@ -355,8 +364,8 @@ class CompactNet(nn.Module):
         for block in self.encoder:
             tokens = block(tokens)
         tokens = self.encoder_norm(tokens)
-        by_patch = unpatched(self.surface_of_patch(tokens), grid.shape[-2:], HALF)
-        surface = (self.surface(skip) + by_patch).float()[:, 0]
+        by_patch = unpatched(self.to_half(tokens), (grid.shape[-2], grid.shape[-1]), HALF)
+        surface = self.surface(torch.cat([skip, by_patch], dim=1)).float()[:, 0]
         # what other views will ask this one for
         small = F.avg_pool2d(torch.cat([rgb, hit[:, None].to(rgb.dtype)], dim=1), 2)
         share = torch.where(has_depth[:, None, None], small[:, 3], torch.sigmoid(surface).to(rgb.dtype))
@@ -371,7 +380,13 @@ class CompactNet(nn.Module):
         flag = has_depth[:, None, None].expand(*pooled.shape[:2], 1).to(pooled.dtype)
         patches = torch.cat([pooled[..., :3] / part, pooled[..., 3:], flag], dim=-1)
         return Seen(
-            tokens, skip, torch.cat([cell.to(rgb.dtype) for cell in at_cells], dim=1), maps.detach(), surface, smooth + mean.log(), patches
+            tokens,
+            skip,
+            torch.cat([cell.to(rgb.dtype) for cell in at_cells], dim=1),
+            maps.detach(),
+            surface,
+            smooth + mean.log(),
+            patches,
         )
 
     # ---- one view among the others
@@ -381,8 +396,8 @@ class CompactNet(nn.Module):
         unit, middle = scales(given)
         height, width = seen.cells.shape[-2:]
         with torch.autocast(seen.tokens.device.type, enabled=False):
-            planes = sweep(self._swept(given, seen, middle)) * self.weights[:, None]
-        fine = self.from_planes(planes.flatten(2)).transpose(1, 2).unflatten(2, (height, width))
+            planes = (sweep(self._swept(given, seen, middle)) * self.weights[:, None]).flatten(2)
+        fine = self.from_planes(planes).transpose(1, 2).unflatten(2, (height, width))
         fine = F.gelu(fine + self.from_cells(seen.cells))
         fine = F.gelu(self.mix(fine)) + fine
         coarse = F.gelu(self.down(fine))
@@ -391,18 +406,21 @@ class CompactNet(nn.Module):
         depth, surface = self._expected(first)
         measured, share = seen.cells[:, SKIP:].float().unbind(1)
         depth = torch.where(share > 0.5, measured / share.clamp_min(0.5), depth)
-        return Looked(fine, coarse, first, depth, surface, unit, middle)
+        return Looked(planes, fine, coarse, first, depth, surface, unit, middle)
 
     def _swept(self, given: Inputs, seen: Seen, middle: torch.Tensor) -> Swept:
         mask = given.view_mask
-        height, width = given.depth.shape[-2:]
         cells = (seen.cells.shape[-2], seen.cells.shape[-1])
         intrinsics = given.intrinsics[mask]
         per_cell = intrinsics.new_tensor([[CELLS / PATCH], [CELLS / PATCH], [1.0]])
         rays = pixel_rays(intrinsics * per_cell, cells).flatten(1, 2)
         own = resized(seen.maps.permute(0, 3, 1, 2), cells).flatten(2).transpose(1, 2)
-        depth = torch.where(given.has_depth[..., None, None], given.depth, torch.zeros_like(given.depth))[mask]
-        lens = torch.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1], intrinsics[:, 0, 2], intrinsics[:, 1, 2]], 1)
+        depth = torch.where(given.has_depth[..., None, None], given.depth, torch.zeros_like(given.depth))[
+            mask
+        ]
+        lens = torch.stack(
+            [intrinsics[:, 0, 0], intrinsics[:, 1, 1], intrinsics[:, 0, 2], intrinsics[:, 1, 2]], 1
+        )
         count = mask.sum(dim=1)
         first = count.cumsum(0) - count
         return Swept(
@@ -440,8 +458,8 @@ class CompactNet(nn.Module):
         return self.norm(tokens)
 
     def _geometry(self, given: Inputs, seen: Seen, looked: Looked) -> torch.Tensor:
-        """(M, P, 31): what is known of every patch in the set's frame, lengths in the set's unit. Where nothing
-        was measured, its place is that of the first depth."""
+        """(M, P, 31): what is known of every patch in the set's frame, lengths in the set's unit. Where
+        nothing was measured, its place is that of the first depth."""
         mask, size = given.view_mask, given.depth.shape[-2:]
         lengths = by_view(looked.unit, mask)
         pose = given.cam_to_world[mask]
@@ -491,14 +509,18 @@ class CompactNet(nn.Module):
         height, width = given.depth.shape[-2:]
         grid = (height // PATCH, width // PATCH)
         coarse = self.coarse(looked.coarse + unpatched(self.to_coarse(tokens), grid, CELLS // 2))
-        fine = self.fine(looked.fine + F.pixel_shuffle(self.to_fine(coarse), 2))
+        again = self.again_from_planes(looked.planes).transpose(1, 2).unflatten(2, looked.fine.shape[2:])
+        again = F.gelu(again + self.again_from_fine(looked.fine) + F.pixel_shuffle(self.to_fine(coarse), 2))
+        fine = self.fine(again)
         second = self.second(fine)
         planes, surface = self._expected(looked.first + second[:, : PLANES + 1])
         half = resized(second[:, PLANES + 1 :], (height // 2, width // 2)) + self.from_skip(seen.skip)
         change, share, hit, error, finer = self.last(half).float().unbind(1)
         both = resized(torch.stack([planes, surface], dim=1), (height, width))
         guess = looked.middle.log()[:, None, None] + (both[:, 0] + finer).clamp(-4, 4)
-        measured = torch.where(given.has_depth[mask][:, None, None], given.depth[mask], torch.zeros_like(change))
+        measured = torch.where(
+            given.has_depth[mask][:, None, None], given.depth[mask], torch.zeros_like(change)
+        )
         there = measured > 0
         logs = torch.where(there, measured.clamp_min(1e-6).log(), torch.zeros_like(measured))
         kept = logs + torch.sigmoid(share) * (seen.smooth - logs) + (0.03 * change).clamp(-0.5, 0.5)
@@ -607,8 +629,8 @@ def scales(given: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def focus(centre: torch.Tensor, axis: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """(B, 3): the point nearest to the optical axes, of centres and directions (B, N, 3), of the views that are
-    there, mask (B, N); where they leave it open, the one nearest to the frame's origin."""
+    """(B, 3): the point nearest to the optical axes, of centres and directions (B, N, 3), of the views that
+    are there, mask (B, N); where they leave it open, the one nearest to the frame's origin."""
     eye = torch.eye(3, device=axis.device, dtype=axis.dtype)
     across = (eye - axis[..., :, None] * axis[..., None, :]) * mask[..., None, None]
     total = across.sum(dim=1) + 1e-3 * eye

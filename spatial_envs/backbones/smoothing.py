@@ -42,7 +42,9 @@ def _smoothed(values, there, out):
 
 def smoothed_by_torch(values: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
     """The kernel's twin, on any device, in any floating type, with gradients."""
-    flat = F.unfold(torch.stack([values * there, there.to(values.dtype)], dim=1), 2 * REACH + 1, padding=REACH)
+    flat = F.unfold(
+        torch.stack([values * there, there.to(values.dtype)], dim=1), 2 * REACH + 1, padding=REACH
+    )
     near, count = flat.unflatten(1, (2, -1)).unbind(1)
     own, has = values.flatten(1)[:, None], there.flatten(1)[:, None]
     like = count * (((near - own).abs() < ALIKE) | ~has)

@@ -8,8 +8,8 @@ views in whose image the point falls:
          the point, carves away is no surface (mean 1/2 and least 1 where no view sees the point)
     3-4  the mean and the least difference of colour, over the three channels (0.3 where no view sees it)
 
-and zeros along a ray whose own pixel shows no surface. One kernel for CPUs, without gradients, and its twin in
-torch, with them.
+all of them fading to zeros along a ray whose own pixel surely shows no surface. One kernel for CPUs, without
+gradients, and its twin in torch, with them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from spatial_envs.foundation.compilation import njit
 
 STATISTICS = 5
-SURE = 0.02  # share of surface below which a ray is not asked for
+SURE = 0.02  # share of surface below which a ray is not asked for; from twice as much on all counts
 NEAR = 0.05  # depth in the other camera, share of the hypothesis, below which the point is not in its image
 CARVED = 0.04  # of a measured depth: what lies so much before it is free space for certain
 UNSEEN_DIFFERENCE = 0.3
@@ -75,8 +75,9 @@ def _sweep(maps, own, depth, rays, pose, lens, hypotheses, first, count, out):
     for m in range(views):
         others = count[m] - 1
         for p in range(points):
-            if others == 0 or own[m, p, 3] < np.float32(SURE):
+            if others == 0 or own[m, p, 3] <= np.float32(SURE):
                 continue
+            fade = min(own[m, p, 3] / np.float32(SURE) - np.float32(1.0), np.float32(1.0))
             red, green, blue = own[m, p, 0], own[m, p, 1], own[m, p, 2]
             share, surface, least, apart, nearest = out[m, p]
             for k in range(planes):
@@ -127,21 +128,25 @@ def _sweep(maps, own, depth, rays, pose, lens, hypotheses, first, count, out):
                     ) * np.float32(1 / 3)
                     behind = measured[int(v * stretch_v), int(u * stretch_u)]
                     if behind > 0.0 and z < behind:
-                        s *= max(np.float32(1.0) - (behind - z) / (np.float32(CARVED) * behind), np.float32(0.0))
+                        s *= max(
+                            np.float32(1.0) - (behind - z) / (np.float32(CARVED) * behind), np.float32(0.0)
+                        )
                     inside[k] += 1.0
                     surface[k] += s
                     least[k] = min(least[k], s)
                     apart[k] += d
                     nearest[k] = min(nearest[k], d)
             for k in range(planes):
-                share[k] = inside[k] / others
+                share[k] = fade * inside[k] / others
+                least[k] *= fade
                 if inside[k] == 0.0:
-                    surface[k] = 0.5
-                    apart[k] = UNSEEN_DIFFERENCE
-                    nearest[k] = UNSEEN_DIFFERENCE
+                    surface[k] = fade * np.float32(0.5)
+                    apart[k] = fade * np.float32(UNSEEN_DIFFERENCE)
+                    nearest[k] = apart[k]
                 else:
-                    surface[k] /= inside[k]
-                    apart[k] /= inside[k]
+                    surface[k] *= fade / inside[k]
+                    apart[k] *= fade / inside[k]
+                    nearest[k] *= fade
 
 
 def sweep_by_torch(swept: Swept) -> torch.Tensor:
@@ -159,7 +164,9 @@ def sweep_by_torch(swept: Swept) -> torch.Tensor:
     place = torch.arange(views, device=maps.device)
     for step in range(1, int(swept.count.max())):
         o = swept.first + (place - swept.first + step) % swept.count
-        x, y, z = torch.einsum("mji,mpdj->mpdi", pose[o, :3, :3], world - pose[o][:, None, None, :3, 3]).unbind(-1)
+        x, y, z = torch.einsum(
+            "mji,mpdj->mpdi", pose[o, :3, :3], world - pose[o][:, None, None, :3, 3]
+        ).unbind(-1)
         there = (z >= NEAR * swept.hypotheses[:, None]) & (step < swept.count)[:, None, None]
         safe = torch.where(there, z, torch.ones_like(z))
         lens = swept.lens[o][:, :, None, None]
@@ -190,8 +197,8 @@ def sweep_by_torch(swept: Swept) -> torch.Tensor:
         torch.where(seen, apart / total, unseen),
         torch.where(seen, nearest, unseen),
     ]
-    asked = (own[..., 3] >= SURE) & (swept.count > 1)[:, None]
-    return torch.stack(rows, dim=2) * asked[:, :, None, None]
+    fade = (own[..., 3] / SURE - 1).clamp(0, 1) * (swept.count > 1)[:, None]
+    return torch.stack(rows, dim=2) * fade[:, :, None, None]
 
 
 def log_hypotheses(low: float, high: float, count: int) -> np.ndarray:
