@@ -4,6 +4,7 @@ In the manner of SimpleRecon (Sayed et al. 2022, "SimpleRecon: 3D Reconstruction
 and of MapAnything (Keetha et al. 2025, "MapAnything: Universal Feed-Forward Metric 3D Reconstruction"), step
 by step:
 
+    align    poses, where measured depths contradict them (``alignment``)
     see      each view alone (image, rays, and depth where it is given): features of patches and of pixels,
              and what share of each pixel shows a surface
     look     each view among the others: a sweep of 32 planes along its rays (``sweep``), by convolutions; a
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
+from spatial_envs.backbones.alignment import aligned
 from spatial_envs.backbones.backbone import INPUTS, Encoding
 from spatial_envs.backbones.networks import (
     as_tensor,
@@ -221,7 +223,8 @@ class Compact:
         given: Mapping[str, np.ndarray] | None = None,
         grad: bool = False,
     ) -> Encoding:
-        """Encode B sets of N views; H and W multiples of 14. See ``NetworkBackbone``."""
+        """Encode B sets of N views; H and W multiples of 14. See ``NetworkBackbone``. Poses that measured
+        depths contradict are corrected first; not with ``grad``, so that points move with them."""
         flags = checked_batch(views, view_mask, PATCH, self.inputs, given)
         for name in self.needs:
             if (view_mask & ~flags[name]).any():
@@ -230,6 +233,8 @@ class Compact:
         with torch.set_grad_enabled(grad):
             batch = as_inputs(views, view_mask, flags, net.reference)
             seen, per_view = self._see(net, batch, view_mask, known)
+            if not grad:
+                batch = with_aligned_poses(batch, seen.smooth)
             looked = net.look(batch, seen)
             tokens = net.fuse(batch, seen, looked)
 
@@ -589,6 +594,23 @@ def by_view(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 def later(mask: torch.Tensor) -> torch.Tensor:
     """(M,) bool: which of the views that are there, mask (B, N), are not their set's first."""
     return (torch.arange(mask.shape[1], device=mask.device) > 0).expand_as(mask)[mask]
+
+
+def with_aligned_poses(given: Inputs, smooth: torch.Tensor) -> Inputs:
+    """The inputs, with poses that agree with the measured depths; smooth (M, H, W) as of ``Seen``."""
+    mask = given.view_mask
+    count = (mask & given.has_depth).sum(dim=1)
+    if not bool((count > 1).any()):
+        return given
+    hit = (given.depth[mask] > 0) & given.has_depth[mask][:, None, None]
+    near = F.avg_pool2d(hit.float()[:, None], 5, 1, 2)[:, 0] > 0.6  # holes are closed, borders stay
+    metres = torch.where(hit | near, smooth.exp(), torch.zeros_like(smooth))
+    views = mask.sum(dim=1)
+    sets = (by_view(views.cumsum(0) - views, mask), by_view(views, mask))
+    arrays = (metres, given.intrinsics[mask], given.cam_to_world[mask], *sets)
+    poses = given.cam_to_world.clone()
+    poses[mask] = torch.from_numpy(aligned(*(array.cpu().numpy() for array in arrays))).to(poses)
+    return replace(given, cam_to_world=poses)
 
 
 def resized(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
