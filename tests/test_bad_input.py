@@ -164,7 +164,7 @@ ARGUMENTS = {
     "stop_at": (make(stop_at=1.5), ValueError, r"stop_at: got 1\.5; .*0 to 1"),
     "stop_at NaN": (make(stop_at=np.nan), ValueError, "stop_at: got nan; .*0 to 1"),
     "reference": (make(reference="all"), ValueError, "reference: got 'all'; .*'visible', 'surface'"),
-    "pooling": (make(pooling="max"), ValueError, "pooling: got 'max'; .*'mean', 'none'"),
+    "pooling": (make(pooling="max"), ValueError, "pooling: got 'max'; .*'mean', 'grid', 'none'"),
     "reconstruction": (
         make(reconstruction="nerf"),
         ValueError,

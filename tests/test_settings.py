@@ -124,7 +124,7 @@ def test_each_check_by_hand():
         ({"flag": 1}, "flag: got 1; expected True or False"),
         ({"what": "c"}, "what: got 'c'; expected one of 'a', 'b'"),
         ({"scenes": 3}, "scenes: got 3; expected 'procedural' or a path"),
-        ({"pooling": None}, "pooling: got None; expected one of 'mean', 'none'"),
+        ({"pooling": None}, "pooling: got None; expected one of 'mean', 'grid', 'none'"),
     ],
 )
 def test_what_a_check_refuses(arguments, message):

@@ -1,7 +1,7 @@
 """The figures of the compact backbone's model card: ``python -m agents.backbone.card [--scenes folder]``.
 
-Sets of 1, 2 and 4 views from next-best-view's cameras, with four kinds of input; every figure beside that of
-a trivial predictor:
+Sets of 1, 2 and 4 views from next-best-view's cameras, with those of four kinds of input that the backbone
+takes; every figure beside that of a trivial predictor:
 
     point error   mean distance of predicted from true points over the pixels that were hit (and, with noise,
                   measured), in the first view's frame, share of the diameter. Trivial: the measured depth and
@@ -12,6 +12,8 @@ a trivial predictor:
                   Trivial: the measured poses; without poses the first view's
     calibration   mean over ten bins by expected error of |expected - actual error of the bin|, as a share
                   of the mean error. Trivial: the mean error everywhere
+
+A second table has posed images before other backgrounds than black.
 
 Without poses or depth the images have no scale: each set is aligned by the one that makes the depths' medians
 equal, the trivial one likewise.
@@ -25,6 +27,8 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
+from agents.backbone.backgrounds import KINDS as BACKGROUNDS
+from agents.backbone.backgrounds import Backdrops
 from agents.backbone.data import NOISY, Noise, given, random_camera
 from agents.flags import UserPath
 from spatial_envs.backbones.compact import Compact
@@ -61,8 +65,15 @@ class Flags:
 
 
 def card(flags: Flags) -> str:
-    """Markdown: one row for each kind of input and number of views, ours / trivial."""
-    return points(Compact(flags.weights), open_objects(flags.scenes, flags.split), flags.sets, flags.seed)
+    """Markdown: one row for each kind of input and number of views, ours / trivial; then one for each kind of
+    background."""
+    backbone, objects = Compact(flags.weights), open_objects(flags.scenes, flags.split)
+    return "\n\n".join(
+        [
+            points(backbone, objects, flags.sets, flags.seed),
+            before_backgrounds(backbone, objects, flags.sets, flags.seed),
+        ]
+    )
 
 
 def points(
@@ -76,12 +87,11 @@ def points(
         "| calibration |",
         "|---|---|---|---|---|---|---|",
     ]
-    shot = {}
-    for count in COUNTS:
-        rng = np.random.default_rng(seed)
-        shot[count] = [shoot(objects, k, count, rng, image_size) for k in range(number)]
+    shot = {count: _sets(objects, number, count, seed, image_size) for count in COUNTS}
     offsets = {count: best_offset(sets) for count, sets in shot.items()}
-    for kind in KINDS:
+    for kind, (inputs, _) in KINDS.items():
+        if not set(getattr(backbone, "needs", ())) <= set(inputs):
+            continue
         for count, sets in shot.items():
             rng = np.random.default_rng(seed)
             rows = [
@@ -90,6 +100,35 @@ def points(
             ]
             lines.append(f"| {kind} | {count} | {_summary(rows)} |")
     return "\n".join(lines)
+
+
+def before_backgrounds(backbone: NetworkBackbone, objects: ObjectSet, number: int, seed: int = 0) -> str:
+    """The table of abs-rel, %, of posed images of the objects before every kind of background."""
+    shot = {count: _sets(objects, number, count, seed, 112) for count in COUNTS}
+    offsets = {count: best_offset(sets) for count, sets in shot.items()}
+    lines = [
+        f"{number} sets of {objects.label}; abs-rel, %, of posed images, ours / trivial",
+        "",
+        "| background | " + " | ".join(f"{count} view{'s' * (count > 1)}" for count in COUNTS) + " |",
+        "|---" * (1 + len(COUNTS)) + "|",
+    ]
+    for kind in BACKGROUNDS:
+        cells = []
+        for count, sets in shot.items():
+            rng = np.random.default_rng(seed)
+            backdrops = Backdrops(rng)
+            rows = [
+                judge(backbone, "rgb, intrinsics, pose", backdrops.put(truth, kind), offsets[count], rng)
+                for truth in tqdm(sets, f"{kind}, {count}", leave=False)
+            ]
+            cells.append(_cell(rows, "relative", 100, 2))
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _sets(objects: ObjectSet, number: int, count: int, seed: int, image_size: int) -> list[View]:
+    rng = np.random.default_rng(seed)
+    return [shoot(objects, k, count, rng, image_size) for k in range(number)]
 
 
 def best_offset(sets: list[View]) -> float:
@@ -191,21 +230,22 @@ def _shifts(poses: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def _summary(rows: list[dict[str, np.ndarray]]) -> str:
     """The cells of a row: means over sets, so that a large object counts no more than a small one."""
-
-    def cell(name: str, factor: float, digits: int) -> str:
-        both = [
-            [factor * float(row[key].mean()) for row in rows if row[key].size]
-            for key in (name, f"{name} trivial")
-        ]
-        return " / ".join(f"{np.mean(values):.{digits}f}" for values in both) if both[0] else ""
-
     expected = np.concatenate([row["expected"] for row in rows])
     actual = np.concatenate([row["relative"] for row in rows])
     bins = np.array_split(np.argsort(expected), 10)
     off = np.mean([abs(expected[b].mean() - actual[b].mean()) for b in bins]) / actual.mean()
     off_trivial = np.mean([abs(actual.mean() - actual[b].mean()) for b in bins]) / actual.mean()
-    cells = [cell("points", 100, 2), cell("relative", 100, 2), cell("turn", 1, 2), cell("shift", 100, 2)]
+    columns = [("points", 100, 2), ("relative", 100, 2), ("turn", 1, 2), ("shift", 100, 2)]
+    cells = [_cell(rows, *column) for column in columns]
     return " | ".join([*cells, f"{off:.2f} / {off_trivial:.2f}"])
+
+
+def _cell(rows: list[dict[str, np.ndarray]], name: str, factor: float, digits: int) -> str:
+    both = [
+        [factor * float(row[key].mean()) for row in rows if row[key].size]
+        for key in (name, f"{name} trivial")
+    ]
+    return " / ".join(f"{np.mean(values):.{digits}f}" for values in both) if both[0] else ""
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
-"""What the compact backbone is trained and judged on: sets of views of objects and of rooms, rendered on the
-fly, with sensor noise, and with inputs left out."""
+"""What the compact backbone is trained and judged on: sets of views of objects and of rooms, with sensor
+noise, and with inputs left out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from agents.backbone.backgrounds import KINDS, SHARES, Backdrops
 from spatial_envs.backbones.backbone import INPUTS
 from spatial_envs.backbones.compact import Inputs, as_inputs
 from spatial_envs.foundation.compilation import njit
@@ -27,10 +28,13 @@ from spatial_envs.geometry.sampling import surface_samples
 from spatial_envs.geometry.view import View, stack_views
 from spatial_envs.nbv.task import CANDIDATES
 from spatial_envs.procedural.objects.paint import waves
-from spatial_envs.rendering.builtin import BuiltinRenderer, rasterise
-from spatial_envs.scenes.objects import ObjectSet
+from spatial_envs.rendering.builtin import rasterise
+
+if TYPE_CHECKING:
+    from agents.backbone.library import Library
 
 REGION = Region((1.2, 2.0))
+MAX_VIEWS = 5
 SURFACE, LOOKOUTS = 384, 256  # points and directions of which it is known beforehand what sees what
 GAIN_FLOOR = 0.012  # metres: what a complete cloud of 384 points would score, about
 
@@ -191,111 +195,42 @@ def merged(meshes: Sequence[Mesh]) -> Mesh:
     )
 
 
-class Studio:
-    """An endless supply of samples from the objects of a split, a pool of which is kept and slowly
-    renewed."""
+def object_poses(rng: np.random.Generator, count: int) -> tuple[np.ndarray, float]:
+    """(count, 4, 4) cam_to_world round an object, and the field of view, degrees: of next-best-view's region
+    and centred, or nearer or farther and looking aside."""
+    if rng.random() < 0.6:
+        return np.stack([random_camera(rng) for _ in range(count)]), 50.0
+    poses = [random_camera(rng, (1.0, 2.4)) for _ in range(count)]
+    turns = [rotation_about(rng.normal(size=3), rng.normal(0, 6)) for _ in range(count)]
+    return np.stack([pose @ turn for pose, turn in zip(poses, turns, strict=True)]), rng.uniform(35, 65)
 
-    def __init__(self, objects: ObjectSet, rng: np.random.Generator, image_size: int, pool: int) -> None:
-        self.objects, self.rng, self.size, self.pool = objects, rng, image_size, pool
-        self.renderer = BuiltinRenderer()
-        self.things: list[Thing] = []
-        self.rooms: list[tuple[Mesh, np.ndarray]] = []
 
-    def thing(self) -> Thing:
-        """An object of the pool; every so often a new one."""
+def prefix_gains(thing: Thing, poses: np.ndarray, fov: float, azimuth: float) -> np.ndarray:
+    """(n, 64) float32: log gain of each candidate after the first, the first two, ... of the poses (n, 4, 4),
+    in the frame whose azimuth 0 is ``azimuth``, radians."""
+    intrinsics = pinhole(fov, (64, 64))
+    seen = np.zeros(len(thing.points), np.bool_)
+    rows = []
+    for pose in poses:
+        seen |= visible(thing.points, thing.normals, thing.mesh, pose, intrinsics, 64)
+        rows.append(thing.gains(seen, azimuth))
+    return np.stack(rows)
 
-        def make() -> Thing:
-            return Thing(self.objects.load(int(self.rng.integers(len(self.objects)))), self.rng)
 
-        return self._kept(self.things, make, self.pool, 0.015)
-
-    def room(self) -> tuple[Mesh, np.ndarray]:
-        """A room of the pool; every so often a new one."""
-
-        def make() -> tuple[Mesh, np.ndarray]:
-            return room(self.rng, [self.thing().mesh for _ in range(int(self.rng.integers(2, 8)))])
-
-        return self._kept(self.rooms, make, max(1, self.pool // 8), 0.1)
-
-    def _kept(self, kept: list, make: Callable[[], Any], pool: int, renewal: float) -> Any:
-        if len(kept) < pool and (not kept or self.rng.random() < 0.25):
-            kept.append(make())
-            return kept[-1]
-        place = int(self.rng.integers(len(kept)))
-        if len(kept) == pool and self.rng.random() < renewal:
-            kept[place] = make()
-        return kept[place]
-
-    def sample(self, count: int) -> Sample:
-        """A set of ``count`` views, with random inputs and noise."""
-        truth, gains = self._of_room(count) if self.rng.random() < 0.06 else self._of_object(count)
-        noisy = self.rng.random() < 0.5
-        u = self.rng.uniform(0, 2, 4)
-        noise = Noise(0.01 * u[0], 0.1 * u[1], 1.0 * u[2], 0.01 * u[3]) if noisy else Noise()
-        return given(truth, gains, *self._choice(count), noise, self.rng)
-
-    def _choice(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Which of intrinsics, depth and pose each view has."""
-        kind = self.rng.choice(["images", "posed", "all", "some"], p=[0.06, 0.44, 0.4, 0.1])
-        if kind == "some":
-            intrinsics, depth, pose = self.rng.random((3, count)) < self.rng.random((3, 1))
-            pose[0] |= pose.any()
-            return intrinsics, depth, pose
-        every, none = np.ones(count, np.bool_), np.zeros(count, np.bool_)
-        return {
-            "images": (none, none, none), "posed": (every, none, every), "all": (every, every, every),
-        }[kind]  # fmt: skip
-
-    def _of_object(self, count: int) -> tuple[View, np.ndarray]:
-        rng, thing = self.rng, self.thing()
-        as_in_nbv = rng.random() < 0.6
-        intrinsics = pinhole(50 if as_in_nbv else rng.uniform(35, 65), (self.size, self.size))
-        poses = np.stack([self._camera(as_in_nbv) for _ in range(count)])
-        views = self.renderer.render(thing.mesh, poses, intrinsics, (self.size, self.size))
-        small = intrinsics * np.array([[64 / self.size], [64 / self.size], [1.0]])
-        seen = np.zeros(len(thing.points), np.bool_)
-        for pose in poses:
-            seen |= visible(thing.points, thing.normals, thing.mesh, pose, small, 64)
-        azimuth = math.atan2(poses[0, 0, 3], poses[0, 2, 3])
-        gains = thing.gains(seen, azimuth)
-        views = views.moved(turn_about_y(-azimuth))
-        if rng.random() < 0.15:  # another frame: the first camera's, or any
-            to = inverse_pose(views.cam_to_world[0].astype(np.float64))
-            if rng.random() < 0.5:
-                to = turn_about_y(rng.uniform(0, 2 * math.pi))
-                to[:3, 3] = rng.normal(0, 0.5, 3)
-            views, gains = views.moved(to), np.full(CANDIDATES, np.nan, np.float32)
-        return (
-            views if as_in_nbv and rng.random() < 0.5 else resized(views, np.exp(rng.uniform(-0.7, 0.7)))
-        ), gains
-
-    def _camera(self, as_in_nbv: bool) -> np.ndarray:
-        """(4, 4): of the region and centred, or nearer or farther and looking aside."""
-        if as_in_nbv:
-            return random_camera(self.rng)
-        pose = random_camera(self.rng, (1.0, 2.4))
-        return pose @ rotation_about(self.rng.normal(size=3), self.rng.normal(0, 6))
-
-    def _of_room(self, count: int) -> tuple[View, np.ndarray]:
-        rng = self.rng
-        mesh, extent = self.room()
-        intrinsics = pinhole(rng.uniform(50, 90), (self.size, self.size))
-        target = rng.uniform(0.3, 0.7, 3) * extent
-        poses = []
-        for _ in range(count):
-            centre = rng.uniform(0.08, 0.92, 3) * extent
-            aim = target + rng.normal(0, 0.4, 3) - centre
-            pose = facing_origin(-aim if np.linalg.norm(aim) > 0.1 else np.array([0, 0, 1.0]))
-            pose[:3, 3] = centre
-            poses.append(pose)
-        views = self.renderer.render(mesh, np.stack(poses), intrinsics, (self.size, self.size))
-        if rng.random() < 0.5:
-            views = views.moved(inverse_pose(views.cam_to_world[0].astype(np.float64)))
-        else:
-            frame = turn_about_y(rng.uniform(0, 2 * math.pi))
-            frame[:3, 3] = -(frame[:3, :3] @ target)
-            views = views.moved(frame)
-        return views, np.full(CANDIDATES, np.nan, np.float32)
+def room_poses(
+    rng: np.random.Generator, count: int, extent: np.ndarray
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """(count, 4, 4) cam_to_world within a room, the field of view, degrees, and the place (3,) that they all
+    look at, more or less."""
+    target = rng.uniform(0.3, 0.7, 3) * extent
+    poses = []
+    for _ in range(count):
+        centre = rng.uniform(0.08, 0.92, 3) * extent
+        aim = target + rng.normal(0, 0.4, 3) - centre
+        pose = facing_origin(-aim if np.linalg.norm(aim) > 0.1 else np.array([0, 0, 1.0]))
+        pose[:3, 3] = centre
+        poses.append(pose)
+    return np.stack(poses), rng.uniform(50, 90), target
 
 
 def random_camera(rng: np.random.Generator, radius: tuple[float, float] = REGION.radius) -> np.ndarray:
@@ -323,6 +258,73 @@ def rotation_about(axis: np.ndarray, degrees: float) -> np.ndarray:
     out = np.eye(4)
     out[:3, :3] += math.sin(angle) * k + (1 - math.cos(angle)) * k @ k
     return out
+
+
+class Sampler:
+    """An endless supply of samples from a library: before every kind of background, with sensor noise, of
+    other sizes and in other frames, with and without depth."""
+
+    def __init__(self, library: Library, rng: np.random.Generator) -> None:
+        self.library, self.rng = library, rng
+        self.backdrops = Backdrops(rng)
+
+    def sample(self, count: int) -> Sample:
+        """A set of ``count`` views, with random inputs and noise."""
+        rng = self.rng
+        index = int(rng.integers(len(self.library)))
+        views, gains = self.library.views(index), self.library.gains(index, count)
+        of_room = bool(np.isnan(gains).any())
+        views, gains = self._chosen(views, gains, count, of_room)
+        if not of_room:
+            views = self.backdrops.put(views, str(rng.choice(KINDS, p=SHARES)))
+        views = self._recoloured(views)
+        if of_room or rng.random() < 0.5:
+            views = resized(views, float(np.exp(rng.uniform(-0.7, 0.7))))
+        u = rng.uniform(0, 2, 4) if rng.random() < 0.35 else np.zeros(4)
+        noise = Noise(0.01 * u[0], 0.1 * u[1], 1.0 * u[2], 0.01 * u[3])
+        every = np.ones(count, np.bool_)
+        return given(views, gains, every, self._with_depth(count), every, noise, rng)
+
+    def _chosen(self, views: View, gains: np.ndarray, count: int, of_room: bool) -> tuple[View, np.ndarray]:
+        """Some of the views: the first, in their frame, or any, in another."""
+        rng, unknown = self.rng, np.full(CANDIDATES, np.nan, np.float32)
+        if of_room:
+            views = views[rng.permutation(MAX_VIEWS)[:count]]
+            if count > 1 and rng.random() < 0.5:  # one view at the origin would have no scale
+                return views.moved(inverse_pose(views.cam_to_world[0].astype(np.float64))), unknown
+            return views.moved(turn_about_y(rng.uniform(0, 2 * math.pi))), unknown
+        if rng.random() < 0.6:
+            return views[:count], gains
+        views = views[rng.permutation(MAX_VIEWS)[:count]]
+        u = rng.random()
+        if u < 0.6:  # the gravity frame of what is now the first
+            x, _, z = views.cam_to_world[0, :3, 3]
+            return views.moved(turn_about_y(-math.atan2(x, z))), unknown
+        if count > 1 and u < 0.8:
+            return views.moved(inverse_pose(views.cam_to_world[0].astype(np.float64))), unknown
+        to = turn_about_y(rng.uniform(0, 2 * math.pi))
+        to[:3, 3] = rng.normal(0, 0.5, 3)
+        return views.moved(to), unknown
+
+    def _recoloured(self, views: View) -> View:
+        """Other colours for the whole set, and now and then other exposures."""
+        rng = self.rng
+        rgb = views.rgb.astype(np.float32) / 255
+        if rng.random() < 0.5:
+            rgb = rgb[..., rng.permutation(3)] ** float(np.exp(rng.normal(0, 0.3)))
+            rgb *= rng.uniform(0.75, 1.2, 3).astype(np.float32)
+        if rng.random() < 0.3:
+            rgb *= rng.uniform(0.88, 1.12, (len(rgb), 1, 1, 1)).astype(np.float32)
+        if rng.random() < 0.2:
+            rgb += rng.uniform(0, 0.03) * rng.standard_normal(rgb.shape, np.float32)
+        return replace(views, rgb=np.clip(np.rint(255 * rgb), 0, 255).astype(np.uint8))
+
+    def _with_depth(self, count: int) -> np.ndarray:
+        """(count,) bool: none of the views, all of them, or some."""
+        u = self.rng.random()
+        if u < 0.1:
+            return self.rng.random(count) < self.rng.random()
+        return np.full(count, u > 0.76)
 
 
 def given(

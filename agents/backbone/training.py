@@ -1,15 +1,17 @@
 """Train the compact backbone: ``python -m agents.backbone.training --out runs/compact``; ``--resume``
 goes on.
 
-Factored supervision as MapAnything's, with a Laplace likelihood of the log depth that makes confidence mean
-something, and an auxiliary pair of heads that must tell from the pooled tokens alone how much each of the 64
-candidate views of the gravity frame would add: so that the tokens know what is still unseen.
+First the library of views is rendered, then the network is trained on it: errors of the log depth, with a
+Laplace likelihood that makes confidence mean something, and auxiliary heads that must tell from the tokens
+alone how much each of the 64 candidate views of the gravity frame would add, from their mean, and by asking
+them one by one: so that they know what is still unseen, and where.
 """
 
 from __future__ import annotations
 
 import csv
 import math
+import os
 import reprlib
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -26,17 +28,17 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
-from agents.backbone.data import Studio, collate
+from agents.backbone.data import MAX_VIEWS, Sampler, collate
+from agents.backbone.library import Library, Plan, open_library
 from agents.flags import UserPath
 from agents.hyperparameters import check_numbers
 from agents.run_folder import begun, check_out, write_config
-from spatial_envs.backbones.compact import PATCH, CompactNet, Inputs, Sizes, by_view, pixel_rays, points_at
+from spatial_envs.backbones.compact import EDITION, PATCH, CompactNet, Inputs, Looked, Seen, Sizes
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_device, resolve_device
 from spatial_envs.foundation.files import replacing
 from spatial_envs.foundation.threads import set_threads
 from spatial_envs.nbv.task import CANDIDATES
-from spatial_envs.scenes.objects import open_objects
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Flags:
     """YAML with every number of the training."""
     out: UserPath = Path("runs/compact")
     """The run folder."""
+    library: UserPath | None = None
+    """The folder of the rendered views, 62 kB each; by default one in the run folder."""
     resume: bool = False
     """Go on with the run in the folder."""
     steps: int | None = None
@@ -57,19 +61,23 @@ class Flags:
     """Torch device."""
 
 
+VIEWS = (0.08, 0.26, 0.18, 0.24, 0.24)  # how often a batch has sets of 1, 2, ... 5 of them
+
+
 class Batches(IterableDataset):
     """Collated samples, one number of views each, from step ``first`` on."""
 
-    def __init__(self, config: dict[str, Any], first: int) -> None:
-        self.config, self.first = config, first
+    def __init__(self, folder: Path, plan: Plan, config: dict[str, Any], first: int) -> None:
+        self.folder, self.plan, self.config, self.first = folder, plan, config, first
 
     def __iter__(self) -> Iterator[tuple[Inputs, Inputs, torch.Tensor]]:
         config = self.config
         rng = np.random.default_rng([config["seed"], self.first])
-        studio = Studio(open_objects("procedural", "train"), rng, config["image_size"], config["pool"])
+        sampler = Sampler(Library(self.folder, self.plan), rng)
         while True:
-            count = int(rng.integers(1, config["max_views"] + 1))
-            yield collate([studio.sample(count) for _ in range(max(1, round(config["batch_views"] / count)))])
+            count = 1 + int(rng.choice(MAX_VIEWS, p=VIEWS))
+            sets = max(1, round(config["batch_views"] / count))
+            yield collate([sampler.sample(count) for _ in range(sets)])
 
 
 class Trained(nn.Module):
@@ -78,66 +86,83 @@ class Trained(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.net = CompactNet(sizes)
-        self.gain_head = nn.Linear(sizes.width, CANDIDATES)
-        self.rank_head = nn.Linear(sizes.width, CANDIDATES)
+        width = sizes.width
+        self.gain_head = nn.Linear(width, CANDIDATES)
+        self.rank_head = nn.Linear(width, CANDIDATES)
+        self.candidates = nn.Parameter(0.1 * torch.randn(CANDIDATES, width))
+        self.keys, self.values = nn.Linear(width, width), nn.Linear(width, width)
+        self.asked_head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
 
     def forward(self, measured: Inputs, truth: Inputs, gains: torch.Tensor) -> dict[str, torch.Tensor]:
         """The terms of the loss, scalars."""
         net, count = self.net, measured.view_mask.numel()
-        with torch.autocast(gains.device.type, torch.bfloat16):  # the geometry below needs more bits
-            seen = net.see(measured, torch.arange(count, device=gains.device))
-            tokens, scale, unit = net.fuse(measured, seen)
-        pose, intrinsics, metres = net.poses_and_intrinsics(measured, tokens.float(), scale.float(), unit)
         with torch.autocast(gains.device.type, torch.bfloat16):
-            depth, hit, error = net.decode(measured, seen, tokens, metres)
-        terms = _factors(measured, truth, pose, intrinsics, depth, hit, error)
+            seen = net.see(measured, torch.arange(count, device=gains.device))
+            looked = net.look(measured, seen)
+            tokens = net.fuse(measured, seen, looked)
+            depth, hit, error = net.decode(measured, seen, looked, tokens)
+        terms = _pixels(measured, truth, depth, hit, error) | _firsts(truth, seen, looked)
 
-        gravity = ~gains.isnan().any(dim=1) & measured.has_pose.all(dim=1)
-        pooled = tokens.mean(dim=1).unflatten(0, measured.view_mask.shape).mean(dim=1).float()[gravity]
-        target = gains[gravity]
+        gravity = ~gains.isnan().any(dim=1)
+        of_sets = tokens.float().unflatten(0, measured.view_mask.shape).flatten(1, 2)[gravity]
+        pooled, target = of_sets.mean(dim=1), gains[gravity]
         spread = target.std(dim=1, keepdim=True).clamp_min(0.02)
+        order = (target - target.mean(1, keepdim=True)) / spread
         terms["gain"] = _mean((self.gain_head(pooled) - target) ** 2) / 0.04
-        terms["rank"] = _mean(
-            (self.rank_head(pooled) - (target - target.mean(1, keepdim=True)) / spread) ** 2
-        )
+        terms["rank"] = _mean((self.rank_head(pooled) - order) ** 2)
+        terms["asked"] = _mean((self._asked(of_sets) - order) ** 2)
         return terms
 
+    def _asked(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, 64): each candidate asks the tokens (B, T, D), of which it may choose."""
 
-def _factors(measured, truth, pose, intrinsics, depth, hit, error) -> dict[str, torch.Tensor]:
+        def heads(x: torch.Tensor) -> torch.Tensor:
+            return x.unflatten(-1, (4, -1)).transpose(-3, -2)
+
+        queries = self.candidates.expand(len(tokens), -1, -1)
+        found = F.scaled_dot_product_attention(
+            heads(queries), heads(self.keys(tokens)), heads(self.values(tokens))
+        )
+        return self.asked_head(queries + found.transpose(1, 2).flatten(2))[..., 0]
+
+
+def _pixels(measured, truth, depth, hit, error) -> dict[str, torch.Tensor]:
     mask = measured.view_mask
     real = truth.depth[mask]
     there = real > 0
     residual = (depth.clamp_min(1e-6).log() - real.clamp_min(1e-6).log()).abs()
-    image_only = ~(measured.has_depth | measured.has_pose).any(dim=1)
-    weight = by_view(torch.where(image_only, 0.3, 1.0), mask)[:, None, None]
     known = (measured.depth[mask] > 0) & measured.has_depth[mask][:, None, None]
     likelihood = residual.detach() / error.exp() + error
-    # everything in units of the set's true mean depth
-    sizes = (truth.depth.flatten(1).sum(1) / (truth.depth > 0).flatten(1).sum(1).clamp_min(1)).clamp_min(0.1)
-    size = by_view(sizes, mask)
-    image = (real.shape[1], real.shape[2])
-    points = points_at(pixel_rays(intrinsics, image), depth, pose)
-    real_points = points_at(pixel_rays(truth.intrinsics[mask], image), real, truth.cam_to_world[mask])
-    apart = (points - real_points).norm(dim=-1) / size[:, None, None]
-    fov = (intrinsics[:, 0, 0].log() - truth.intrinsics[mask][:, 0, 0].log()).abs()
-    correcting = torch.where(measured.has_pose[mask], 10.0, 1.0)  # small errors, and what the env asks for
-    turn = correcting * (pose[:, :3, :3] - truth.cam_to_world[mask][:, :3, :3]).abs().mean(dim=(1, 2))
-    shift = correcting * (pose[:, :3, 3] - truth.cam_to_world[mask][:, :3, 3]).norm(dim=1) / size
     return {
-        "depth": _mean_by_view(weight * residual, there & ~known),
+        "depth": _mean_by_view(residual, there & ~known),
         "kept": _mean_by_view(residual, there & known),
         "likelihood": _mean(likelihood[there]),
         "hit": F.binary_cross_entropy_with_logits(hit, there.float()),
-        "points": _mean_by_view(weight * apart.clamp_max(3), there),
-        "intrinsics": fov.mean(),
-        "turn": turn.mean(),
-        "shift": shift.clamp_max(5).mean(),
+    }
+
+
+def _firsts(truth: Inputs, seen: Seen, looked: Looked) -> dict[str, torch.Tensor]:
+    """Of what is said on the way: the surfaces by each view alone, and the first depth."""
+    real = truth.depth[truth.view_mask]
+    height, width = looked.depth.shape[-2:]
+    rows, columns = (
+        ((torch.arange(n, device=real.device) + 0.5) * size / n).long()
+        for n, size in zip((height, width), real.shape[1:], strict=True)
+    )
+    at_cells = real[:, rows[:, None], columns]
+    there = at_cells > 0
+    logs = at_cells.clamp_min(1e-6).log() - looked.middle.log()[:, None, None]
+    share = F.avg_pool2d((real > 0).float()[:, None], 2)[:, 0]
+    return {
+        "first": _mean_by_view((looked.depth - logs).abs(), there),
+        "first surface": F.binary_cross_entropy_with_logits(looked.surface, there.float()),
+        "surface": F.binary_cross_entropy_with_logits(seen.surface, share),
     }
 
 
 WEIGHTS = {
-    "depth": 10.0, "kept": 20.0, "likelihood": 0.05, "hit": 0.5, "points": 3.0,
-    "intrinsics": 0.2, "turn": 1.0, "shift": 0.5,
+    "depth": 10.0, "kept": 80.0, "likelihood": 0.05, "hit": 0.5, "first": 4.0, "first surface": 0.25,
+    "surface": 1.5,
 }  # fmt: skip
 
 
@@ -189,9 +214,16 @@ def _train(flags: Flags, config: dict[str, Any]) -> None:
     folder, device = flags.out, resolve_device(flags.device)
     set_threads(flags.threads, large=True)
     torch.manual_seed(config["seed"])
+    plan = Plan(config["seed"], *(config[name] for name in ("objects", "sets", "rooms", "image_size")))
+    library = folder / "library" if flags.library is None else flags.library
+    open_library(library, plan, os.cpu_count() or 1)
     model = Trained(Sizes(**config["sizes"])).to(device)
     optimiser = torch.optim.AdamW(
-        model.parameters(), config["learning_rate"], betas=(0.9, 0.98), weight_decay=config["weight_decay"]
+        model.parameters(),
+        config["learning_rate"],
+        betas=(0.9, 0.98),
+        weight_decay=config["weight_decay"],
+        fused=True,
     )
     first = 0
     if flags.resume:
@@ -199,8 +231,10 @@ def _train(flags: Flags, config: dict[str, Any]) -> None:
         model.load_state_dict(kept["model"])
         optimiser.load_state_dict(kept["optimiser"])
         first = kept["step"]
-    batches = iter(DataLoader(Batches(config, first), batch_size=None, num_workers=1, prefetch_factor=4))
-    weights = WEIGHTS | {"gain": config["gain_weight"], "rank": config["gain_weight"]}
+    batches = iter(
+        DataLoader(Batches(library, plan, config, first), batch_size=None, num_workers=1, prefetch_factor=4)
+    )
+    weights = WEIGHTS | dict.fromkeys(("gain", "rank", "asked"), config["gain_weight"])
     running: dict[str, float] = {}
     bar = tqdm(range(first, config["steps"]), initial=first, total=config["steps"], smoothing=0.01)
     for step in bar:
@@ -231,7 +265,7 @@ def _schedule(step: int, config: dict[str, Any]) -> float:
     if step < config["warmup"]:
         return (step + 1) / config["warmup"]
     done = (step - config["warmup"]) / max(config["steps"] - config["warmup"], 1)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    return 0.003 + 0.997 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
 def _to(twin: Inputs, device: torch.device) -> Inputs:
@@ -253,7 +287,10 @@ def _save(folder: Path, model: Trained, optimiser: torch.optim.Optimizer, step: 
     with replacing(folder / "state.pt") as path:
         torch.save(state, path)
     half = {name: value.half().contiguous().cpu() for name, value in model.net.state_dict().items()}
-    metadata = {name: str(value) for name, value in asdict(model.net.sizes).items()} | {"step": str(step)}
+    metadata = {name: str(value) for name, value in asdict(model.net.sizes).items()} | {
+        "step": str(step),
+        "edition": EDITION,
+    }
     with replacing(folder / "compact.safetensors") as path:
         save_file(half, path, metadata)
 

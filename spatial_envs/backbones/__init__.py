@@ -3,7 +3,7 @@
 A backbone is any object with the members of ``Backbone``. Poses go in, and points come out, in whatever
 world frame the caller chose for the Views' ``cam_to_world``.
 
-    "compact"      MapAnything's construction in small, trained here; its weights come with the package
+    "compact"      small: compares posed images along rays; trained here, its weights come with the package
     "mapanything"  the real model, where its package and its weights are
     "unproject"    no network: the measured depth, unprojected, and geometric statistics per patch
     "auto"         "mapanything" where package, weights and a GPU are all there, else "compact"

@@ -99,5 +99,5 @@ class Backbone(Protocol):
 
     def statistics(self, frame: str, pooling: str) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (D,) of the features in that frame: "gravity", "first_view", "world",
-        or for navigation "agent"; with that pooling, "mean" or "none". For standardising."""
+        or for navigation "agent"; with that pooling, "mean", "grid" or "none". For standardising."""
         ...

@@ -140,7 +140,7 @@ def _absent(checkpoint: str, error: Exception) -> FileNotFoundError:
     return FileNotFoundError(
         f"backbone_kwargs['checkpoint']: the weights of {checkpoint!r} are not here and could not be "
         f"fetched ({type(error).__name__}: {shorten(str(error), 200)}); {PAGE} says where they are. Without "
-        "them, backbone='compact' has the same construction"
+        "them, there is backbone='compact'"
     )
 
 

@@ -1,20 +1,28 @@
-"""MapAnything's construction in small, for CPUs: trained here on procedural objects and rooms.
+"""A small multi-view network for CPUs: it compares images at hypothesised depths, and attends across views.
 
-After Keetha et al. 2025, "MapAnything: Universal Feed-Forward Metric 3D Reconstruction": a patch encoder that
-sees one view at a time (image, and rays and depth where they are given), then attention that alternates
-within and across the views, with a learned scale token and an embedding that marks the reference view (the
-first), then heads for the factors: scale, rays, depth, pose; and mask and confidence. Where a pose or a
-depth is given, its head predicts a correction of it.
+In the manner of SimpleRecon (Sayed et al. 2022, "SimpleRecon: 3D Reconstruction Without 3D Convolutions")
+and of MapAnything (Keetha et al. 2025, "MapAnything: Universal Feed-Forward Metric 3D Reconstruction"), step
+by step:
 
-Lengths inside the network are in units of the set's own scale: the mean measured depth, or else the root
-mean square distance of the given cameras from the frame's origin, or else 1 m.
+    align    poses, where measured depths contradict them (``alignment``)
+    see      each view alone (image, rays, and depth where it is given): features of patches and of pixels,
+             and what share of each pixel shows a surface
+    look     each view among the others: a sweep of 32 planes along its rays (``sweep``), by convolutions; a
+             first depth, four by four to a patch
+    fuse     tokens, one for each patch: features of both kinds and positions in the set's frame, by attention
+             within and across the views
+    decode   depth, surface and error of every pixel, from all of these; only points need it
+
+Poses are needed: there is nothing here that would find them. Lengths inside the network are in units of the
+set's own scale: the mean measured depth, or else the root mean square distance of the cameras from what they
+look at.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -26,6 +34,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
+from spatial_envs.backbones.alignment import aligned
 from spatial_envs.backbones.backbone import INPUTS, Encoding, Undecoded
 from spatial_envs.backbones.networks import (
     as_tensor,
@@ -34,40 +43,78 @@ from spatial_envs.backbones.networks import (
     measured_statistics,
     split_known,
 )
+from spatial_envs.backbones.smoothing import smoothed
+from spatial_envs.backbones.sweep import STATISTICS, Swept, log_hypotheses, sweep
 from spatial_envs.foundation.arguments import check_range, resolve_device, user_path
 from spatial_envs.geometry.view import View
 
+EDITION = "2"
 PATCH = 14
+HALF = PATCH // 2  # pixels of a patch's side at half resolution
+CELLS = 4  # of a patch's side, where planes are swept
 RAW = 31  # numbers that describe a patch's geometry to the fusion, see ``_geometry``
-SKIP = 32  # channels at half resolution that go round the transformer to the pixels
+SKIP, FINE, COARSE = 24, 48, 64  # channels at a half, a 3.5th, a 7th of the resolution
+DECODED, LAST = 64, 16  # channels of the decoder at a 3.5th and at a half
+PLANES = 32
+OFFSETS = log_hypotheses(0.55, 1.6, PLANES)  # logarithms of the planes' depths, as shares of a view's middle
 
 
 @dataclass(frozen=True)
 class Sizes:
     """What the weights are for; stored beside them."""
 
-    width: int = 192
-    heads: int = 4
-    encoder_layers: int = 3
-    fusion_layers: int = 4
+    width: int = 128
+    heads: int = 2
+    encoder_layers: int = 2
+    fusion_layers: int = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What the patch encoder makes of M views, each without knowing of the others.
+    """What the network makes of M views, each without knowing of the others.
 
-    tokens (M, P, D); skip (M, 32, H/2, W/2), which the decoder adds; smooth (M, H, W): log of the measured
-    depth's mean over 5 x 5 pixels; patches (M, P, 5): mean measured position in the camera's axes, metres,
-    its share of the patch's pixels, and 1 where depth was given
+    tokens (M, P, D)
+    skip (M, 24, H/2, W/2): features of pixels
+    cells (M, 26, h, w): the same, log of the measured depth over its mean, and where it was, at the cells,
+        which are the planes' pixels, four by four to a patch
+    maps (M, H/2, W/2, 4): red, green, blue and share of surface, in [0, 1]
+    surface (M, H/2, W/2): the share's logits, by the image alone
+    smooth (M, H, W): log of the measured depth's mean over like neighbours
+    patches (M, P, 5): mean measured position in the camera's axes, metres, its share of the patch's pixels,
+        and 1 where depth was given
     """
 
     tokens: torch.Tensor
     skip: torch.Tensor
+    cells: torch.Tensor
+    maps: torch.Tensor
+    surface: torch.Tensor
     smooth: torch.Tensor
     patches: torch.Tensor
 
     def __getitem__(self, index) -> Seen:
         return Seen(*(getattr(self, field.name)[index] for field in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What it makes of M views among the others of their sets.
+
+    planes (M, h * w, 160): the sweep; fine (M, 48, h, w), coarse (M, 64, h/2, w/2): features
+    first (M, 33, h, w): logits of the planes and of a surface
+    depth, surface (M, h, w): what they say: log of the depth over the view's middle, measured where it was,
+        and logits
+    unit (B,), middle (M,): the set's unit and the views' middles, metres
+    """
+
+    planes: torch.Tensor
+    fine: torch.Tensor
+    coarse: torch.Tensor
+    first: torch.Tensor
+    depth: torch.Tensor
+    surface: torch.Tensor
+    unit: torch.Tensor
+    middle: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +147,8 @@ class Compact:
     """See ``spatial_envs.backbones.backbone.Backbone``. Weights are read at the first ``encode``.
 
     weights    a safetensors file that ``agents.backbone.training`` wrote; None for those that ship
-    inputs     which of "intrinsics", "depth", "pose" the network is given besides the images
+    inputs     which of "intrinsics", "depth", "pose" the network is given besides the images; it needs the
+               intrinsics and the poses
     max_error  the mask leaves out pixels whose depth the network expects to be off by more than this share
     """
 
@@ -108,6 +156,7 @@ class Compact:
     patch = PATCH
     independent = False
     light = True
+    needs = ("intrinsics", "pose")
 
     def __init__(
         self,
@@ -123,12 +172,24 @@ class Compact:
             raise ValueError(f"max_error: got {max_error}; expected a share above 0")
         self.weights = path
         self.inputs, self.max_error, self.device_name = checked_inputs(inputs), max_error, device
+        if not set(self.needs) <= set(self.inputs):
+            raise ValueError(
+                f"inputs: got {list(inputs)}; compact needs {' and '.join(map(repr, self.needs))} among "
+                "them: it does not find poses or lenses from images"
+            )
         try:
             with safe_open(self.weights, "pt") as file:
                 metadata = file.metadata() or {}
             self.sizes = Sizes(**{field.name: int(metadata[field.name]) for field in fields(Sizes)})
         except (KeyError, SafetensorError, ValueError) as error:
             raise ValueError(f"{self.weights}: not the weights of a compact backbone: {error}") from error
+        edition = metadata.get("edition", "1")
+        if edition != EDITION:
+            raise ValueError(
+                f"{self.weights}: got the weights of edition {edition} of the compact backbone; expected "
+                f"edition {EDITION}, which compares images at hypothesised depths: train anew by "
+                "agents.backbone.training"
+            )
         self.dim = self.sizes.width
         self._net: CompactNet | None = None
 
@@ -151,6 +212,7 @@ class Compact:
 
     def use(self, net: CompactNet) -> None:
         """Take this network instead of the file's."""
+        nn.Module.to(net, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._net = net.to(resolve_device(self.device_name)).eval().requires_grad_(False)
 
     def encode(
@@ -161,13 +223,20 @@ class Compact:
         given: Mapping[str, np.ndarray] | None = None,
         grad: bool = False,
     ) -> Encoding:
-        """Encode B sets of N views; H and W multiples of 14. See ``NetworkBackbone``."""
+        """Encode B sets of N views; H and W multiples of 14. See ``NetworkBackbone``. Poses that measured
+        depths contradict are corrected first; not with ``grad``, so that points move with them."""
         flags = checked_batch(views, view_mask, PATCH, self.inputs, given)
+        for name in self.needs:
+            if (view_mask & ~flags[name]).any():
+                raise ValueError(f"given: got views without {name}; compact needs it of every view")
         net = self.net
         with torch.set_grad_enabled(grad):
-            batch = as_inputs(views, view_mask, flags, net.scale_token)
+            batch = as_inputs(views, view_mask, flags, net.reference)
             seen, per_view = self._see(net, batch, view_mask, known)
-            tokens, scale_token, unit = net.fuse(batch, seen)
+            if not grad:
+                batch = with_aligned_poses(batch, seen.smooth)
+            looked = net.look(batch, seen)
+            tokens = net.fuse(batch, seen, looked)
 
         def placed(value: torch.Tensor) -> torch.Tensor:
             if bool(batch.view_mask.all()):
@@ -178,16 +247,16 @@ class Compact:
 
         def decode() -> dict[str, torch.Tensor]:
             with torch.set_grad_enabled(grad):
-                pose, intrinsics, scale = net.poses_and_intrinsics(batch, tokens, scale_token, unit)
-                depth, hit, error = net.decode(batch, seen, tokens, scale)
-                rays = pixel_rays(intrinsics, views.image_size)
+                depth, hit, error = net.decode(batch, seen, looked, tokens)
+                pose = batch.cam_to_world[batch.view_mask]
+                rays = pixel_rays(batch.intrinsics[batch.view_mask], views.image_size)
                 length = rays.norm(dim=-1)
                 rows = {
                     "points": points_at(rays, depth, pose), "confidence": torch.exp(-error),
                     "mask": (hit > 0) & (error < math.log(self.max_error)), "cam_to_world": pose,
                     "ray_directions": rays / length[..., None], "depth_along_ray": depth * length,
                 }  # fmt: skip
-                return {"scale": scale, **{name: placed(value) for name, value in rows.items()}}
+                return {"scale": looked.unit, **{name: placed(value) for name, value in rows.items()}}
 
         with torch.set_grad_enabled(grad):
             return Undecoded(placed(tokens), decode, per_view)
@@ -217,6 +286,9 @@ def _shipped(name: str) -> Path:
 class CompactNet(nn.Module):
     """The network; ``Compact`` is the backbone round it."""
 
+    offsets: torch.Tensor
+    weights: torch.Tensor
+
     def __init__(self, sizes: Sizes = Sizes()) -> None:
         super().__init__()
         self.sizes = sizes
@@ -225,34 +297,50 @@ class CompactNet(nn.Module):
             check_range(field.name, getattr(sizes, field.name), 1, 1024, int)
         if width % sizes.heads:
             raise ValueError(f"heads: got {sizes.heads}; expected a divisor of the width, {width}")
+        self.register_buffer("offsets", torch.from_numpy(OFFSETS), persistent=False)
+        self.register_buffer("weights", torch.tensor([1.0, 1.0, 1.0, 5.0, 5.0]), persistent=False)
+        # see
         self.stem = nn.Sequential(
-            nn.Conv2d(10, SKIP, 4, 2, 1), nn.GELU(), nn.Conv2d(SKIP, SKIP, 3, 1, 1), nn.GELU()
+            nn.Conv2d(11, SKIP, 4, 2, 1), nn.GELU(), nn.Conv2d(SKIP, SKIP, 3, 1, 1), nn.GELU()
         )
-        self.patches = nn.Conv2d(SKIP, width, PATCH // 2, PATCH // 2)
+        self.patches = nn.Conv2d(SKIP, width, HALF, HALF)
         self.encoder = nn.ModuleList(Block(width, sizes.heads) for _ in range(sizes.encoder_layers))
         self.encoder_norm = nn.LayerNorm(width)
+        self.to_half = nn.Linear(width, LAST * HALF**2)
+        self.surface = nn.Sequential(
+            nn.Conv2d(SKIP + LAST, LAST, 3, 1, 1), nn.GELU(), nn.Conv2d(LAST, 1, 3, 1, 1)
+        )
+        # look
+        self.from_planes = nn.Linear(STATISTICS * PLANES, FINE)
+        self.from_cells = nn.Conv2d(SKIP + 2, FINE, 1)
+        self.mix = nn.Conv2d(FINE, FINE, 3, 1, 1)
+        self.down = nn.Conv2d(FINE, COARSE, 2, 2)
+        self.around = nn.Conv2d(COARSE, COARSE, 3, 1, 1)
+        self.first_fine = nn.Conv2d(FINE, PLANES + 1, 1)
+        self.first_coarse = nn.Conv2d(COARSE, PLANES + 1, 1)
+        # fuse
+        self.from_coarse = nn.Conv2d(COARSE, width, CELLS // 2, CELLS // 2)
+        self.from_depth = nn.Conv2d(2, width, CELLS, CELLS)
         self.geometry = nn.Sequential(nn.Linear(RAW, width), nn.GELU(), nn.Linear(width, width))
         self.reference = nn.Parameter(0.02 * torch.randn(2, width))
-        self.scale_token = nn.Parameter(0.02 * torch.randn(width))
         self.fusion = nn.ModuleList(Block(width, sizes.heads) for _ in range(sizes.fusion_layers))
         self.norm = nn.LayerNorm(width)
-        self.pixels = nn.Linear(width, SKIP * (PATCH // 2) ** 2)
-        self.from_pixels = nn.Conv2d(SKIP, SKIP, 3, 1, 1, bias=False)
-        self.from_tokens = nn.Conv2d(SKIP, SKIP, 3, 1, 1)
-        self.decoder = nn.Sequential(
+        # decode
+        self.to_coarse = nn.Linear(width, COARSE * (CELLS // 2) ** 2)
+        self.coarse = nn.Sequential(Residual(COARSE), Residual(COARSE))
+        self.again_from_planes = nn.Linear(STATISTICS * PLANES, DECODED)
+        self.again_from_fine = nn.Conv2d(FINE, DECODED, 1)
+        self.to_fine = nn.Conv2d(COARSE, DECODED * 4, 1)
+        self.fine = nn.Sequential(Residual(DECODED), Residual(DECODED), Residual(DECODED))
+        self.second = nn.Conv2d(DECODED, PLANES + 1 + LAST, 1)
+        self.from_skip = nn.Conv2d(SKIP, LAST, 1)
+        self.last = nn.Sequential(
             nn.GELU(),
-            nn.Conv2d(SKIP, SKIP, 3, 1, 1),
+            nn.Conv2d(LAST, LAST, 3, 1, 1),
             nn.GELU(),
-            nn.Conv2d(SKIP, 20, 3, 1, 1),
+            nn.Conv2d(LAST, 20, 3, 1, 1),
             nn.PixelShuffle(2),
         )
-        self.direct = nn.Linear(width, PATCH**2)
-        self.pose_head = nn.Sequential(nn.Linear(width + 6, width), nn.GELU(), nn.Linear(width, 9))
-        self.lens_head = nn.Linear(width, 2)
-        self.scale_head = nn.Linear(width, 1)
-        for last in (self.pose_head[-1], self.lens_head, self.scale_head, self.direct):
-            for parameter in last.parameters():
-                nn.init.zeros_(parameter)
 
     # ---- one view at a time
 
@@ -260,151 +348,202 @@ class CompactNet(nn.Module):
         """Encode the views at ``index`` (M,), flat over (B, N)."""
         rgb = given.rgb.flatten(0, 1)[index]
         depth = given.depth.flatten(0, 1)[index]
-        has_intrinsics = given.has_intrinsics.flatten()[index]
         has_depth = given.has_depth.flatten()[index]
         height, width = depth.shape[-2:]
         rays = pixel_rays(given.intrinsics.flatten(0, 1)[index], (height, width))
-        rays = torch.where(has_intrinsics[:, None, None, None], rays, torch.zeros_like(rays))
         hit = (depth > 0) & has_depth[:, None, None]
         metres = torch.where(hit, depth, torch.zeros_like(depth))
         mean = mean_depth(metres)[:, None, None]
         relative = torch.where(hit, torch.log(metres.clamp_min(1e-6) / mean), torch.zeros_like(depth))
-        smooth = smoothed(relative, hit)
+        smooth = smoothed(relative, hit) if bool(has_depth.any()) else relative
         rough = torch.where(hit, relative - smooth, torch.zeros_like(depth)).clamp(-0.1, 0.1)
         channels = [
-            2 * rgb - 1, rays[..., 0][:, None], rays[..., 1][:, None],
-            4 * relative[:, None], 30 * rough[:, None], hit[:, None],
-            has_intrinsics[:, None, None, None].expand(-1, 1, height, width),
+            2 * rgb - 1, rgb.amax(dim=1, keepdim=True) == 0, rays[..., 0][:, None], rays[..., 1][:, None],
+            4 * relative[:, None], 30 * rough[:, None], hit[:, None], smooth[:, None],
             has_depth[:, None, None, None].expand(-1, 1, height, width),
         ]  # fmt: skip
-        skip = self.stem(torch.cat([channel.to(rgb.dtype) for channel in channels], dim=1))
+        stacked = torch.cat([channel.to(rgb.dtype) for channel in channels], dim=1)
+        skip = self.stem(stacked.contiguous(memory_format=torch.channels_last))
         grid = self.patches(skip)
         tokens = grid.flatten(2).transpose(1, 2)
         tokens = tokens + positions(grid.shape[-2:], tokens.shape[-1], tokens)
         for block in self.encoder:
             tokens = block(tokens)
+        tokens = self.encoder_norm(tokens)
+        by_patch = unpatched(self.to_half(tokens), (grid.shape[-2], grid.shape[-1]), HALF)
+        surface = self.surface(torch.cat([skip, by_patch], dim=1)).float()[:, 0]
+        # what other views will ask this one for
+        small = F.avg_pool2d(torch.cat([rgb, hit[:, None].to(rgb.dtype)], dim=1), 2)
+        share = torch.where(has_depth[:, None, None], small[:, 3], torch.sigmoid(surface).to(rgb.dtype))
+        maps = torch.cat([small[:, :3], share[:, None]], dim=1).permute(0, 2, 3, 1).contiguous()
+        cells = (grid.shape[-2] * CELLS, grid.shape[-1] * CELLS)
+        measured = torch.stack([smooth * hit, hit.to(smooth.dtype)], dim=1)
+        at_cells = [resized(skip, cells), resized(measured.to(rgb.dtype), cells)]
         # positions of what was measured, by patch: in the camera's axes
-        measured = torch.cat([rays * metres[..., None], hit[..., None]], dim=-1).permute(0, 3, 1, 2)
-        pooled = F.avg_pool2d(measured.to(rgb.dtype), PATCH).flatten(2).transpose(1, 2)
-        share = pooled[..., 3:].clamp_min(1e-6)
+        placed = torch.cat([rays * metres[..., None], hit[..., None]], dim=-1).permute(0, 3, 1, 2)
+        pooled = F.avg_pool2d(placed.to(rgb.dtype), PATCH).flatten(2).transpose(1, 2)
+        part = pooled[..., 3:].clamp_min(1e-6)
         flag = has_depth[:, None, None].expand(*pooled.shape[:2], 1).to(pooled.dtype)
-        patches = torch.cat([pooled[..., :3] / share, pooled[..., 3:], flag], dim=-1)
-        return Seen(self.encoder_norm(tokens), self.from_pixels(skip), smooth + mean.log(), patches)
+        patches = torch.cat([pooled[..., :3] / part, pooled[..., 3:], flag], dim=-1)
+        return Seen(
+            tokens,
+            skip,
+            torch.cat([cell.to(rgb.dtype) for cell in at_cells], dim=1),
+            maps.detach(),
+            surface,
+            smooth + mean.log(),
+            patches,
+        )
+
+    # ---- one view among the others
+
+    def look(self, given: Inputs, seen: Seen) -> Looked:
+        """Compare the M views that are there, each with the others of its set, along its rays."""
+        unit, middle = scales(given)
+        height, width = seen.cells.shape[-2:]
+        with torch.autocast(seen.tokens.device.type, enabled=False):
+            planes = (sweep(self._swept(given, seen, middle)) * self.weights[:, None]).flatten(2)
+        fine = self.from_planes(planes).transpose(1, 2).unflatten(2, (height, width))
+        fine = F.gelu(fine + self.from_cells(seen.cells))
+        fine = F.gelu(self.mix(fine)) + fine
+        coarse = F.gelu(self.down(fine))
+        coarse = F.gelu(self.around(coarse)) + coarse
+        first = self.first_fine(fine) + resized(self.first_coarse(coarse), (height, width))
+        depth, surface = self._expected(first)
+        measured, share = seen.cells[:, SKIP:].float().unbind(1)
+        depth = torch.where(share > 0.5, measured / share.clamp_min(0.5), depth)
+        return Looked(planes, fine, coarse, first, depth, surface, unit, middle)
+
+    def _swept(self, given: Inputs, seen: Seen, middle: torch.Tensor) -> Swept:
+        mask = given.view_mask
+        cells = (seen.cells.shape[-2], seen.cells.shape[-1])
+        intrinsics = given.intrinsics[mask]
+        per_cell = intrinsics.new_tensor([[CELLS / PATCH], [CELLS / PATCH], [1.0]])
+        rays = pixel_rays(intrinsics * per_cell, cells).flatten(1, 2)
+        own = resized(seen.maps.permute(0, 3, 1, 2), cells).flatten(2).transpose(1, 2)
+        depth = torch.where(given.has_depth[..., None, None], given.depth, torch.zeros_like(given.depth))[
+            mask
+        ]
+        lens = torch.stack(
+            [intrinsics[:, 0, 0], intrinsics[:, 1, 1], intrinsics[:, 0, 2], intrinsics[:, 1, 2]], 1
+        )
+        count = mask.sum(dim=1)
+        first = count.cumsum(0) - count
+        return Swept(
+            seen.maps.to(rays.dtype), own.to(rays.dtype), depth, rays, given.cam_to_world[mask], lens / 2,
+            middle[:, None] * self.offsets.to(middle.dtype).exp(), by_view(first, mask), by_view(count, mask),
+        )  # fmt: skip
+
+    def _expected(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log of the depth over the middle, and logits of a surface, (M, h, w) each, of (M, 33, h, w)."""
+        share = logits[:, :PLANES].float().softmax(dim=1).to(self.offsets.dtype)
+        return torch.einsum("mdhw,d->mhw", share, self.offsets), logits[:, PLANES].float()
 
     # ---- all views of a set
 
-    def fuse(self, given: Inputs, seen: Seen) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Tokens (M, P, D) of the M views that are there, those of the scale (B, D), and the unit (B,)."""
+    def fuse(self, given: Inputs, seen: Seen, looked: Looked) -> torch.Tensor:
+        """Tokens (M, P, D) of the M views that are there."""
         mask = given.view_mask
-        unit = set_unit(given)
-        tokens = seen.tokens + self.reference[later(mask).long()][:, None]
+        first = torch.stack([4 * looked.depth, looked.surface.sigmoid()], dim=1)
+        tokens = self.from_coarse(looked.coarse) + self.from_depth(first.to(looked.coarse.dtype))
+        tokens = seen.tokens + tokens.flatten(2).transpose(1, 2) + self.reference[later(mask).long()][:, None]
         with torch.autocast(tokens.device.type, enabled=False):  # positions need more than 8 bits
-            described = self._geometry(given, seen, unit)
+            described = self._geometry(given, seen, looked)
         tokens = tokens + self.geometry(described)
         sets, count, patches = *mask.shape, tokens.shape[1]
-        scale = self.scale_token.expand(sets, 1, -1)
-        everywhere = bool(mask.all())
         keys = None
-        if not everywhere:
-            there = mask[:, :, None].expand(-1, -1, patches).flatten(1)
-            keys = F.pad(there, (1, 0), value=True)[:, None, None]
+        if not bool(mask.all()):
+            keys = mask[:, :, None].expand(-1, -1, patches).flatten(1)[:, None, None]
         for k, block in enumerate(self.fusion):
-            if k % 2 == 0:
+            if k % 2:
                 tokens = block(tokens)
                 continue
             full = tokens.new_zeros(sets, count, patches, tokens.shape[-1])
             full[mask] = tokens
-            joined = block(torch.cat([scale.to(tokens.dtype), full.flatten(1, 2)], dim=1), keys)
-            scale, tokens = joined[:, :1], joined[:, 1:].unflatten(1, (count, patches))[mask]
-        return self.norm(tokens), self.norm(scale[:, 0]), unit
+            tokens = block(full.flatten(1, 2), keys).unflatten(1, (count, patches))[mask]
+        return self.norm(tokens)
 
-    def _geometry(self, given: Inputs, seen: Seen, unit: torch.Tensor) -> torch.Tensor:
-        """(M, P, 31): what is known of every patch in the set's frame, lengths in the set's unit."""
+    def _geometry(self, given: Inputs, seen: Seen, looked: Looked) -> torch.Tensor:
+        """(M, P, 31): what is known of every patch in the set's frame, lengths in the set's unit. Where
+        nothing was measured, its place is that of the first depth."""
         mask, size = given.view_mask, given.depth.shape[-2:]
-        lengths = by_view(unit, mask)
+        lengths = by_view(looked.unit, mask)
         pose = given.cam_to_world[mask]
-        posed = given.has_pose[mask]
         grid = (size[0] // PATCH, size[1] // PATCH)
-        intrinsics = given.intrinsics[mask] / torch.tensor([[PATCH], [PATCH], [1.0]], device=pose.device)
-        rays = F.normalize(pixel_rays(intrinsics, grid).flatten(1, 2), dim=-1)
-        known = given.has_intrinsics[mask].to(rays.dtype)[:, None, None]
+        patch = given.intrinsics.new_tensor([[PATCH], [PATCH], [1.0]])
+        rays = F.normalize(pixel_rays(given.intrinsics[mask] / patch, grid).flatten(1, 2), dim=-1)
         rotation, origin = pose[:, :3, :3], pose[:, None, :3, 3] / lengths[:, None, None]
-        direction = rays @ rotation.transpose(1, 2) * known
+        direction = rays @ rotation.transpose(1, 2)
         origin = origin.expand_as(direction)
-        local = seen.patches[..., :3].float() / lengths[:, None, None]
-        place = (local @ rotation.transpose(1, 2) + origin) * (seen.patches[..., 3:4] > 0)
-        placed = [
+        guess = self._first_places(given, looked)
+        measured = seen.patches[..., 3:4].float() > 0
+        local = torch.where(measured, seen.patches[..., :3].float(), guess[..., :3]) / lengths[:, None, None]
+        share = torch.where(seen.patches[..., 4:5] > 0, seen.patches[..., 3:4].float(), guess[..., 3:])
+        place = (local @ rotation.transpose(1, 2) + origin) * (share > 0.02)
+        ones = torch.ones_like(share)
+        distance = (pose[:, :3, 3].norm(dim=1) / lengths).clamp_min(0.1)
+        described = [
             direction, torch.linalg.cross(origin, direction), origin, place,
-            rotation.flatten(1)[:, None].expand(-1, rays.shape[1], -1),
+            rotation.flatten(1)[:, None].expand(-1, rays.shape[1], -1), local * share, share,
+            seen.patches[..., 4:5].float(), torch.log(lengths)[:, None, None] * ones,
+            distance.log()[:, None, None] * ones,
+            torch.linalg.vector_norm(local, dim=-1, keepdim=True) * share,
+            (looked.middle / lengths).log()[:, None, None] * ones, place.norm(dim=-1, keepdim=True),
         ]  # fmt: skip
-        in_frame = torch.cat(placed, dim=-1)
-        in_frame = torch.where(posed[:, None, None], in_frame, torch.zeros_like(in_frame))
-        ones = torch.ones_like(seen.patches[..., :1])
-        distance = (pose[:, :3, 3].norm(dim=1) / lengths).clamp_min(0.1) * posed + (~posed)
-        alone = [
-            local, seen.patches[..., 3:5], known * ones, posed.to(ones.dtype)[:, None, None] * ones,
-            torch.log(lengths)[:, None, None] * ones, distance.log()[:, None, None] * ones,
-            torch.linalg.vector_norm(local, dim=-1, keepdim=True),
-        ]  # fmt: skip
-        return torch.cat([in_frame, *alone], dim=-1)
+        return torch.cat(described, dim=-1)
 
-    # ---- the factors
-
-    def poses_and_intrinsics(
-        self, given: Inputs, tokens: torch.Tensor, scale: torch.Tensor, unit: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Predicted cam_to_world (M, 4, 4), intrinsics (M, 3, 3), and scale (B,), metres per unit."""
+    def _first_places(self, given: Inputs, looked: Looked) -> torch.Tensor:
+        """(M, P, 4): mean place of the first depth by patch, in the camera's axes, metres, and its share."""
         mask = given.view_mask
-        pooled = tokens.mean(dim=1)
-        aim = aims(given.cam_to_world)[mask]
-        posed = given.has_pose[mask][:, None]
-        raw = self.pose_head(torch.cat([pooled, torch.where(posed, aim, torch.zeros_like(aim))], dim=1))
-        raw = raw * torch.where(posed, 0.05, 1.0)  # a correction, or a pose
-        raw = torch.where(later(mask)[:, None], raw, torch.zeros_like(raw))
-        measured = (given.has_depth | given.has_pose).any(dim=1)
-        predicted = self.scale_head(scale)[:, 0].clamp(-4, 4).exp()
-        metres = unit * torch.where(measured, torch.ones_like(unit), predicted)
-        first = given.cam_to_world[:, :1]
-        base = torch.where(
-            given.has_pose[..., None, None], given.cam_to_world, first.expand_as(given.cam_to_world)
-        )
-        shift = raw[:, 6:] * by_view(metres, mask)[:, None]
-        pose = base[mask] @ rigid(raw[:, :6], shift)
-        height, width = given.depth.shape[-2:]
-        focal = 1.1 * self.lens_head(pooled).clamp(-3, 3).exp() * min(height, width)
-        zero, one = torch.zeros_like(focal[:, 0]), torch.ones_like(focal[:, 0])
-        rows = [focal[:, 0], zero, one * width / 2, zero, focal[:, 1], one * height / 2, zero, zero, one]
-        guess = torch.stack(rows, dim=1).reshape(-1, 3, 3)
-        intrinsics = torch.where(given.has_intrinsics[mask][:, None, None], given.intrinsics[mask], guess)
-        return pose, intrinsics, metres
+        cells = (looked.depth.shape[-2], looked.depth.shape[-1])
+        per_cell = given.intrinsics.new_tensor([[CELLS / PATCH], [CELLS / PATCH], [1.0]])
+        rays = pixel_rays(given.intrinsics[mask] * per_cell, cells)
+        metres = looked.depth.exp() * looked.middle[:, None, None]
+        weight = looked.surface.sigmoid()[..., None]
+        placed = torch.cat([rays * (metres[..., None] * weight), weight], dim=-1).permute(0, 3, 1, 2)
+        pooled = F.avg_pool2d(placed, CELLS).flatten(2).transpose(1, 2)
+        return torch.cat([pooled[..., :3] / pooled[..., 3:].clamp_min(1e-6), pooled[..., 3:]], dim=-1)
+
+    # ---- pixels
 
     def decode(
-        self, given: Inputs, seen: Seen, tokens: torch.Tensor, metres: torch.Tensor
+        self, given: Inputs, seen: Seen, looked: Looked, tokens: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Depth along the axis (M, H, W), metres; logits of there being a surface (M, H, W); log of the
         expected relative error of the depth (M, H, W)."""
         mask = given.view_mask
         height, width = given.depth.shape[-2:]
-        grid = self.pixels(tokens).transpose(1, 2)
-        fine = F.pixel_shuffle(grid.unflatten(2, (height // PATCH, width // PATCH)), PATCH // 2)
-        out = self.decoder(self.from_tokens(fine) + seen.skip).float()
-        predicted, change, share, hit, error = out.unbind(1)
-        direct = self.direct(tokens).float().transpose(1, 2)
-        direct = F.pixel_shuffle(direct.unflatten(2, (height // PATCH, width // PATCH)), PATCH)[:, 0]
+        grid = (height // PATCH, width // PATCH)
+        coarse = self.coarse(looked.coarse + unpatched(self.to_coarse(tokens), grid, CELLS // 2))
+        again = self.again_from_planes(looked.planes).transpose(1, 2).unflatten(2, looked.fine.shape[2:])
+        again = F.gelu(again + self.again_from_fine(looked.fine) + F.pixel_shuffle(self.to_fine(coarse), 2))
+        fine = self.fine(again)
+        second = self.second(fine)
+        planes, surface = self._expected(looked.first + second[:, : PLANES + 1])
+        half = resized(second[:, PLANES + 1 :], (height // 2, width // 2)) + self.from_skip(seen.skip)
+        change, share, hit, error, finer = self.last(half).float().unbind(1)
+        both = resized(torch.stack([planes, surface], dim=1), (height, width))
+        guess = looked.middle.log()[:, None, None] + (both[:, 0] + finer).clamp(-4, 4)
         measured = torch.where(
             given.has_depth[mask][:, None, None], given.depth[mask], torch.zeros_like(change)
         )
         there = measured > 0
         logs = torch.where(there, measured.clamp_min(1e-6).log(), torch.zeros_like(measured))
         kept = logs + torch.sigmoid(share) * (seen.smooth - logs) + (0.03 * change).clamp(-0.5, 0.5)
-        units = by_view(metres, mask)
-        away = torch.where(given.has_pose[mask], given.cam_to_world[mask][:, :3, 3].norm(dim=1), units)
-        base = torch.where(
-            given.has_depth[mask], mean_depth(measured), torch.maximum(away, 0.3 * units)
-        ).log()
-        guess = base[:, None, None] + (predicted + direct).clamp(-4, 4)
         depth = torch.where(there, kept, guess).exp()
-        return depth, hit, (error - 3).clamp(-8, 2)
+        return depth, hit + both[:, 1], (error - 3).clamp(-8, 2)
+
+
+class Residual(nn.Module):
+    """A 3 x 3 convolution beside its input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.around = nn.Conv2d(channels, channels, 3, 1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (M, C, h, w)."""
+        return x + F.gelu(self.around(x))
 
 
 class Block(nn.Module):
@@ -415,7 +554,7 @@ class Block(nn.Module):
         self.heads = heads
         self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
     def forward(self, x: torch.Tensor, keys: torch.Tensor | None = None) -> torch.Tensor:
         """x (B, T, D); keys (B, 1, 1, T) bool or None: which tokens may be attended to."""
@@ -458,21 +597,32 @@ def later(mask: torch.Tensor) -> torch.Tensor:
     return (torch.arange(mask.shape[1], device=mask.device) > 0).expand_as(mask)[mask]
 
 
-def smoothed(values: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
-    """(M, H, W): means over 5 x 5 pixels of the values (M, H, W) that are there (M, H, W) bool."""
-    both = torch.stack([values * there, there.to(values.dtype)], dim=1)
-    total, count = F.avg_pool2d(both, 5, 1, 2, count_include_pad=True).unbind(1)
-    return total / count.clamp_min(1e-3)
+def with_aligned_poses(given: Inputs, smooth: torch.Tensor) -> Inputs:
+    """The inputs, with poses that agree with the measured depths; smooth (M, H, W) as of ``Seen``."""
+    mask = given.view_mask
+    count = (mask & given.has_depth).sum(dim=1)
+    if not bool((count > 1).any()):
+        return given
+    hit = (given.depth[mask] > 0) & given.has_depth[mask][:, None, None]
+    near = F.avg_pool2d(hit.float()[:, None], 5, 1, 2)[:, 0] > 0.6  # holes are closed, borders stay
+    metres = torch.where(hit | near, smooth.exp(), torch.zeros_like(smooth))
+    views = mask.sum(dim=1)
+    sets = (by_view(views.cumsum(0) - views, mask), by_view(views, mask))
+    arrays = (metres, given.intrinsics[mask], given.cam_to_world[mask], *sets)
+    poses = given.cam_to_world.clone()
+    poses[mask] = torch.from_numpy(aligned(*(array.cpu().numpy() for array in arrays))).to(poses)
+    return replace(given, cam_to_world=poses)
 
 
-def aims(cam_to_world: torch.Tensor) -> torch.Tensor:
-    """(..., 6): in the axes of each camera (..., 4, 4), how far the direction to the frame's origin is from
-    straight ahead, and the frame's up; both are as good as the same for all cameras that look at a thing
-    there."""
-    rotation, centre = cam_to_world[..., :3, :3], cam_to_world[..., :3, 3]
-    inward = F.normalize(-centre, dim=-1)
-    ahead = (inward[..., None, :] @ rotation)[..., 0, :] - centre.new_tensor([0.0, 0.0, 1.0])
-    return torch.cat([10 * ahead, 10 * rotation[..., 1, :]], dim=-1)
+def resized(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """(M, C, *size): the maps (M, C, H, W), between their pixels linearly."""
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False)
+
+
+def unpatched(tokens: torch.Tensor, grid: tuple[int, int], side: int) -> torch.Tensor:
+    """(M, C, H, W): of tokens (M, P, C * side * side) each a square of ``side`` pixels."""
+    maps = tokens.transpose(1, 2).unflatten(2, (int(grid[0]), int(grid[1])))
+    return F.pixel_shuffle(maps, side)
 
 
 def mean_depth(depth: torch.Tensor) -> torch.Tensor:
@@ -481,29 +631,33 @@ def mean_depth(depth: torch.Tensor) -> torch.Tensor:
     return torch.where(count > 0, total / count.clamp_min(1), torch.ones_like(total))
 
 
-def set_unit(given: Inputs) -> torch.Tensor:
-    """(B,) metres: the length that is 1 inside the network."""
-    mask = given.view_mask & given.has_depth
-    depth = torch.where(mask[..., None, None], given.depth, torch.zeros_like(given.depth))
-    count = (depth > 0).flatten(1).sum(dim=1)
-    mean = depth.flatten(1).sum(dim=1) / count.clamp_min(1)
-    posed = given.view_mask & given.has_pose
-    squared = (given.cam_to_world[..., :3, 3] ** 2).sum(dim=-1) * posed
-    distance = (squared.sum(dim=1) / posed.sum(dim=1).clamp_min(1)).clamp_min(1e-12).sqrt()
-    fallback = torch.where(distance > 1e-2, distance, torch.ones_like(distance))
-    return torch.where(count > 0, mean, fallback).detach()
+def scales(given: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
+    """The unit of each set (B,), the length that is 1 inside the network, and the middle of each view that is
+    there (M,), the depth about which its planes lie, metres."""
+    mask = given.view_mask
+    with_depth = mask & given.has_depth
+    depth = torch.where(with_depth[..., None, None], given.depth, torch.zeros_like(given.depth))
+    hits = (depth > 0).flatten(1).sum(dim=1)
+    measured = depth.flatten(1).sum(dim=1) / hits.clamp_min(1)
+    centre, axis = given.cam_to_world[..., :3, 3], given.cam_to_world[..., :3, 2]
+    away = focus(centre, axis, mask)[:, None] - centre
+    squared = (away**2).sum(dim=-1) * mask
+    distance = (squared.sum(dim=1) / mask.sum(dim=1)).clamp_min(1e-12).sqrt()
+    apart = distance > 1e-2
+    unit = torch.where(hits > 0, measured, torch.where(apart, distance, torch.ones_like(distance))).detach()
+    ahead = (away * axis).sum(dim=-1)
+    ahead = torch.where(apart[:, None], torch.maximum(ahead, 0.3 * unit[:, None]), unit[:, None])[mask]
+    own = depth[mask]
+    return unit, torch.where((own > 0).flatten(1).any(dim=1), mean_depth(own), ahead)
 
 
-def rigid(six: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """(M, 4, 4): rotation by two axes (M, 6) that are added to the identity's and made orthonormal (Zhou et
-    al. 2019), and translation (M, 3)."""
-    x = six[:, :3] + six.new_tensor([1.0, 0.0, 0.0])
-    y = six[:, 3:] + six.new_tensor([0.0, 1.0, 0.0])
-    x = F.normalize(x, dim=1)
-    y = F.normalize(y - (x * y).sum(dim=1, keepdim=True) * x, dim=1)
-    top = torch.cat([torch.stack([x, y, torch.linalg.cross(x, y)], dim=2), shift[..., None]], dim=2)
-    bottom = six.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(len(six), 1, 4)
-    return torch.cat([top, bottom], dim=1)
+def focus(centre: torch.Tensor, axis: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """(B, 3): the point nearest to the optical axes, of centres and directions (B, N, 3), of the views that
+    are there, mask (B, N); where they leave it open, the one nearest to the frame's origin."""
+    eye = torch.eye(3, device=axis.device, dtype=axis.dtype)
+    across = (eye - axis[..., :, None] * axis[..., None, :]) * mask[..., None, None]
+    total = across.sum(dim=1) + 1e-3 * eye
+    return torch.linalg.solve(total, torch.einsum("bnij,bnj->bi", across, centre))
 
 
 def positions(grid: tuple[int, int], width: int, like: torch.Tensor) -> torch.Tensor:

@@ -69,8 +69,7 @@ class MapAnythingBackbone:
         if not is_installed():
             raise ImportError(
                 f"backbone: 'mapanything' needs the package of that name, which is not on PyPI: {PAGE}; it "
-                f"would load the checkpoint {checkpoint!r}. Without it, backbone='compact' has the same "
-                "construction"
+                f"would load the checkpoint {checkpoint!r}. Without it, there is backbone='compact'"
             )
         if max_batch_views < 1:
             raise ValueError(f"max_batch_views: got {max_batch_views}; expected at least 1")

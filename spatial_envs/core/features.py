@@ -11,6 +11,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from gymnasium import spaces
 
 from spatial_envs.backbones import make_backbone
@@ -21,6 +23,7 @@ from spatial_envs.geometry.camera import inverse_pose
 from spatial_envs.geometry.view import View, stack_views
 
 LIMIT = 10.0  # standardised features are clipped to +- this
+GRID = 4  # of a side, into which pooling "grid" divides an image
 
 
 class Features:
@@ -58,9 +61,15 @@ class Features:
     def box(self, image_size: tuple[int, int], *window: int) -> spaces.Box:
         """The observation "features" of images (H, W): one view's, or with a leading axis for a window."""
         assert self.backbone is not None
-        patches = (image_size[0] // self.backbone.patch) * (image_size[1] // self.backbone.patch)
-        token = (self.backbone.dim,) if self.pooling == "mean" else (patches, self.backbone.dim)
+        rows, columns = self._patches(image_size)
+        if self.pooling == "grid":
+            rows, columns = grid_of(rows, columns)
+        token = (self.backbone.dim,) if self.pooling == "mean" else (rows * columns, self.backbone.dim)
         return spaces.Box(-LIMIT, LIMIT, (*window, *token), np.float32)
+
+    def _patches(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        assert self.backbone is not None
+        return image_size[0] // self.backbone.patch, image_size[1] // self.backbone.patch
 
     def encode(
         self,
@@ -77,9 +86,12 @@ class Features:
             return self.backbone.encode(views, view_mask, known)
         return self.backbone.encode(views, view_mask)
 
-    def pooled(self, encoding: Encoding, counts: Sequence[int]) -> list[np.ndarray]:
-        """For each set the tokens (n, D), or without pooling (n, P, D), of its first n views, float32."""
-        tokens = encoding.tokens.mean(dim=2) if self.pooling == "mean" else encoding.tokens
+    def pooled(
+        self, encoding: Encoding, counts: Sequence[int], image_size: tuple[int, int]
+    ) -> list[np.ndarray]:
+        """For each set the tokens of its first n views, float32: (n, D), with pooling "grid" (n, P', D),
+        without pooling (n, P, D); image_size of the views."""
+        tokens = pool(encoding.tokens, self.pooling, self._patches(image_size))
         return [tokens[row, :count].float().cpu().numpy() for row, count in enumerate(counts)]
 
     @cached_property
@@ -93,6 +105,23 @@ class Features:
         assert pooled is not None
         mean, deviation = self.statistics
         return np.clip((pooled - mean) / deviation, -LIMIT, LIMIT).astype(np.float32)
+
+
+def pool(tokens: torch.Tensor, pooling: str, patches: tuple[int, int]) -> torch.Tensor:
+    """Tokens (B, N, P, D) of so many rows and columns of patches: "mean" over them (B, N, D), over the cells
+    of a "grid" of at most 4 x 4 (B, N, P', D), or "none"."""
+    if pooling == "mean":
+        return tokens.mean(dim=2)
+    if pooling == "none":
+        return tokens
+    maps = tokens.flatten(0, 1).transpose(1, 2).unflatten(2, patches)
+    cells = F.adaptive_avg_pool2d(maps, grid_of(*patches))
+    return cells.flatten(2).transpose(1, 2).unflatten(0, tokens.shape[:2])
+
+
+def grid_of(rows: int, columns: int) -> tuple[int, int]:
+    """Rows and columns of the cells into which pooling "grid" gathers so many patches."""
+    return min(rows, GRID), min(columns, GRID)
 
 
 def batched(

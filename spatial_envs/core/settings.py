@@ -121,7 +121,11 @@ class Settings:
         "what makes the features, see ``spatial_envs.backbones``",
     )
     backbone_kwargs: dict[str, Any] | None = setting(None, anything("None, a dict"), "its arguments")
-    pooling: str = setting("mean", one_of("mean", "none"), "of features over the patches of a view")
+    pooling: str = setting(
+        "mean",
+        one_of("mean", "grid", "none"),
+        "of features over the patches of a view, all or by the cells of 4 x 4",
+    )
     observations: Sequence[str] | None = setting(
         None, anything("keys, see above"), "None: all but those on request"
     )

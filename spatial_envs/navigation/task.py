@@ -257,7 +257,7 @@ class Navigation(Rows[Episode]):
         frames = [agent_frame(episode.state) for episode in episodes]
         windows = [episode.views for episode in episodes]
         encoding = self.features.encode(windows, frames, [episode.per_view for episode in episodes])
-        pooled = self.features.pooled(encoding, [len(views) for views in windows])
+        pooled = self.features.pooled(encoding, [len(views) for views in windows], self.image_size)
         for k, episode in enumerate(episodes):
             episode.features = pooled[k]
             if encoding.per_view is not None:

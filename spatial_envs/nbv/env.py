@@ -47,7 +47,7 @@ class NBVEnv(TaskEnv):
 
     | key | shape | meaning |
     |---|---|---|
-    | features | (views, D) | the backbone's tokens of each view, pooled, standardised, clipped to +-10; (views, P, D) with ``pooling="none"`` |
+    | features | (views, D) | the backbone's tokens of each view, pooled, standardised, clipped to +-10; (views, P, D) with ``pooling="none"``, (views, 16, D) with "grid" |
     | poses | (views, 9) | position (m), camera X and camera Y axis, in the frame |
     | view_mask | (views,) | 1 for the views taken |
     | anchor | (3,) | direction of the zero action, in the frame's axes |

@@ -231,7 +231,7 @@ class NBV(Rows[Episode]):
             counts, frames = [len(views) for views in sets], [episode.frame_to_world for episode in episodes]
             kept = [None if once else episode.per_view for episode in episodes]
             encoding = self.features.encode(sets, frames, kept)
-            for k, rows in enumerate(self.features.pooled(encoding, counts)):
+            for k, rows in enumerate(self.features.pooled(encoding, counts, self.image_size)):
                 old = episodes[k].features if once else None
                 features[k] = rows if old is None else np.concatenate([old, rows])
                 if encoding.per_view is not None:

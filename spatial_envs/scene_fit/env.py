@@ -41,7 +41,7 @@ class SceneFitEnv(TaskEnv):
     | remaining | (1,) | share of the steps left |
     | rgb, depth | (H, W, 3) uint8, (H, W, 1) m | the target view; 0 where nothing was measured |
     | fit_rgb, fit_depth | the same | the fit from the same place |
-    | features | (D,) | the backbone's tokens of the target view at the nearest multiples of its patch, pooled, standardised, clipped to +-10; (P, D) with ``pooling="none"`` |
+    | features | (D,) | the backbone's tokens of the target view at the nearest multiples of its patch, pooled, standardised, clipped to +-10; (P, D) with ``pooling="none"``, (16, D) with "grid" |
 
     ## Rewards
 

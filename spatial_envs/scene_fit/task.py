@@ -203,9 +203,8 @@ class SceneFit(Rows[Episode]):
             rgb, _ = resized(view.rgb, view.intrinsics, size)
             own = np.eye(4, dtype=np.float32)  # the frame is the camera's
             seen = View(rgb, depth, intrinsics.astype(np.float32), own)
-            tokens = self.features.encode([[seen]], [own], [None]).tokens[0, 0].float().cpu().numpy()
-            tokens = tokens.mean(axis=0) if self.features.pooling == "mean" else tokens
-            episode.features = self.features.standard(tokens)
+            encoding = self.features.encode([[seen]], [own], [None])
+            episode.features = self.features.standard(self.features.pooled(encoding, [1], size)[0][0])
         return episode.features
 
     def info(self, row: int) -> dict[str, Any]:

@@ -13,26 +13,33 @@ from spatial_envs.foundation import yaml_files
 
 pytest.importorskip("tyro", reason="needs the [train] extra")
 
+from agents.backbone import library as library_module
+from agents.backbone.backgrounds import KINDS as BACKGROUNDS
+from agents.backbone.backgrounds import Backdrops
 from agents.backbone.card import Flags as CardFlags
 from agents.backbone.card import best_offset, card, judge, shoot
 from agents.backbone.data import (
+    MAX_VIEWS,
     NOISY,
     Noise,
-    Studio,
+    Sampler,
     Thing,
     collate,
     given,
     merged,
     nearest_seen,
+    object_poses,
+    prefix_gains,
     resized,
     room,
     rotation_about,
     visible,
 )
+from agents.backbone.library import Library, Plan, open_library
 from agents.backbone.probe import fit_network, fit_ridge, pose_map
 from agents.backbone.training import Flags, Trained, train
 from spatial_envs.backbones.compact import Compact, Sizes
-from spatial_envs.geometry.camera import facing_origin, inverse_pose, pinhole, unproject
+from spatial_envs.geometry.camera import facing_origin, inverse_pose, pinhole, turn_about_y, unproject
 from spatial_envs.geometry.view import View
 from spatial_envs.nbv import NBVDiscreteEnv
 from spatial_envs.rendering.builtin import BuiltinRenderer
@@ -41,16 +48,24 @@ from spatial_envs.scenes.objects import open_objects
 TINY = {"width": 32, "heads": 2, "encoder_layers": 1, "fusion_layers": 2}
 
 
+PLAN = Plan(seed=0, objects=3, sets=2, rooms=2, image_size=56)
+
+
 @pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio(open_objects("procedural", "validation"), np.random.default_rng(0), 56, 2)
+def library(tmp_path_factory) -> Library:
+    return open_library(tmp_path_factory.mktemp("library"), PLAN, 1)
+
+
+@pytest.fixture(scope="module")
+def sampler(library) -> Sampler:
+    return Sampler(library, np.random.default_rng(0))
 
 
 def cloud(view: View) -> np.ndarray:
     return unproject(view.depth, view.intrinsics, view.cam_to_world)[view.depth > 0]
 
 
-def test_visible_points_are_those_that_a_ray_reaches(studio):
+def test_visible_points_are_those_that_a_ray_reaches():
     import trimesh
 
     mesh = trimesh.creation.icosphere(3, 0.5)
@@ -96,8 +111,8 @@ def test_nearest_seen():
     np.testing.assert_allclose(nearest_seen(apart, np.array([False, False, True])), [1, 0.5, 0])
 
 
-def test_a_room_holds_its_objects(studio):
-    meshes = [studio.thing().mesh for _ in range(3)]
+def test_a_room_holds_its_objects():
+    meshes = [open_objects("procedural", "validation").load(k) for k in range(3)]
     mesh, extent = room(np.random.default_rng(0), meshes)
     assert len(np.unique(mesh.face_segments)) == 4
     assert len(mesh.faces) == 6 * 512 + sum(len(m.faces) for m in meshes)
@@ -112,12 +127,97 @@ def test_a_room_holds_its_objects(studio):
     np.testing.assert_array_equal(pictures[0].rgb, pictures[1].rgb)
 
 
-@pytest.mark.parametrize("kind", ["_of_object", "_of_room"])
-def test_views_of_a_sample_show_one_scene(studio, kind):
+def test_a_library_keeps_what_was_rendered(library, tmp_path):
+    assert len(library) == 3 * 2 + 2
+    again = open_library(tmp_path, PLAN, 2)  # by two processes, the same
+    for name, array in library.arrays.items():
+        np.testing.assert_array_equal(again.arrays[name], array)
+    for k in range(6):
+        views = library.views(k)
+        assert views.depth.shape == (MAX_VIEWS, 56, 56)
+        assert (views.depth > 0).any(axis=(1, 2)).all()
+        assert abs(views.cam_to_world[0, 0, 3]) < 1e-5  # the first view's azimuth is 0
+        gains = np.stack([library.gains(k, n) for n in range(1, MAX_VIEWS + 1)])
+        assert np.isfinite(gains).all()
+        assert gains[0].max() > gains[-1].max()
+    assert np.isnan(library.gains(6, 1)).all()  # of a room nothing is known
+    assert (library.views(6).depth > 0).mean() > 0.99
+
+
+def test_a_library_goes_on_where_it_was_cut_short(tmp_path, monkeypatch):
+    plan = dataclasses.replace(PLAN, objects=1, rooms=1)
+    monkeypatch.setattr("agents.backbone.library.CHUNK", 1)
+    whole = open_library(tmp_path / "whole", dataclasses.replace(plan, objects=2), 1)
+    rendered = []
+    chunk = library_module._chunk
+    monkeypatch.setattr(library_module, "_chunk", lambda task: rendered.append(task[2]) or chunk(task))
+    open_library(tmp_path / "part", dataclasses.replace(plan, objects=2), 1)
+    (tmp_path / "part" / "done.txt").write_text("0\n", encoding="utf-8")
+    part = open_library(tmp_path / "part", dataclasses.replace(plan, objects=2), 1)
+    assert rendered == [0, 1, 1]
+    np.testing.assert_array_equal(part.arrays["rgb"], whole.arrays["rgb"])
+    with pytest.raises(
+        ValueError, match=r"library: .*part holds one of {.*'objects': 2.*}; expected {.*'objects': 1"
+    ):
+        open_library(tmp_path / "part", plan, 1)
+
+
+def test_stored_depth_is_what_was_rendered(library):
+    objects = open_objects("procedural", "train")
+    rng = np.random.default_rng([PLAN.seed, 0])
+    thing = Thing(objects.load(0), rng)
+    poses, fov = object_poses(rng, MAX_VIEWS)
+    views = BuiltinRenderer().render(thing.mesh, poses, pinhole(fov, (56, 56)), (56, 56))
+    kept = library.views(0)
+    np.testing.assert_array_equal(kept.rgb, views.rgb)
+    np.testing.assert_allclose(kept.depth, views.depth, atol=views.depth.max() / 65535)
+    assert ((kept.depth > 0) == (views.depth > 0)).all()
+    gains = prefix_gains(thing, poses, fov, np.arctan2(poses[0, 0, 3], poses[0, 2, 3]))
+    np.testing.assert_array_equal(library.arrays["gains"][0], gains)
+
+
+@pytest.mark.parametrize("kind", BACKGROUNDS)
+def test_a_background_is_behind(library, kind):
+    rng = np.random.default_rng(0)
+    backdrops = Backdrops(rng, 3)
+    views = library.views(0)
+    put = backdrops.put(views, kind)
+    hit = views.depth > 0
+    np.testing.assert_array_equal(put.rgb[hit], views.rgb[hit])
+    np.testing.assert_array_equal(put.depth, views.depth)
+    behind = put.rgb[~hit].astype(float)
+    assert (behind.std(axis=0).max() > 5) == (kind not in ("black", "plain"))
+    assert (behind.max() == 0) == (kind == "black")
+
+
+def test_walls_are_one_room(library):
+    """Two cameras of one centre and lens, the second turned a little: the walls move as by a rotation."""
+    backdrops = Backdrops(np.random.default_rng(0), 3)
+    views = library.views(0)[np.zeros(2, int)]
+    turned = views.cam_to_world.copy()
+    turned[1] = turned[1] @ turn_about_y(np.radians(8))
+    empty = dataclasses.replace(views, depth=np.zeros_like(views.depth), cam_to_world=turned)
+    rgb = backdrops.put(empty, "walls").rgb.astype(float)
+    rays = np.linalg.inv(views.intrinsics[0]) @ np.stack(
+        [*np.indices((56, 56))[::-1] + 0.5, np.ones((56, 56))]
+    ).reshape(3, -1)
+    seen = views.intrinsics[0] @ turn_about_y(np.radians(8))[:3, :3].T @ rays
+    column, row = np.floor(seen[:2] / seen[2]).astype(int)
+    inside = (column >= 0) & (column < 56) & (row >= 0) & (row < 56)
+    there = np.abs(rgb[0].reshape(-1, 3)[inside] - rgb[1][row[inside], column[inside]])
+    aside = np.abs(rgb[0].reshape(-1, 3)[inside] - rgb[1].reshape(-1, 3)[inside])
+    assert there.mean() < 0.7 * aside.mean()
+
+
+@pytest.mark.parametrize("room_only", [False, True])
+def test_views_of_a_sample_show_one_scene(sampler, room_only, monkeypatch):
     """What one view shows, unprojected, does not lie before what another shows."""
     checked = 0
-    for _ in range(8):
-        views, _ = getattr(studio, kind)(2)
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr("agents.backbone.data.Noise", lambda *_: Noise())
+    for _ in range(24):
+        monkeypatch.setattr(sampler, "rng", Fixed(rng, (6, 8) if room_only else (0, 6)))
+        views = sampler.sample(2).measured
         points = cloud(views[0])
         local = (
             points @ inverse_pose(views.cam_to_world[1])[:3, :3].T
@@ -137,14 +237,41 @@ def test_views_of_a_sample_show_one_scene(studio, kind):
     assert checked >= 3
 
 
-def test_scaling_a_sample_scales_its_points(studio):
-    views, _ = studio._of_object(2)
+class Fixed:
+    """A generator that draws the set of a sample from some of them alone."""
+
+    def __init__(self, rng: np.random.Generator, sets: tuple[int, int]) -> None:
+        self.rng, self.sets = rng, sets
+
+    def integers(self, *arguments, **others):
+        return self.rng.integers(*(self.sets if arguments == (8,) else arguments), **others)
+
+    def __getattr__(self, name):
+        return getattr(self.rng, name)
+
+
+def test_samples_are_of_every_kind(sampler):
+    samples = [sampler.sample(3) for _ in range(200)]
+    depth = np.array([sample.has_depth for sample in samples])
+    assert depth.all(axis=1).mean() == pytest.approx(0.24, abs=0.1)
+    assert (~depth.any(axis=1)).mean() == pytest.approx(0.65, abs=0.12)
+    assert all(sample.has_pose.all() and sample.has_intrinsics.all() for sample in samples)
+    gravity = [sample for sample in samples if not np.isnan(sample.gains).any()]
+    assert 0.2 < len(gravity) / len(samples) < 0.7
+    for sample in gravity:
+        assert abs(sample.truth.cam_to_world[0, 0, 3]) < 1e-5
+    off = [np.abs(s.measured.cam_to_world[1:] - s.truth.cam_to_world[1:]).max() > 1e-6 for s in samples]
+    assert np.mean(off) == pytest.approx(0.35, abs=0.12)
+
+
+def test_scaling_a_sample_scales_its_points(library):
+    views = library.views(0)[:2]
     doubled = resized(views, 2.0)
     np.testing.assert_allclose(cloud(doubled[1]), 2 * cloud(views[1]), atol=1e-5)
 
 
-def test_noise_is_what_it_says(studio):
-    truth, gains = studio._of_object(3)
+def test_noise_is_what_it_says(library):
+    truth, gains = library.views(0)[:3], library.gains(0, 3)
     every = np.ones(3, np.bool_)
     rng = np.random.default_rng(0)
     many = [given(truth, gains, every, every, every, NOISY, rng).measured for _ in range(200)]
@@ -175,15 +302,15 @@ def test_rotation_about():
     np.testing.assert_allclose(turned, [0, 1, 0, 1], atol=1e-12)
 
 
-def test_it_learns_one_batch(studio):
+def test_it_learns_one_batch(sampler):
     torch.manual_seed(0)
     model = Trained(Sizes(**TINY))
-    batch = collate([studio.sample(2) for _ in range(4)])
+    batch = collate([sampler.sample(2) for _ in range(4)])
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3)
     losses = []
     for _ in range(40):
         terms = model(*batch)
-        loss = sum(terms[name] for name in ("depth", "hit", "points", "rank"))
+        loss = sum(terms[name] for name in ("depth", "hit", "first", "surface"))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -196,7 +323,9 @@ def test_a_run_resumes_and_its_weights_serve(tmp_path):
     config |= {
         "steps": 2,
         "batch_views": 4,
-        "pool": 2,
+        "objects": 1,
+        "sets": 1,
+        "rooms": 1,
         "image_size": 28,
         "save_every": 2,
         "log_every": 1,

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from test_mapanything import all_views, made_views
 
 from spatial_envs.backbones import make_backbone
-from spatial_envs.backbones.compact import Compact, CompactNet, Sizes, aims, rigid, smoothed
+from spatial_envs.backbones.compact import Compact, CompactNet, Sizes, focus
+from spatial_envs.geometry.camera import facing_origin, turn_about_y
 
 NAMES = ("tokens", "points", "confidence", "ray_directions", "depth_along_ray", "cam_to_world", "scale")
 
@@ -36,11 +37,11 @@ def lively() -> Compact:
 
 def test_shapes_without_reading_weights_first():
     backbone = make_backbone("compact", device="cpu")
-    assert backbone.dim == 192
+    assert backbone.dim == 128
     assert backbone._net is None
     views = made_views(2, 3)
     encoding = backbone.encode(views, all_views(views))
-    assert encoding.tokens.shape == (2, 3, 16, 192)
+    assert encoding.tokens.shape == (2, 3, 16, 128)
     assert encoding.points.shape == (2, 3, 56, 56, 3)
     assert (
         encoding.confidence.shape == encoding.mask.shape == encoding.depth_along_ray.shape == (2, 3, 56, 56)
@@ -124,24 +125,40 @@ def test_other_views_matter():
     assert (alone.tokens[0, 0] - among.tokens[0, 0]).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["intrinsics", "depth", "pose"])
-def test_what_is_not_given_is_not_read(name):
-    """Nonsense in an input that is withheld changes nothing; the same input, given, matters."""
+def test_depth_that_is_not_given_is_not_read():
+    """Nonsense in a depth that is withheld changes nothing; the same depth, given, matters."""
     backbone, views = lively(), made_views(1, 3)
-    field = {"intrinsics": "intrinsics", "depth": "depth", "pose": "cam_to_world"}[name]
-    other = getattr(views, field).copy()
+    other = views.depth.copy()
     other[:, 1:] = other[:, 1:] * 1.7
-    spoiled = dataclasses.replace(views, **{field: other})
-    given = {key: all_views(views) for key in ("intrinsics", "depth", "pose")}
-    given[name] = np.zeros((1, 3), np.bool_)
-    if name == "intrinsics":
-        given["depth"] = given[name]
+    spoiled = dataclasses.replace(views, depth=other)
+    given = {"depth": np.zeros((1, 3), np.bool_)}
     withheld = [backbone.encode(v, all_views(views), given=given) for v in (views, spoiled)]
     torch.testing.assert_close(withheld[0].points, withheld[1].points)
     torch.testing.assert_close(withheld[0].tokens, withheld[1].tokens)
-    if name != "pose":  # 1.7 times a pose is none
-        whole = [backbone.encode(v, all_views(views)) for v in (views, spoiled)]
-        assert (whole[0].tokens - whole[1].tokens).abs().max() > 1e-4
+    whole = [backbone.encode(v, all_views(views)) for v in (views, spoiled)]
+    assert (whole[0].tokens - whole[1].tokens).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("frame", ["origin", "aside"])
+def test_images_are_compared_along_rays(backbone, frame):
+    """From posed images alone: four views tell the depth of a thing better than one, in any frame."""
+    views = made_views(1, 4, size=112)
+    if frame == "aside":
+        to = turn_about_y(0.7)
+        to[:3, 3] = (0.4, -0.3, 0.2)
+        views = views.moved(to)
+    errors = []
+    for count in (1, 4):
+        some = views[:, :count]
+        given = {"depth": np.zeros((1, count), np.bool_)}
+        encoding = backbone.encode(some, np.ones((1, count), np.bool_), given=given)
+        assert encoding.depth_along_ray is not None
+        length = 1 / encoding.ray_directions.numpy()[..., 2]
+        z = encoding.depth_along_ray.numpy() / length
+        hit = some.depth > 0
+        errors.append((np.abs(z - some.depth)[hit] / some.depth[hit]).mean())
+    assert errors[1] < 0.06
+    assert errors[1] < 0.8 * errors[0]
 
 
 @pytest.mark.parametrize("make", [lively, lambda: Compact(device="cpu")], ids=["random", "shipped"])
@@ -195,16 +212,18 @@ def test_an_exact_sensor_is_hardly_changed_and_a_noisy_one_is_bettered(backbone)
     assert np.abs(z - views.depth)[hit].mean() < 0.8 * np.abs(noisy - views.depth)[hit].mean()
 
 
-def test_geometry():
-    identity = rigid(torch.zeros(2, 6), torch.zeros(2, 3))
-    torch.testing.assert_close(identity, torch.eye(4).expand(2, 4, 4))
-    values = torch.arange(49.0).reshape(1, 7, 7)
-    there = torch.ones(1, 7, 7, dtype=torch.bool)
-    there[0, 3, 3] = False
-    assert smoothed(values, there)[0, 3, 3] == pytest.approx(float(values[0, 1:6, 1:6].mean()))
-    assert smoothed(values, there)[0, 0, 0] == pytest.approx(float(values[0, :3, :3].mean()))
-    looking = torch.from_numpy(made_views(1, 3).cam_to_world)
-    torch.testing.assert_close(aims(looking)[..., :3], torch.zeros(1, 3, 3), rtol=0, atol=1e-5)
+def test_the_focus_is_what_cameras_look_at():
+    rng = np.random.default_rng(0)
+    poses = facing_origin(rng.normal(size=(2, 4, 3)) + np.array([0, 0, 2]))
+    there = np.array([[True] * 4, [True, True, False, False]])
+    to = turn_about_y(0.3)
+    to[:3, 3] = (1, 2, 3)
+    moved = torch.from_numpy(to @ poses)
+    found = focus(moved[..., :3, 3], moved[..., :3, 2], torch.from_numpy(there))
+    torch.testing.assert_close(found, torch.tensor([[1.0, 2.0, 3.0]] * 2).double(), rtol=0, atol=0.02)
+    alone = torch.from_numpy(facing_origin(np.array([[[0.0, 1.0, 2.0]]])))
+    found = focus(alone[..., :3, 3], alone[..., :3, 2], torch.ones(1, 1, dtype=torch.bool))
+    torch.testing.assert_close(found, torch.zeros(1, 3).double(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -213,6 +232,8 @@ def test_geometry():
         ({"weights": "nowhere.safetensors"}, "weights: there is no file"),
         ({"inputs": ("depth",)}, "inputs: .* depth needs intrinsics"),
         ({"inputs": ("colour",)}, "inputs: .*'intrinsics', 'depth', 'pose'"),
+        ({"inputs": ("intrinsics",)}, "inputs: .*compact needs 'intrinsics' and 'pose' among them"),
+        ({"inputs": ()}, "inputs: .*compact needs 'intrinsics' and 'pose' among them"),
         ({"max_error": 0}, "max_error"),
         ({"wieghts": 1}, "backbone_kwargs: got 'wieghts'.*weights, inputs, max_error"),
     ],
@@ -230,9 +251,13 @@ def test_weights_that_are_not_its_own(backbone, tmp_path):
     save_file({"b": torch.ones(2)}, path)
     with pytest.raises(ValueError, match=r"weights\.safetensors: not the weights of a compact backbone"):
         make_backbone("compact", {"weights": path})
-    save_file(
-        {"b": torch.ones(2)}, path, {name: str(n) for name, n in dataclasses.asdict(backbone.sizes).items()}
-    )
+    sizes = {name: str(n) for name, n in dataclasses.asdict(backbone.sizes).items()}
+    save_file({"b": torch.ones(2)}, path, sizes)
+    with pytest.raises(
+        ValueError, match=r"weights\.safetensors: got the weights of edition 1 .* expected edition 2"
+    ):
+        make_backbone("compact", {"weights": path})
+    save_file({"b": torch.ones(2)}, path, {**sizes, "edition": "2"})
     with pytest.raises(ValueError, match=r"weights\.safetensors: not the weights of its own sizes"):
         make_backbone("compact", {"weights": path}, "cpu").net  # noqa: B018
 
@@ -244,6 +269,12 @@ def test_bad_batches(backbone):
     some = np.array([[False, True, True]])
     with pytest.raises(ValueError, match="without the first view"):
         backbone.encode(views, all_views(views), given={"pose": some})
+    for name in ("pose", "intrinsics"):
+        given = {name: np.array([[True, True, False]]), "depth": np.zeros((1, 3), np.bool_)}
+        with pytest.raises(
+            ValueError, match=f"given: got views without {name}; compact needs it of every view"
+        ):
+            backbone.encode(views, all_views(views), given=given)
     with pytest.raises(ValueError, match="given: got 'colour'"):
         backbone.encode(views, all_views(views), given={"colour": some})
     with pytest.raises(ValueError, match="multiples of 14"):

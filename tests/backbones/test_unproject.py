@@ -222,7 +222,7 @@ def test_images_that_are_not_whole_patches_are_refused():
 
 
 @pytest.mark.parametrize("frame", ["gravity", "first_view", "world"])
-@pytest.mark.parametrize("pooling", ["mean", "none"])
+@pytest.mark.parametrize("pooling", ["mean", "grid", "none"])
 def test_statistics_are_shipped_for_every_frame_and_pooling(frame, pooling):
     mean, std = BACKBONE.statistics(frame, pooling)
     assert mean.shape == std.shape == (32,)

@@ -624,7 +624,7 @@ def test_pictures_are_of_the_latest_view_and_hold_the_whole_object(make):
 
 
 @pytest.mark.parametrize("frame", FRAMES)
-@pytest.mark.parametrize("pooling", ["mean", "none"])
+@pytest.mark.parametrize("pooling", ["mean", "grid", "none"])
 def test_features_are_the_standardised_tokens(make, frame, pooling):
     env = make(frame=frame, pooling=pooling)
     env.reset(seed=1)
@@ -786,7 +786,7 @@ def test_features_are_clipped(make):
     assert env.observation_space["features"].contains(features)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "none"])
+@pytest.mark.parametrize("pooling", ["mean", "grid", "none"])
 def test_a_dependent_backbone_batched_equals_single(make, pooling):
     backbone = Drifting()
     many = make(NBVVectorEnv, 3, backbone=backbone, pooling=pooling)
