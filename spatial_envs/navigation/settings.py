@@ -82,7 +82,7 @@ class NavigationSettings(Settings):
         "camera_height, hfov, depth_noise, actuation_noise, see ``randomisation.Randomisation``",
     )
     reconstruction: str | None = setting(None, anything('None, "backbone", "depth", "none"'), RECONSTRUCTION)
-    scene_steps: int = setting(1000, whole(0), "steps that a row makes in a building before it draws the next")
+    scene_steps: int = setting(1000, whole(0), "steps that a row makes in one before it draws the next")
     cache_size: int = setting(64, whole(1), "buildings kept in memory, about 30 MB each")
     cache_dir: Path | str | None = setting(
         "auto", FOLDER, "that keeps what can be seen of buildings on disk; see ``docs/conventions.md``"
