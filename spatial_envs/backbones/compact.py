@@ -159,7 +159,7 @@ class Compact:
     patch = PATCH
     independent = False
     light = True
-    needs = ("intrinsics", "pose")
+    needs: tuple[str, ...] = ("intrinsics", "pose")
 
     def __init__(
         self,
