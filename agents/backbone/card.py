@@ -90,7 +90,7 @@ def points(
     shot = {count: _sets(objects, number, count, seed, image_size) for count in COUNTS}
     offsets = {count: best_offset(sets) for count, sets in shot.items()}
     for kind, (inputs, _) in KINDS.items():
-        if not set(getattr(backbone, "needs", ())) <= set(inputs):
+        if not set(backbone.needs) <= set(inputs):
             continue
         for count, sets in shot.items():
             rng = np.random.default_rng(seed)

@@ -313,6 +313,10 @@ class Sampler:
         if rng.random() < 0.5:
             rgb = rgb[..., rng.permutation(3)] ** float(np.exp(rng.normal(0, 0.3)))
             rgb *= rng.uniform(0.75, 1.2, 3).astype(np.float32)
+        if rng.random() < 0.3:  # the darker part of the object darker still, or all of it
+            dark = rgb.mean(axis=-1, keepdims=True) < rng.uniform(0.1, 0.9)
+            dimmed = np.maximum(rgb * rng.uniform(0.02, 0.4), 1 / 255)
+            rgb = np.where(dark & (views.depth > 0)[..., None], dimmed, rgb)
         if rng.random() < 0.3:
             rgb *= rng.uniform(0.88, 1.12, (len(rgb), 1, 1, 1)).astype(np.float32)
         if rng.random() < 0.2:

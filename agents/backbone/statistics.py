@@ -35,7 +35,9 @@ def measure(backbone: str, objects: int = 64, episodes: int = 256) -> dict:
             )  # fmt: skip
             entry[frame] = _statistics(_played(env, episodes), env.task.image_size, env.task.backbone)
     walks = PointNavEnv(backbone=backbone, pooling="none", num_buildings=16, observations=["gps"])
-    entry["agent"] = _statistics(_walked(walks), walks.task.image_size, walks.task.backbone)
+    entry["agent"] = _statistics(
+        _walked(walks, max(1, episodes // 5)), walks.task.image_size, walks.task.backbone
+    )
     return entry
 
 
@@ -56,7 +58,7 @@ def _statistics(
     return entry
 
 
-def _walked(env: PointNavEnv, episodes: int = 48) -> np.ndarray:
+def _walked(env: PointNavEnv, episodes: int) -> np.ndarray:
     """(rows, P, D): the tokens of every fifth window of greedy walks."""
     rows = []
     for seed in range(episodes):
@@ -94,8 +96,10 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("backbone", choices=("unproject", "compact"), help="whose features")
-    name = parser.parse_args().backbone
+    parser.add_argument("--episodes", type=int, default=256, help="of views; a fifth as many walks")
+    flags = parser.parse_args()
+    name = flags.backbone
     set_threads()
     path = Path(spatial_envs.backbones.__file__).with_name(f"{name}.json")
-    path.write_text(json.dumps(measure(name), indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(measure(name, episodes=flags.episodes), indent=1) + "\n", encoding="utf-8")
     print(f"wrote {path}")

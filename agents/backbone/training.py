@@ -33,7 +33,16 @@ from agents.backbone.library import Library, Plan, open_library
 from agents.flags import UserPath
 from agents.hyperparameters import check_numbers
 from agents.run_folder import begun, check_out, write_config
-from spatial_envs.backbones.compact import EDITION, PATCH, CompactNet, Inputs, Looked, Seen, Sizes
+from spatial_envs.backbones.compact import (
+    EDITION,
+    PATCH,
+    CompactNet,
+    Inputs,
+    Looked,
+    Seen,
+    Sizes,
+    with_aligned_poses,
+)
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_device, resolve_device
 from spatial_envs.foundation.files import replacing
@@ -98,6 +107,7 @@ class Trained(nn.Module):
         net, count = self.net, measured.view_mask.numel()
         with torch.autocast(gains.device.type, torch.bfloat16):
             seen = net.see(measured, torch.arange(count, device=gains.device))
+            measured = with_aligned_poses(measured, seen.smooth)
             looked = net.look(measured, seen)
             tokens = net.fuse(measured, seen, looked)
             depth, hit, error = net.decode(measured, seen, looked, tokens)

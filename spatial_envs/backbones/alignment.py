@@ -168,7 +168,8 @@ def _compare(depth, normals, lens, poses, m, gate, matrix, vector):
 
 @njit(error_model="numpy")
 def _moved(pose, move):
-    """Turn the camera about its centre by the rotation vector of ``move`` and shift it, in the world's axes."""
+    """Turn the camera about its centre by the rotation vector of ``move``, and shift it, in the world's
+    axes."""
     angle = np.sqrt(move[0] ** 2 + move[1] ** 2 + move[2] ** 2)
     turn = np.eye(3)
     if angle > 0.0:

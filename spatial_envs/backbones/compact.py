@@ -7,7 +7,7 @@ by step:
     align    poses, where measured depths contradict them (``alignment``)
     see      each view alone (image, rays, and depth where it is given): features of patches and of pixels,
              and what share of each pixel shows a surface
-    look     each view among the others: a sweep of 32 planes along its rays (``sweep``), by convolutions; a
+    look     each view among the others: a sweep of 48 planes along its rays (``sweep``), by convolutions; a
              first depth, four by four to a patch
     fuse     tokens, one for each patch: features of both kinds and positions in the set's frame, by attention
              within and across the views
@@ -55,8 +55,9 @@ CELLS = 4  # of a patch's side, where planes are swept
 RAW = 31  # numbers that describe a patch's geometry to the fusion, see ``_geometry``
 SKIP, FINE, COARSE = 24, 48, 64  # channels at a half, a 3.5th, a 7th of the resolution
 DECODED, LAST = 64, 16  # channels of the decoder at a 3.5th and at a half
-PLANES = 32
-OFFSETS = log_hypotheses(0.55, 1.6, PLANES)  # logarithms of the planes' depths, as shares of a view's middle
+PLANES = 48
+NOISE = 0.003  # of a measured depth, relative, that is neither much nor little
+OFFSETS = log_hypotheses(0.57, 1.5, PLANES)  # logarithms of the planes' depths, as shares of a view's middle
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Seen:
         which are the planes' pixels, four by four to a patch
     maps (M, H/2, W/2, 4): red, green, blue and share of surface, in [0, 1]
     surface (M, H/2, W/2): the share's logits, by the image alone
-    smooth (M, H, W): log of the measured depth's mean over like neighbours
+    smooth (M, H, W): log of the measured depth's mean over like neighbours; noise (M,): how far the measured
+        one is from it, on the average
     patches (M, P, 5): mean measured position in the camera's axes, metres, its share of the patch's pixels,
         and 1 where depth was given
     """
@@ -90,6 +92,7 @@ class Seen:
     maps: torch.Tensor
     surface: torch.Tensor
     smooth: torch.Tensor
+    noise: torch.Tensor
     patches: torch.Tensor
 
     def __getitem__(self, index) -> Seen:
@@ -100,8 +103,8 @@ class Seen:
 class Looked:
     """What it makes of M views among the others of their sets.
 
-    planes (M, h * w, 160): the sweep; fine (M, 48, h, w), coarse (M, 64, h/2, w/2): features
-    first (M, 33, h, w): logits of the planes and of a surface
+    planes (M, h * w, 240): the sweep; fine (M, 48, h, w), coarse (M, 64, h/2, w/2): features
+    first (M, 49, h, w): logits of the planes and of a surface
     depth, surface (M, h, w): what they say: log of the depth over the view's middle, measured where it was,
         and logits
     unit (B,), middle (M,): the set's unit and the views' middles, metres
@@ -156,7 +159,7 @@ class Compact:
     patch = PATCH
     independent = False
     light = True
-    needs = ("intrinsics", "pose")
+    needs: tuple[str, ...] = ("intrinsics", "pose")
 
     def __init__(
         self,
@@ -224,7 +227,7 @@ class Compact:
         grad: bool = False,
     ) -> Encoding:
         """Encode B sets of N views; H and W multiples of 14. See ``NetworkBackbone``. Poses that measured
-        depths contradict are corrected first; not with ``grad``, so that points move with them."""
+        depths contradict are corrected first, unless they are a tensor: then points move with them."""
         flags = checked_batch(views, view_mask, PATCH, self.inputs, given)
         for name in self.needs:
             if (view_mask & ~flags[name]).any():
@@ -233,7 +236,7 @@ class Compact:
         with torch.set_grad_enabled(grad):
             batch = as_inputs(views, view_mask, flags, net.reference)
             seen, per_view = self._see(net, batch, view_mask, known)
-            if not grad:
+            if isinstance(views.cam_to_world, np.ndarray):
                 batch = with_aligned_poses(batch, seen.smooth)
             looked = net.look(batch, seen)
             tokens = net.fuse(batch, seen, looked)
@@ -333,6 +336,7 @@ class CompactNet(nn.Module):
         self.to_fine = nn.Conv2d(COARSE, DECODED * 4, 1)
         self.fine = nn.Sequential(Residual(DECODED), Residual(DECODED), Residual(DECODED))
         self.second = nn.Conv2d(DECODED, PLANES + 1 + LAST, 1)
+        self.trust = nn.Parameter(torch.tensor([2.0, 0.0]))
         self.from_skip = nn.Conv2d(SKIP, LAST, 1)
         self.last = nn.Sequential(
             nn.GELU(),
@@ -357,6 +361,7 @@ class CompactNet(nn.Module):
         relative = torch.where(hit, torch.log(metres.clamp_min(1e-6) / mean), torch.zeros_like(depth))
         smooth = smoothed(relative, hit) if bool(has_depth.any()) else relative
         rough = torch.where(hit, relative - smooth, torch.zeros_like(depth)).clamp(-0.1, 0.1)
+        noise = rough.abs().sum(dim=(1, 2)) / hit.sum(dim=(1, 2)).clamp_min(1)
         channels = [
             2 * rgb - 1, rgb.amax(dim=1, keepdim=True) == 0, rays[..., 0][:, None], rays[..., 1][:, None],
             4 * relative[:, None], 30 * rough[:, None], hit[:, None], smooth[:, None],
@@ -392,6 +397,7 @@ class CompactNet(nn.Module):
             maps.detach(),
             surface,
             smooth + mean.log(),
+            noise,
             patches,
         )
 
@@ -435,7 +441,7 @@ class CompactNet(nn.Module):
         )  # fmt: skip
 
     def _expected(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log of the depth over the middle, and logits of a surface, (M, h, w) each, of (M, 33, h, w)."""
+        """Log of the depth over the middle, and logits of a surface, (M, h, w) each, of (M, 49, h, w)."""
         share = logits[:, :PLANES].float().softmax(dim=1).to(self.offsets.dtype)
         return torch.einsum("mdhw,d->mhw", share, self.offsets), logits[:, PLANES].float()
 
@@ -529,7 +535,9 @@ class CompactNet(nn.Module):
         )
         there = measured > 0
         logs = torch.where(there, measured.clamp_min(1e-6).log(), torch.zeros_like(measured))
-        kept = logs + torch.sigmoid(share) * (seen.smooth - logs) + (0.03 * change).clamp(-0.5, 0.5)
+        noisy = (seen.noise.clamp_min(1e-4) / NOISE).log()[:, None, None]
+        share = torch.sigmoid(share + self.trust[0] * noisy + self.trust[1])
+        kept = logs + share * (seen.smooth - logs) + (0.03 * change).clamp(-0.5, 0.5)
         depth = torch.where(there, kept, guess).exp()
         return depth, hit + both[:, 1], (error - 3).clamp(-8, 2)
 

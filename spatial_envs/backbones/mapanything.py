@@ -57,6 +57,7 @@ class MapAnythingBackbone:
     patch = PATCH
     independent = False
     image_size = 518
+    needs: tuple[str, ...] = ()
 
     def __init__(
         self,

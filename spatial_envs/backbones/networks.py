@@ -20,10 +20,13 @@ class NetworkBackbone(Backbone, Protocol):
     """What "compact" and "mapanything" offer beyond ``Backbone``.
 
     net    the network, on its device, loaded when first asked for
+    needs  which of "intrinsics", "depth", "pose" every view must come with
     given  of ``encode``: (B, N) bool for "intrinsics", "depth", "pose": which views come with them; else the
            constructor's
     grad   of ``encode``: whether gradients reach the views' ``cam_to_world``, which may then be a tensor
     """
+
+    needs: tuple[str, ...]
 
     @property
     def net(self) -> torch.nn.Module:

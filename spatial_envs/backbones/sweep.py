@@ -60,30 +60,32 @@ def sweep(swept: Swept) -> torch.Tensor:
         return sweep_by_torch(swept)
     arrays = [a.detach().contiguous().numpy() for a in arguments]
     out = np.zeros((*swept.own.shape[:2], STATISTICS, swept.hypotheses.shape[1]), np.float32)
-    _sweep(*arrays, out)
+    _sweep(*arrays, swept.depth.flatten(1).any(dim=1).numpy(), out)
     return torch.from_numpy(out)
 
 
 @njit(error_model="numpy", fastmath=True)
-def _sweep(maps, own, depth, rays, pose, lens, hypotheses, first, count, out):
+def _sweep(maps, own, depth, rays, pose, lens, hypotheses, first, count, measured, out):
     views, points = own.shape[:2]
     planes = hypotheses.shape[1]
-    height, width = maps.shape[1], maps.shape[2]
-    stretch_v, stretch_u = depth.shape[1] / height, depth.shape[2] / width
+    zero, one, half = np.float32(0.0), np.float32(1.0), np.float32(0.5)  # literals would be of 64 bits
+    height, width = np.float32(maps.shape[1]), np.float32(maps.shape[2])
+    last_row, last_column = maps.shape[1] - 2, maps.shape[2] - 2
+    stretch_v, stretch_u = np.float32(depth.shape[1]) / height, np.float32(depth.shape[2]) / width
     inside = np.empty(planes, np.float32)
     ray = np.empty(3, np.float32)
     for m in range(views):
-        others = count[m] - 1
+        others = np.float32(count[m] - 1)
         for p in range(points):
-            if others == 0 or own[m, p, 3] <= np.float32(SURE):
+            if others == zero or own[m, p, 3] <= np.float32(SURE):
                 continue
-            fade = min(own[m, p, 3] / np.float32(SURE) - np.float32(1.0), np.float32(1.0))
+            fade = min(own[m, p, 3] / np.float32(SURE) - one, one)
             red, green, blue = own[m, p, 0], own[m, p, 1], own[m, p, 2]
             share, surface, least, apart, nearest = out[m, p]
             for k in range(planes):
-                inside[k] = 0.0
-                least[k] = 1.0
-                nearest[k] = 9.0
+                inside[k] = zero
+                least[k] = one
+                nearest[k] = np.float32(9.0)
             for axis in range(3):
                 ray[axis] = (
                     pose[m, axis, 0] * rays[m, p, 0]
@@ -93,7 +95,7 @@ def _sweep(maps, own, depth, rays, pose, lens, hypotheses, first, count, out):
             for o in range(first[m], first[m] + count[m]):
                 if o == m:
                     continue
-                x0 = y0 = z0 = x1 = y1 = z1 = np.float32(0.0)
+                x0 = y0 = z0 = x1 = y1 = z1 = zero
                 for axis in range(3):
                     shift = pose[m, axis, 3] - pose[o, axis, 3]
                     x0 += pose[o, axis, 0] * shift
@@ -103,22 +105,22 @@ def _sweep(maps, own, depth, rays, pose, lens, hypotheses, first, count, out):
                     y1 += pose[o, axis, 1] * ray[axis]
                     z1 += pose[o, axis, 2] * ray[axis]
                 fx, fy, cx, cy = lens[o]
-                image, measured = maps[o], depth[o]
+                image, carves = maps[o], measured[o]
                 for k in range(planes):
                     t = hypotheses[m, k]
                     z = z0 + t * z1
                     if z < np.float32(NEAR) * t:
                         continue
-                    u = fx * (x0 + t * x1) / z + cx
-                    v = fy * (y0 + t * y1) / z + cy
-                    if not (u >= 0.0 and v >= 0.0 and u < width and v < height):
+                    inverse = one / z
+                    u = fx * (x0 + t * x1) * inverse + cx
+                    v = fy * (y0 + t * y1) * inverse + cy
+                    if not (u >= zero and v >= zero and u < width and v < height):
                         continue
-                    left = min(max(u - np.float32(0.5), np.float32(0.0)), np.float32(width - 1))
-                    top = min(max(v - np.float32(0.5), np.float32(0.0)), np.float32(height - 1))
-                    c, r = min(int(left), width - 2), min(int(top), height - 2)
-                    a, b = left - np.float32(c), top - np.float32(r)
-                    one, other = np.float32(1.0) - a, np.float32(1.0) - b
-                    w00, w01, w10, w11 = other * one, other * a, b * one, b * a
+                    left, top = max(u - half, zero), max(v - half, zero)
+                    c, r = min(int(left), last_column), min(int(top), last_row)
+                    a, b = min(left - np.float32(c), one), min(top - np.float32(r), one)
+                    w00, w01 = (one - b) * (one - a), (one - b) * a
+                    w10, w11 = b * (one - a), b * a
                     p00, p01, p10, p11 = image[r, c], image[r, c + 1], image[r + 1, c], image[r + 1, c + 1]
                     s = w00 * p00[3] + w01 * p01[3] + w10 * p10[3] + w11 * p11[3]
                     d = (
@@ -126,12 +128,11 @@ def _sweep(maps, own, depth, rays, pose, lens, hypotheses, first, count, out):
                         + abs(w00 * p00[1] + w01 * p01[1] + w10 * p10[1] + w11 * p11[1] - green)
                         + abs(w00 * p00[2] + w01 * p01[2] + w10 * p10[2] + w11 * p11[2] - blue)
                     ) * np.float32(1 / 3)
-                    behind = measured[int(v * stretch_v), int(u * stretch_u)]
-                    if behind > 0.0 and z < behind:
-                        s *= max(
-                            np.float32(1.0) - (behind - z) / (np.float32(CARVED) * behind), np.float32(0.0)
-                        )
-                    inside[k] += 1.0
+                    if carves:
+                        behind = depth[o, int(v * stretch_v), int(u * stretch_u)]
+                        if behind > zero and z < behind:
+                            s *= max(one - (behind - z) / (np.float32(CARVED) * behind), zero)
+                    inside[k] += one
                     surface[k] += s
                     least[k] = min(least[k], s)
                     apart[k] += d
@@ -139,8 +140,8 @@ def _sweep(maps, own, depth, rays, pose, lens, hypotheses, first, count, out):
             for k in range(planes):
                 share[k] = fade * inside[k] / others
                 least[k] *= fade
-                if inside[k] == 0.0:
-                    surface[k] = fade * np.float32(0.5)
+                if inside[k] == zero:
+                    surface[k] = fade * half
                     apart[k] = fade * np.float32(UNSEEN_DIFFERENCE)
                     nearest[k] = apart[k]
                 else:
