@@ -492,7 +492,7 @@ def test_nothing_starts_before_the_first_reset(id, small, one_file, monkeypatch,
             patched.setattr("spatial_envs.navigation.places.make_simulator", refuse)
         patched.setattr("spatial_envs.rendering.builtin.rasterise", refuse)
         patched.setattr("spatial_envs.nbv.reference.rasterise", refuse)
-        patched.setattr("spatial_envs.reconstruction.visibility.rasterise", refuse)
+        patched.setattr("spatial_envs.reconstruction.visibility.rasterise_where", refuse)
         patched.setattr("spatial_envs.nbv.task.build_reference", refuse)
         patched.setattr(torch.cuda, "init", refuse)
         patched.setattr(torch.cuda, "_lazy_init", refuse)

@@ -335,7 +335,7 @@ class NBV(Rows[Episode]):
 
     def allowed(self, episode: Episode) -> np.ndarray:
         """(64,) bool, or with a stop (65,): the discrete actions that are not penalised."""
-        return np.append(self.action_mask(episode), [True] * self.stops)
+        return np.append(self.action_mask(episode), np.full(int(self.stops), True))
 
     # ---- beginnings
 
