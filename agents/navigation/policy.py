@@ -62,9 +62,10 @@ class NavigationFeatures(BaseFeaturesExtractor):
             self.plan = PlanEncoder(channels, side, hidden_dim)
             width += hidden_dim
         if "features" in given:
-            self.vectors = view_vectors(observation_space, ("view_mask",), view_dim)
-            assert self.vectors is not None
-            self.views = ViewAttention(self.vectors.width, view_dim, num_heads, num_layers)
+            vectors = view_vectors(observation_space, ("view_mask",), view_dim)
+            assert vectors is not None
+            self.vectors = vectors
+            self.views = ViewAttention(vectors.width, view_dim, num_heads, num_layers)
             width += view_dim
         if numbers := sum(_numbers(given[key], key) for key in NUMBERS if key in given):
             self.numbers = nn.Sequential(nn.Linear(numbers, view_dim), nn.ReLU())

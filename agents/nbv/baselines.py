@@ -24,7 +24,7 @@ from agents.nbv.lookup import Lookup
 from agents.nbv.planners import Beam, Oracle, SetCover
 
 INFORMATION = {f"ig-{metric.replace('_', '-')}": metric for metric in METRICS}
-ELSEWHERE = {  # the same from another radius
+ELSEWHERE: dict[str, Callable[..., Baseline]] = {  # the same from another radius
     "uniform-inner": UniformInner,
     "farthest-outer": FarthestOuter,
     **{f"{name}-inner": partial(InformationGainInner, metric=each) for name, each in INFORMATION.items()},

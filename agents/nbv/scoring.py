@@ -75,26 +75,26 @@ class Mixture(Distribution):
         """Set the parameters."""
         weights = torch.distributions.Categorical(logits=logits)
         each = torch.distributions.Independent(torch.distributions.Normal(means, log_std.exp()), 1)
-        self.distribution = torch.distributions.MixtureSameFamily(weights, each)
+        self.mixture = torch.distributions.MixtureSameFamily(weights, each)
         return self
 
     def log_prob(self, actions: torch.Tensor) -> torch.Tensor:
         """Log density (B,) of actions (B, A)."""
-        return self.distribution.log_prob(actions)
+        return self.mixture.log_prob(actions)
 
     def entropy(self) -> torch.Tensor:
         """(B,): of the weights and of one Gaussian, which is the mixture's where these do not overlap."""
-        weights, each = self.distribution.mixture_distribution, self.distribution.component_distribution
+        weights, each = self.mixture.mixture_distribution, self.mixture.component_distribution
         return weights.entropy() + each.entropy().mean(dim=-1)
 
     def sample(self) -> torch.Tensor:
         """Draw actions (B, A)."""
-        return self.distribution.sample()
+        return self.mixture.sample()
 
     def mode(self) -> torch.Tensor:
         """(B, A): the mean of the heaviest."""
-        heaviest = self.distribution.mixture_distribution.logits.argmax(dim=-1)
-        means = self.distribution.component_distribution.mean
+        heaviest = self.mixture.mixture_distribution.logits.argmax(dim=-1)
+        means = self.mixture.component_distribution.mean
         return means[torch.arange(len(means), device=means.device), heaviest]
 
     def actions_from_params(self, logits, means, log_std, deterministic: bool = False) -> torch.Tensor:
@@ -148,12 +148,15 @@ class ScoringPolicy(MultiInputActorCriticPolicy):
 
     def __init__(self, *args, **keywords) -> None:
         keywords["features_extractor_class"] = ScoresAndViews
-        super().__init__(*args, ortho_init=False, **keywords)
+        keywords["ortho_init"] = False
+        super().__init__(*args, **keywords)
 
     def begin_with(self, policy: BasePolicy) -> None:
         """Take all the weights of such a policy, or, for the scores, those of one that values candidates."""
         if isinstance(policy, DQNPolicy):
-            self.features_extractor.scores.load_state_dict(policy.q_net.features_extractor.state_dict())
+            extractor = self.features_extractor
+            assert isinstance(extractor, ScoresAndViews)
+            extractor.scores.load_state_dict(policy.q_net.features_extractor.state_dict())
         else:
             self.load_state_dict(policy.state_dict())
 
@@ -163,14 +166,14 @@ class ScoringPolicy(MultiInputActorCriticPolicy):
 
     def _build(self, lr_schedule) -> None:
         super()._build(lr_schedule)
-        self.action_net = nn.Identity()  # type: ignore[assignment]
+        self.action_net = nn.Identity()
         if isinstance(self.action_space, spaces.Box):
             rest = self.action_space.shape[0] - 2
             self.rest = nn.Parameter(torch.zeros(rest))
             self.log_std = nn.Parameter(torch.tensor([ASIDE] * 2 + [ALONG] * rest))
         elif self.action_space.n > CANDIDATES:  # type: ignore[attr-defined]
             self.stop = nn.Linear(self.features_dim - 3 * CANDIDATES, 1)
-        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
+        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
 
     def _get_action_dist_from_latent(self, latent_pi: torch.Tensor) -> Distribution:
         scores, headings, read = latent_pi.tensor_split([CANDIDATES, 3 * CANDIDATES], dim=-1)

@@ -463,7 +463,7 @@ class NBV(Rows[Episode]):
             return np.int64(np.argmax(np.where(self.action_mask(episode), angles, -np.inf)))
         anchor = self.anchor_direction(episode)
         action = action_from_pose(self.action, pose, anchor, episode.frame_to_world, self.region)
-        return np.append(action, np.float32([-1.0] * self.stops))
+        return np.append(action, np.full(int(self.stops), -1, np.float32))
 
     def get_state(self, row: int) -> dict[str, Any]:
         """What the row's episode follows from; its views, and what the last step said."""

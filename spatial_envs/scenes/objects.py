@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.scenes.mesh_files import SUFFIXES, read_mesh
-from spatial_envs.scenes.sets import PROCEDURAL, SceneSet, open_scenes
+from spatial_envs.scenes.sets import PROCEDURAL, SceneSet, Source, open_scenes
 
 
 class Layout(NamedTuple):
@@ -83,7 +84,7 @@ def open_objects(scenes: str | Path, split: str = "train", up: str = "auto") -> 
     up:     the up axis of files, "y", "z", or "auto": as LAYOUTS has it, and Y for everything else.
     Raises ValueError that names the argument, or the file and key, what was got and what was expected.
     """
-    made = {"procedural": _Seed, "procedural-scans": _Scan}
+    made: dict[str, Callable[[int], Source[Mesh]]] = {"procedural": _Seed, "procedural-scans": _Scan}
     return open_scenes(ObjectSet, scenes, split, up, PROCEDURAL, made, _listed)
 
 
