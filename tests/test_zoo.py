@@ -22,8 +22,7 @@ LATE = ("learning_starts:32", "buffer_size:500", "gradient_steps:1")
     ],
 )
 def test_the_zoo_trains(algo, env_id, hyperparameters, tmp_path):
-    own = {"ppo": "'anchor','candidates','glimpses'", "sac": "'anchor'", "dqn": "'candidates'"}[algo]
-    keys = f"'features','poses','view_mask','remaining',{own}"
+    keys = "'features','poses','view_mask','remaining'," + ("'candidates'" if algo == "dqn" else "'anchor'")
     done = subprocess.run(
         [
             sys.executable, "-m", "rl_zoo3.train", "--algo", algo, "--env", env_id,

@@ -110,7 +110,7 @@ class CandidateScores(BaseFeaturesExtractor):
         """The observation's tensors, batched -> (B, K)."""
         poses, mask = observations["poses"], observations["view_mask"][..., None]
         directions, left = observations["candidates"].split([3, 1], dim=-1)
-        sides, counted = poses.unflatten(-1, (3, 3)), mask.sum(dim=1)
+        sides, counted = poses.unflatten(-1, (3, 3)), mask.sum(dim=1).clamp_min(1)
         distance = sides[..., :1, :].norm(dim=-1).clamp_min(1e-6)  # (B, N, 1)
         axes = torch.cat([sides[..., :1, :] / distance[..., None], sides[..., 1:, :]], dim=-2)
         lies = torch.einsum("bnsk,bck->bncs", axes, directions)  # outward, camera X, camera Y
