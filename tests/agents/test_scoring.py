@@ -118,12 +118,14 @@ def test_positions_name_no_direction():
 
 
 def test_a_stop_is_a_choice_that_is_learned():
-    """Where a view costs more than it brings, it learns to stop."""
+    """Where a view costs more than it brings, it comes to stop."""
     env, _ = shown(NBVDiscreteEnv, steps=0, view_cost=5.0)
-    model = PPO(ScoringPolicy, env, n_steps=32, batch_size=32, learning_rate=0.02, gamma=0.1, seed=0)
-    model.learn(320)
+    model = PPO(ScoringPolicy, env, n_steps=64, learning_rate=0.003, ent_coef=0.01, gamma=0.5, seed=0)
     observation, _ = env.reset(seed=9)
-    assert model.predict(observation, deterministic=True)[0] == 64
+    before = model.policy.get_distribution(batch(observation)).distribution.probs[0, 64].item()
+    model.learn(768)
+    after = model.policy.get_distribution(batch(observation)).distribution.probs[0, 64].item()
+    assert before < 0.1 < 0.5 < after
 
 
 def test_a_grid_of_tokens_keeps_where_something_is():
