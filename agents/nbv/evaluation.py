@@ -119,6 +119,8 @@ def extra(results: dict[str, Scores]) -> dict[str, dict[str, str]]:
             mean, low, high, left_out = normalised(scores, random, oracle)
             without = f", {left_out} left out" if left_out else ""
             column[name] = f"{mean:.2f} [{low:.2f}, {high:.2f}]{without}"
+    if "coverage" not in oracle.figures:
+        return columns
     longest = max(int(scores.figures["views"].max()) for scores in results.values())
     enough = ENOUGH * oracle.at_end("coverage").mean(axis=0)
     initial = longest + 1 - oracle.figures["coverage"].shape[-1]
