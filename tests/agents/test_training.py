@@ -596,7 +596,7 @@ def test_the_extractor_sees_poses_in_the_anchor_axes():
     assert extractor(batch).shape == (1, extractor.features_dim)
     with pytest.raises(ValueError, match="anchor"):
         ViewFeatures(NBVEnv(num_objects=1, observations=["poses", "view_mask"]).observation_space)
-    whole = NBVEnv(num_objects=1, image_size=56, pooling="none")
+    whole = NBVEnv(num_objects=1, image_size=56, pooling="none", observations=ViewFeatures.KEYS)
     observation, _ = whole.reset(seed=0)
     extractor = ViewFeatures(whole.observation_space)
     batch = {key: torch.as_tensor(value)[None].float() for key, value in observation.items()}
