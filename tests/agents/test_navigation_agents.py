@@ -30,6 +30,7 @@ from agents.training import train as training
 from agents.training.config import resolve
 from agents.training.warm_start import Record, WarmStart
 from spatial_envs.navigation import ExploreEnv, ObjectNavEnv, PointNavEnv
+from spatial_envs.navigation.occupancy import FREE, OCCUPIED, UNKNOWN
 
 gym.register_envs(spatial_envs)
 SMALL = {"num_buildings": 2, "image_size": 32, "backbone": None}
@@ -146,7 +147,33 @@ def test_baselines_walk_with_velocities():
 
 def test_without_a_goal_there_is_no_way_to_it():
     env = ExploreEnv(**SMALL, observations=["gps"])
-    assert set(EXPLORATION.policies(env)) == {"random", "forward", "frontier"}
+    assert set(EXPLORATION.policies(env)) == {"random", "forward", "frontier", "unknown-area"}
+
+
+def test_what_is_unknown_costs_more_but_is_no_wall():
+    env = PointNavEnv(**SMALL, split="validation", observations=["gps"])
+    policy = GOALS.policies(env)["free-space"]
+    begin(env, 0)
+    policy.predict(None)
+    grid, cost = policy.map.grid, policy.cost
+    assert {*np.unique(cost[grid == UNKNOWN])} == {1.5, 4.0}
+    assert {*np.unique(cost[grid == FREE])} <= {1.0, 4.0}
+    assert np.isinf(cost[grid == OCCUPIED]).all()
+    assert np.isfinite(policy.ways[policy.goal])
+
+
+def test_the_unknown_area_is_that_within_reach_for_each_step():
+    env = ExploreEnv(**SMALL, split="validation", observations=["gps"])
+    policy = EXPLORATION.policies(env)["unknown-area"]
+    begin(env, 0)
+    policy.predict(None)
+    frontier = policy.frontier()
+    cells = np.argwhere(frontier)
+    unknown = np.argwhere(policy.map.grid == UNKNOWN)
+    areas = [(((unknown - cell) ** 2).sum(axis=1) <= 15**2).sum() for cell in cells]
+    np.testing.assert_array_equal(policy.area()[tuple(cells.T)], areas)
+    price = np.array(areas) / (policy.steps()[tuple(cells.T)] + 1)
+    assert policy.nearest(frontier) == tuple(cells[np.argmax(price)])
 
 
 def test_the_category_is_found_by_what_is_seen():
