@@ -226,13 +226,14 @@ def test_views_of_a_sample_show_one_scene(sampler, room_only, monkeypatch):
         local = local[local[:, 2] > 0.05]
         pixels = local @ views.intrinsics[1].T
         u, v = (pixels[:, 0] / pixels[:, 2]).astype(int), (pixels[:, 1] / pixels[:, 2]).astype(int)
-        inside = (u >= 0) & (v >= 0) & (u < 56) & (v < 56) & (pixels[:, 0] > 0) & (pixels[:, 1] > 0)
-        shown = views.depth[1][v[inside], u[inside]]
+        inside = (u >= 1) & (v >= 1) & (u < 55) & (v < 55)
+        around = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]  # the nearest, so that edges do not count
+        shown = np.min([views.depth[1][v[inside] + y, u[inside] + x] for y, x in around], axis=0)
         z = local[inside, 2]
-        # nothing can lie before what the second camera shows, save at edges
+        # nothing can lie before what the second camera shows
         if inside.sum() > 100 and (shown > 0).sum() > 100:
             before = (z < 0.9 * shown) & (shown > 0)
-            assert before.mean() < 0.2
+            assert before.mean() < 0.02
             checked += 1
     assert checked >= 3
 

@@ -185,11 +185,10 @@ def test_gradient_from_points_to_pose_agrees_with_finite_differences(make):
             if abs(gradient[0, view, row, column]) < 1e-4 * gradient.abs().max():
                 continue
             step = torch.zeros_like(poses)
-            step[0, view, row, column] = 1e-6
+            step[0, view, row, column] = 1e-6  # depths are looked up: a longer step leaves pixels, and jumps
             with torch.no_grad():
                 slope = (loss(poses + step) - loss(poses - step)) / 2e-6
-            # pixels are looked up: where one is left, a slope has steps that no gradient has
-            assert abs(slope - gradient[0, view, row, column]) < 0.06 * gradient.abs().max(), (
+            assert abs(slope - gradient[0, view, row, column]) < 0.02 * gradient.abs().max(), (
                 view,
                 row,
                 column,
