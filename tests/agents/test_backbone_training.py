@@ -357,7 +357,7 @@ BAD_CONFIGS = {
         "seed: got None; expected an",
     ),
     "a word": (lambda config: config | {"steps": "many"}, "steps: got 'many'; expected an integer"),
-    "a key": (lambda config: config | {"step": 3}, "unknown key 'step'; valid are seed, steps"),
+    "a key": (lambda config: config | {"step": 3}, "unknown key 'step'; valid are seed, objects"),
     "sizes": (
         lambda config: config | {"sizes": {**TINY, "width": 1.5}},
         "sizes: width: got 1.5; expected an",
