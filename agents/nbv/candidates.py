@@ -12,10 +12,10 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import nn
 
+from agents.nbv.information_gain import NEAR
 from agents.networks import LatestImage, view_vectors
 from spatial_envs.geometry.voxels import GLIMPSES, RESOLUTION
 
-NEAR = 4  # voxels: how far from a surface the second of the measures reaches
 CONVOLVED = 16  # channels between a glimpse's convolutions
 POWERS = tuple(p for p in product(range(4), repeat=3) if sum(p) <= 3)
 

@@ -11,10 +11,10 @@ import numpy as np
 from agents.backbone.data import Thing, visible
 from agents.nbv.heuristics import Inner
 from agents.nbv.information_gain import candidate_intrinsics, information
-from spatial_envs.geometry.camera import facing_origin, fibonacci_directions, pinhole, turn_about_y
+from spatial_envs.geometry.camera import pinhole, turn_about_y
 from spatial_envs.geometry.view import View
 from spatial_envs.geometry.voxels import VoxelGrid
-from spatial_envs.nbv.candidates import CANDIDATES, GRID_SIDE, azimuth
+from spatial_envs.nbv.candidates import CANDIDATES, GRID_SIDE
 from spatial_envs.rendering.builtin import rasterise
 from spatial_envs.scenes.objects import open_objects
 
@@ -61,11 +61,10 @@ class Lookup(Inner):
         for view in episode.views[len(self._memory.poses) :]:
             self._look(view)
         if task.action == "candidates":
-            turn, poses, left = azimuth(episode.views[0].cam_to_world), task.candidate_poses(episode), None
+            turn, poses = task.candidates.turn(episode), task.candidate_poses(episode)
             left = task.action_mask(episode)
         else:
-            directions = fibonacci_directions(CANDIDATES, task.region.max_elevation)
-            turn, poses, left = 0.0, facing_origin(directions * self.radius()), np.ones(CANDIDATES, np.bool_)
+            turn, poses, left = 0.0, self.directions(), np.ones(CANDIDATES, np.bool_)
         measured = [
             information(self._memory.grid, MEASURE, candidate_intrinsics(task.fov), pose) for pose in poses
         ]

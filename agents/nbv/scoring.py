@@ -67,9 +67,9 @@ def action_headings(anchor: torch.Tensor, directions: torch.Tensor) -> torch.Ten
 class Mixture(Distribution):
     """Of K Gaussians (B, K, A) with weights softmax(logits (B, K)) and standard deviations (A,) for all."""
 
-    def proba_distribution_net(self, *args, **kwargs):
-        """Not needed: the policy has the parameters."""
-        raise NotImplementedError
+    def proba_distribution_net(self, *args, **kwargs) -> nn.Module:
+        """What comes between the actor's vector and the parameters: nothing."""
+        return nn.Identity()
 
     def proba_distribution(self, logits: torch.Tensor, means: torch.Tensor, log_std: torch.Tensor) -> Mixture:
         """Set the parameters."""
@@ -166,7 +166,7 @@ class ScoringPolicy(MultiInputActorCriticPolicy):
 
     def _build(self, lr_schedule) -> None:
         super()._build(lr_schedule)
-        self.action_net = nn.Identity()
+        self.action_net = Mixture().proba_distribution_net()
         if isinstance(self.action_space, spaces.Box):
             rest = self.action_space.shape[0] - 2
             self.rest = nn.Parameter(torch.zeros(rest))

@@ -8,6 +8,7 @@ task; ``TaskVectorEnv`` is N rows with Gymnasium's autoreset modes.
 from __future__ import annotations
 
 import reprlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -68,7 +69,7 @@ class Task(Protocol):
         ...
 
 
-class Rows(Generic[E]):
+class Rows(ABC, Generic[E]):
     """Where a task keeps its episodes, by row, and its backbone."""
 
     rows: list[E | None]
@@ -91,9 +92,9 @@ class Rows(Generic[E]):
             raise ResetNeeded("no episode has begun; call reset() first")
         return episode
 
+    @abstractmethod
     def observe(self, row: int) -> Observation:
         """See ``Task.observe``."""
-        raise NotImplementedError
 
     def observe_all(self, rows: Sequence[int]) -> list[Observation]:
         """See ``Task.observe_all``; a family whose observations take their time makes them side by side."""

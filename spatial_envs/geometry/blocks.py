@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spatial_envs.foundation.compilation import njit
+from spatial_envs.geometry.quickselect import select
 
 SIZE = 128  # faces in a block at most
 MARGIN = 1e-6  # of the greatest coordinate: boxes are wider by it, for the rounding of whoever tests them
@@ -64,6 +65,7 @@ def _face_boxes(vertices, faces):
 def _halved(centres, order, size):
     """Faces by class of ``size``, in blocks of one class, ascending in each; and where each block starts."""
     starts = np.empty(len(order) + 1, np.int64)
+    keys = np.empty(len(order))
     blocks = 0
     stack = np.empty((64, 2), np.int64)
     first = 0
@@ -89,7 +91,9 @@ def _halved(centres, order, size):
                 if high - low > widest:
                     best, widest = axis, high - low
             middle = (left + right) // 2
-            _select(centres[:, best], order, left, right - 1, middle)
+            for k in range(left, right):
+                keys[k] = centres[order[k], best]
+            select(keys, order, left, right - 1, middle)
             stack[top, 0], stack[top, 1] = middle, right
             stack[top + 1, 0], stack[top + 1, 1] = left, middle
             top += 2
@@ -104,29 +108,6 @@ def _halved(centres, order, size):
         order[place[block[face]]] = face
         place[block[face]] += 1
     return order, starts[: blocks + 1].copy()
-
-
-@njit
-def _select(keys, order, left, right, k):
-    """Quickselect (Hoare 1961): order[k] gets its place by key, smaller ones before it."""
-    while left < right:
-        pivot = keys[order[(left + right) // 2]]
-        i, j = left, right
-        while i <= j:
-            while keys[order[i]] < pivot:
-                i += 1
-            while keys[order[j]] > pivot:
-                j -= 1
-            if i <= j:
-                order[i], order[j] = order[j], order[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            right = j
-        elif k >= i:
-            left = i
-        else:
-            return
 
 
 @njit

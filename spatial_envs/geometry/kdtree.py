@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from spatial_envs.foundation.compilation import njit
+from spatial_envs.geometry.quickselect import select
 
 BUCKET = 8  # points in a leaf, at most
 PACKET = 32  # queries that go down the tree together
@@ -102,7 +103,7 @@ def _build(points, order, split_axis, split_value, depth):
             for k in range(low, high):
                 keys[k] = points[order[k], axis]
             middle = (low + high) // 2
-            _select(keys, order, low, high - 1, middle)
+            select(keys, order, low, high - 1, middle)
             split_axis[node] = axis
             split_value[node] = keys[middle]
 
@@ -153,30 +154,6 @@ def _node_range(node, level, count):
         else:
             high = middle
     return low, high
-
-
-@njit
-def _select(keys, order, left, right, k):
-    """Quickselect (Hoare 1961): keys[k] gets its place, smaller ones before it; order goes with the keys."""
-    while left < right:
-        pivot = keys[(left + right) // 2]
-        i, j = left, right
-        while i <= j:
-            while keys[i] < pivot:
-                i += 1
-            while keys[j] > pivot:
-                j -= 1
-            if i <= j:
-                keys[i], keys[j] = keys[j], keys[i]
-                order[i], order[j] = order[j], order[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            right = j
-        elif k >= i:
-            left = i
-        else:
-            return
 
 
 @njit

@@ -29,9 +29,13 @@ class Candidates:
     def __init__(self, region: Region, radius: float, frame: str) -> None:
         self.region, self.radius, self.frame = region, radius, frame
 
+    def turn(self, episode: Episode) -> float:
+        """Radians: the azimuth that the directions count from."""
+        return 0.0 if self.frame == "world" else azimuth(episode.views[0].cam_to_world)
+
     def poses(self, episode: Episode) -> np.ndarray:
         """(64, 4, 4) float32 cam_to_world, world frame."""
-        turn = np.eye(4) if self.frame == "world" else turn_about_y(azimuth(episode.views[0].cam_to_world))
+        turn = turn_about_y(self.turn(episode))
         directions = fibonacci_directions(CANDIDATES, self.region.max_elevation)
         return (turn @ facing_origin(directions * self.radius)).astype(np.float32)
 
