@@ -22,13 +22,14 @@ LATE = ("learning_starts:32", "buffer_size:500", "gradient_steps:1")
     ],
 )
 def test_the_zoo_trains(algo, env_id, hyperparameters, tmp_path):
-    keys = "'features','poses','view_mask','remaining'," + ("'candidates'" if algo == "dqn" else "'anchor'")
+    shown = {"ppo": ("anchor", "candidates", "glimpses"), "sac": ("anchor",), "dqn": ("candidates",)}[algo]
+    keys = [*("features", "poses", "view_mask", "remaining"), *shown]
     done = subprocess.run(
         [
             sys.executable, "-m", "rl_zoo3.train", "--algo", algo, "--env", env_id,
             "--conf-file", ROOT / "configs" / f"{algo}.yml", "--gym-packages", "spatial_envs", "-n", "200",
             "-f", tmp_path, "--eval-freq", "-1", "--env-kwargs", "backbone:'unproject'", "num_objects:1",
-            "views:3", "image_size:56", f"observations:[{keys}]",
+            "views:3", "image_size:56", f"observations:{keys}",
             "--hyperparams", "n_envs:2", "normalize:dict(norm_obs=False)", *hyperparameters,
         ],
         cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},

@@ -20,12 +20,12 @@ from tqdm import tqdm
 
 from agents.backbone.data import (
     MAX_VIEWS,
-    Thing,
     object_poses,
     prefix_gains,
     room,
     room_poses,
 )
+from agents.nbv.surface_gains import SurfaceGains
 from spatial_envs.foundation.threads import set_threads
 from spatial_envs.geometry.camera import pinhole, turn_about_y
 from spatial_envs.geometry.view import View
@@ -166,7 +166,7 @@ def _sets(plan: Plan, number: int, rng: np.random.Generator) -> Iterator[tuple[V
     size = (plan.image_size, plan.image_size)
     meshes = []
     for k in range(number * plan.chunk, (number + 1) * plan.chunk):
-        thing = Thing(objects.load(k % len(objects)), rng)
+        thing = SurfaceGains(objects.load(k % len(objects)), rng)
         meshes.append(thing.mesh)
         for _ in range(plan.sets):
             poses, fov = object_poses(rng, MAX_VIEWS)

@@ -57,7 +57,8 @@ def measures(glimpses: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
     near = run.clamp(max=NEAR)
     proximity = near * NEAR - near * (near - 1) / 2  # NEAR + (NEAR - 1) + ...
     both = torch.stack([(run > 0).float(), proximity], dim=-1).mean(dim=(2, 3))
-    counted, weights = left.sum(dim=1).clamp_min(1)[:, None, None], left[..., None]
+    weights = (left > 0.5).float()[..., None]
+    counted = weights.sum(dim=1, keepdim=True).clamp_min(1)
     centred = both - (both * weights).sum(dim=1, keepdim=True) / counted
     spread = ((centred.square() * weights).sum(dim=1, keepdim=True) / counted).sqrt()
     return centred / (spread + 1e-6)

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from agents.backbone.data import Thing, visible
 from agents.nbv.heuristics import Inner
 from agents.nbv.information_gain import candidate_intrinsics, information
+from agents.nbv.surface_gains import SurfaceGains, visible
 from spatial_envs.geometry.camera import pinhole, turn_about_y
 from spatial_envs.geometry.view import View
 from spatial_envs.geometry.voxels import VoxelGrid
@@ -39,7 +39,7 @@ class Lookup(Inner):
     from the same poses is most like what was seen, of 256 in 6 turns; its standard scores over the directions
     are added to those of the measure ``rear_side_voxel``, so that it knows all that agents are shown.
 
-    A gain is that of 384 points of the surface (``Thing.gains``).
+    A gain is that of 384 points of the surface (``SurfaceGains.gains``).
     """
 
     def __init__(self, env, seed: int = 0) -> None:
@@ -47,10 +47,10 @@ class Lookup(Inner):
         self._memory = _Memory()
 
     @cached_property
-    def things(self) -> list[Thing]:
+    def things(self) -> list[SurfaceGains]:
         """The objects; made at the first step, which takes about a minute."""
         objects = open_objects("procedural", "train")
-        return [Thing(objects.load(k), np.random.default_rng(k)) for k in range(OBJECTS)]
+        return [SurfaceGains(objects.load(k), np.random.default_rng(k)) for k in range(OBJECTS)]
 
     def act(self):
         """Return the action of the rule that the class's docstring describes."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents.nbv.surface_gains import SurfaceGains, nearest_seen, visible
 from spatial_envs.foundation import yaml_files
 
 pytest.importorskip("tyro", reason="needs the [train] extra")
@@ -23,17 +24,14 @@ from agents.backbone.data import (
     NOISY,
     Noise,
     Sampler,
-    Thing,
     collate,
     given,
     merged,
-    nearest_seen,
     object_poses,
     prefix_gains,
     resized,
     room,
     rotation_about,
-    visible,
 )
 from agents.backbone.library import Library, Plan, open_library
 from agents.backbone.probe import fit_network, fit_ridge, pose_map
@@ -95,7 +93,7 @@ def test_gains_of_a_thing_follow_the_environment_s():
         env.reset(seed=index, options={"object": index})
         episode = env.task.episode(0)
         true = env.evaluate(env.task.candidate_poses(episode))
-        thing = Thing(objects.load(index), np.random.default_rng(0))
+        thing = SurfaceGains(objects.load(index), np.random.default_rng(0))
         first = episode.views[0].cam_to_world
         seen = visible(thing.points, thing.normals, thing.mesh, first, pinhole(50, (64, 64)), 64)
         label = thing.gains(seen, np.arctan2(first[0, 3], first[2, 3]))
@@ -165,7 +163,7 @@ def test_a_library_goes_on_where_it_was_cut_short(tmp_path, monkeypatch):
 def test_stored_depth_is_what_was_rendered(library):
     objects = open_objects("procedural", "train")
     rng = np.random.default_rng([PLAN.seed, 0])
-    thing = Thing(objects.load(0), rng)
+    thing = SurfaceGains(objects.load(0), rng)
     poses, fov = object_poses(rng, MAX_VIEWS)
     views = BuiltinRenderer().render(thing.mesh, poses, pinhole(fov, (56, 56)), (56, 56))
     kept = library.views(0)

@@ -24,6 +24,7 @@ from agents.comparison.compare import Flags as Comparison
 from agents.comparison.compare import compare
 from agents.export import Flags, export
 from agents.exported import load_agent
+from agents.nbv.scoring import ScoringPolicy
 from agents.play import choose
 from agents.run_folder import keep, load, read_config, resumed, save, write_config
 from agents.runs import adapted, single_env, training_envs, untrained
@@ -33,7 +34,7 @@ from spatial_envs.foundation import yaml_files
 ROOT = Path(__file__).resolve().parents[2]
 VIEWS = ("num_objects=1", "image_size=56", "views=3")
 DISCRETE, CONTINUOUS = "NBV-MapAnything-Discrete-v0", "NBV-MapAnything-v0"
-SHOWN = "observations=[features,poses,view_mask,anchor,remaining,rgb]"
+SHOWN = f"observations=[{','.join((*ScoringPolicy.KEYS, 'rgb'))}]"
 AGENTS = {  # algorithm, environment, settings, backbone
     "ppo": ("ppo", CONTINUOUS, VIEWS, "unproject"),
     "ppo with images": ("ppo", CONTINUOUS, (*VIEWS, SHOWN), "unproject"),
@@ -205,7 +206,7 @@ def test_the_card_and_the_settings_tell_nothing_of_the_computer(tmp_path):
     for part in (
         "# my agent\n",
         "| a row |",
-        "40 steps of a run of 40,000",
+        "40 steps of a run of 6,144",
         'load_agent("my agent")',
         "--scenes",
     ):
@@ -381,13 +382,13 @@ DAMAGED = {
     "many layers": (yaml(KWARGS, value={"net_arch": [4] * 50}), "got 50 layers; expected at most"),
     "deep": (yaml(KWARGS, EXTRACTOR, value={"num_layers": 10**9}), "num_layers: got 100"),
     "a wide view": (yaml(KWARGS, EXTRACTOR, value={"hidden_dim": 10**9}), "1000000000"),
-    "a lacking tensor": (weights(lambda kept: kept.pop(HEAD)), "lacks log_std; expected the 33"),
+    "a lacking tensor": (weights(lambda kept: kept.pop(HEAD)), "lacks log_std; expected the 49"),
     "one more": (tensors(**{"../../x": torch.exp}), r"got '\.\./\.\./x'; expected no tensor"),
     "another shape": (tensors(log_std=lambda t: t[:2].clone()), r"log_std: got F32 of shape \[2\]; exp"),
     "another dtype": (tensors(log_std=torch.Tensor.double), "log_std: got F64 of shape"),
     "not a number": (tensors(log_std=lambda t: t * np.nan), "log_std: got NaN or infinity"),
     "infinity": (tensors(log_std=lambda t: t + np.inf), "log_std: got NaN or infinity"),
-    "many": (tensors(**{str(k): torch.clone for k in range(5000)}), "got 5,033 tensors"),
+    "many": (tensors(**{str(k): torch.clone for k in range(5000)}), "got 5,049 tensors"),
     "cut short": (lambda folder: os.truncate(folder / "policy.safetensors", 5000), NO_FILE),
     "pickled weights": (pickled("policy.safetensors"), NO_FILE),
     "a pickled text": (pickled("agent.yaml"), "agent.yaml: not plain YAML"),

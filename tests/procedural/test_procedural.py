@@ -17,6 +17,7 @@ from spatial_envs.procedural.objects.families import (
     TRAIN_SCANS,
     procedural_object,
 )
+from spatial_envs.procedural.objects.scans import SCAN_FAMILIES
 from spatial_envs.procedural.objects.solids import Solid
 from spatial_envs.scenes.objects import open_objects
 
@@ -123,7 +124,8 @@ def test_seeds_differ():
 
 def test_held_out_families_never_appear_in_training(monkeypatch):
     assert len(TEST_FAMILIES) == 2
-    assert set(TRAIN_FAMILIES) | set(TEST_FAMILIES) == set(FAMILIES)
+    assert set(TRAIN_FAMILIES) | set(TEST_FAMILIES) | set(SCAN_FAMILIES) == set(FAMILIES)
+    assert len(TRAIN_FAMILIES) + len(TEST_FAMILIES) + len(SCAN_FAMILIES) == len(FAMILIES)
     assert not set(TRAIN_FAMILIES) & set(TEST_FAMILIES)
     assert len(TRAIN_FAMILIES) >= 10
     mesh, drawn = procedural_object(0), []
