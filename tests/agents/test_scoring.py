@@ -29,6 +29,7 @@ SMALL = {"backbone": "unproject", "num_objects": 2, "image_size": 56, "views": 4
 def shown(env_type=NBVEnv, steps=1, **arguments):
     """An environment that shows what the policy needs, and an observation of it."""
     env = env_type(observations=ScoringPolicy.KEYS, **SMALL, **arguments)
+    env.action_space.seed(3)
     observation, _ = env.reset(seed=3)
     for _ in range(steps):
         observation, *_ = env.step(env.action_space.sample())
@@ -87,7 +88,7 @@ def test_measures_are_those_of_the_same_rays():
             ]
         )
         expected = (rays - rays[left].mean()) / rays[left].std()
-        np.testing.assert_allclose(found[:, k], expected, atol=1e-4)
+        np.testing.assert_allclose(found[:, k], expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("env_type", [NBVEnv, NBVDiscreteEnv])
