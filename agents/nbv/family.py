@@ -69,6 +69,7 @@ NEXT_BEST_VIEW = Family(
     few={"num_objects": 128},  # each is built once, in about half a second
     some={"num_objects": None},
     open_scenes=lambda kwargs, split: open_objects(kwargs["scenes"], split, kwargs.get("up", "auto")),
+    eval_every=2048,
     final_starts=24,
     walk=evaluation.play,
     score=evaluation.score,

@@ -82,7 +82,7 @@ class Flags:
     in."""
     eval_every: int | None = None
     """Environment steps between evaluations on the validation split; the run is saved at each. By default
-    5,000, for navigation 50,000, for fitting 20,000."""
+    2,048, for navigation 50,000, for fitting 20,000."""
     validation_starts: int | None = None
     """Starts of each evaluation; by default 32."""
     final_starts: int | None = None
