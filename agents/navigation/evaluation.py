@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from agents.families import Column
-from agents.play import begin_in
+from agents.play import FIRST_SEED, begin_in
 from agents.play import walk as play
 
 EARLY = 200  # steps after which Explore's coverage is compared
@@ -38,7 +38,18 @@ FORMULAS = (
     "the true map; all else knows only what it saw. ObjectNav's category is marked in the maps, the agents' "
     "and nearest-frontier's, by the building's true labels."
 )
-begin = begin_in("building", "buildings")
+
+
+def begin(env, start: int):
+    """Reset to a start, in building start mod n; of a file's episodes to that building's next."""
+    task = env.unwrapped.task
+    if task.episodes is None:
+        return begin_in("building", "buildings")(env, start)
+    building, turn = start % len(task.buildings), start // len(task.buildings)
+    number = turn % len(task.episodes.of(task.buildings.names[building]))
+    return env.reset(seed=FIRST_SEED + start, options={"building": building, "episode": number})
+
+
 walk = partial(play, begin=begin, deterministic=False)
 
 

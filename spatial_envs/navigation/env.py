@@ -94,6 +94,10 @@ class PointNavEnv(_GoalEnv):
     ``reset(options={"building": name or index, "start": (x, y, z), "yaw": radians, "goal": (x, y, z)})``: in
     the building's own metres, Y up, snapped by at most 0.05 m in plan to where the agent can stand, so that an
     episode of one simulator starts in another; ``info["snapped"]`` says how far.
+    ``episodes="val.json.gz"``, a file of habitat-lab's datasets (PointNav, ObjectNav; of PointNav's also
+    ImageNav and Explore), plays those, in the buildings of ``scenes`` that have some: one of the building,
+    drawn, or ``options={"building": ..., "episode": its episode_id, or its number in the building}``. Ends are
+    snapped by at most 0.3 m, since they were found on another simulator's navigation mesh; distances are ours.
 
     ## Episode End
 
@@ -106,7 +110,8 @@ class PointNavEnv(_GoalEnv):
     ``spl`` = success l / max(l, p), ``soft_spl`` = max(0, 1 - d / l) l / max(l, p) (l the shortest way from the
     start, p the path length, d = ``distance_to_goal``, m, along the shortest way), ``coverage`` (of what can be
     seen, at 5 cm), ``chamfer`` (m), ``gain``, ``snapped`` (m, how far the start or the goal in ``options`` was
-    from where the agent can stand), ``is_success``, ``building``, ``backbone``.
+    from where the agent can stand), ``is_success``, ``building``, ``backbone``; with ``episodes`` also
+    ``episode_id``.
 
     ## Arguments
 
@@ -129,7 +134,9 @@ class ImageNavEnv(_GoalEnv):
 
     ## Starting State
 
-    As in ``PointNavEnv``; the picture's heading is drawn, or ``options["goal_yaw"]``.
+    As in ``PointNavEnv``; the picture's heading is drawn, or ``options["goal_yaw"]``. Of an episode of a file
+    it is the goal's ``rotation``, or drawn from the ``episode_id`` (habitat-lab draws it from a hash that is
+    another in each process).
 
     ## Episode End
 

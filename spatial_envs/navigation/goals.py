@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,14 @@ import numpy as np
 from spatial_envs.foundation.arguments import check_choice, check_range, floats
 from spatial_envs.foundation.errors import SceneError
 from spatial_envs.geometry.building import Building, SceneObject
+from spatial_envs.navigation.episode_files import Listed
 from spatial_envs.navigation.places import Place
 from spatial_envs.simulators.agent import horizontal_intrinsics, wrapped
 from spatial_envs.simulators.simulator import AgentState, Simulator
 
 NEAREST, FARTHEST = 1.0, 30.0  # metres, along the shortest way
 REACH = 0.05  # metres: an end that was chosen may be so far off, as where simulators differ about borders
+FILED = 0.3  # the same of a file's ends, which were found on the navigation mesh of another simulator
 LEVEL = 0.5  # metres: start and goal are on one floor
 STRAIGHT = 1.1  # shortest way over straight line; episodes below are mostly drawn again
 TRIES = 500
@@ -43,6 +46,7 @@ class Mission:
     seed: int  # of what is randomised
     shortest: float  # metres from the start to the goal; 0 without one
     snapped: float  # metres by which a start or goal that was chosen was moved, the larger
+    name: str = ""  # of a file's episode
 
 
 def draw_mission(
@@ -73,20 +77,87 @@ def draw_mission(
     yaw = _angle("options['yaw']", given["yaw"]) if "yaw" in given else rng.uniform(-math.pi, math.pi)
     goal_yaw = rng.uniform(-math.pi, math.pi) if kind == "image" else 0.0
     goal_yaw = _angle("options['goal_yaw']", given["goal_yaw"]) if "goal_yaw" in given else goal_yaw
-    shortest = 0.0 if goal is None else float(simulator.distance(start, goal))
+    return _mission(place, rng, AgentState(start, wrapped(yaw)), goal, goal_yaw, category, snapped)
+
+
+def first_mission(
+    place: Place, rng: np.random.Generator, categories: Sequence[str], some: Sequence[Listed]
+) -> Mission:
+    """The mission of the first of a file's episodes that can begin here; NoEpisode where none can, which says
+    why the first cannot."""
+    fault: NoEpisode | None = None
+    for listed in some:
+        try:
+            return listed_mission(place, rng, categories, listed)
+        except NoEpisode as error:
+            fault = fault or error
+    raise fault or NoEpisode(f"episodes: none in {place.building.name}")
+
+
+def listed_mission(
+    place: Place, rng: np.random.Generator, categories: Sequence[str], listed: Listed
+) -> Mission:
+    """The mission of a file's episode; its ends are moved by at most 0.3 m, and view points farther off are
+    left out. NoEpisode where there is no such start or goal here, ValueError for a category that is none of
+    the ``categories``."""
+    subject = f"episodes: {listed.name!r} in {place.building.name}"
+    if listed.category and listed.category not in categories:
+        raise ValueError(
+            f"categories: got {', '.join(categories)}; expected {listed.category!r} as well, for {subject}"
+        )
+    simulator, moved = place.simulator, [0.0]
+
+    def near(point: np.ndarray, word: str) -> np.ndarray:
+        try:
+            found = simulator.snap(point, FILED, word)
+        except ValueError as error:
+            raise NoEpisode(f"{subject}: {error}") from None
+        moved.append(float(np.hypot(*(found - point)[[0, 2]])))
+        return found
+
+    start, goal = near(listed.start, "start"), listed.goal
+    if goal is not None and goal.ndim == 1:
+        goal = near(goal, "goal")
+    elif goal is not None:
+        found = []
+        for point in goal:
+            with suppress(ValueError):
+                found.append(simulator.snap(point, FILED))
+        if not found:
+            raise NoEpisode(f"{subject}: none of its {len(goal)} view points is within {FILED} m of a floor")
+        goal = np.stack(found)
+    try:
+        mission = _mission(
+            place, rng, AgentState(start, listed.yaw), goal, listed.goal_yaw, listed.category, max(moved)
+        )
+    except ValueError as error:
+        raise NoEpisode(f"{subject}: {error}") from None
+    return replace(mission, name=listed.name)
+
+
+def _mission(
+    place: Place,
+    rng: np.random.Generator,
+    start: AgentState,
+    goal: np.ndarray | None,
+    goal_yaw: float,
+    category: str,
+    snapped: float,
+) -> Mission:
+    """The mission of these ends. ValueError where there is no way between them."""
+    simulator, origin = place.simulator, start.position
+    shortest = 0.0 if goal is None else float(simulator.distance(origin, goal))
     if goal is not None and not math.isfinite(shortest):
-        if kind == "object":
+        if category:
             raise ValueError(
-                f"options['start']: got {np.round(start, 3).tolist()}, from which no view point of a "
+                f"options['start']: got {np.round(origin, 3).tolist()}, from which no view point of a "
                 f"{category} can be reached; expected a start on the largest island"
             )
         raise ValueError(
             f"options['goal']: got {np.round(goal, 3).tolist()}, which cannot be reached from "
-            f"{np.round(start, 3).tolist()}; expected a goal on the same island"
+            f"{np.round(origin, 3).tolist()}; expected a goal on the same island"
         )
-    return Mission(
-        AgentState(start, wrapped(yaw)), goal, goal_yaw, category, int(rng.integers(2**31)), shortest, snapped
-    )
+    return Mission(start, goal, goal_yaw, category, int(rng.integers(2**31)), shortest, snapped)
 
 
 def checked_mission(
@@ -97,12 +168,15 @@ def checked_mission(
     check_range("state['task']['seed']", state["seed"], 0, 2**31 - 1, int)
     for key in ("shortest", "goal_yaw", "snapped"):
         check_range(f"state['task'][{key!r}]", state[key], -1e9, 1e9)
+    if not isinstance(name := state["episode_id"], str):
+        raise ValueError(f"state['task']['episode_id']: got {name!r}; expected a name, or ''")
     if kind == "object":
         check_choice("state['task']['category']", state["category"], categories)
     goal = _checked_goal(place, kind, state["goal"])
     return Mission(
-        start, goal, state["goal_yaw"], state["category"], state["seed"], state["shortest"], state["snapped"]
-    )
+        start, goal, state["goal_yaw"], state["category"], state["seed"], state["shortest"],
+        state["snapped"], name,
+    )  # fmt: skip
 
 
 def _checked_goal(place: Place, kind: str, goal: Any) -> np.ndarray | None:

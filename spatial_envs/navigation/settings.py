@@ -25,7 +25,7 @@ from spatial_envs.core.settings import (
     setting,
     whole,
 )
-from spatial_envs.foundation.arguments import check_choice, check_range
+from spatial_envs.foundation.arguments import check_choice, check_range, user_path
 from spatial_envs.navigation.randomisation import as_randomisation
 from spatial_envs.reconstruction.chamfer import POTENTIALS, Reward
 from spatial_envs.rendering.renderer import Renderer
@@ -54,6 +54,11 @@ class NavigationSettings(Settings):
     split: str = setting("train", anything('"train", "validation", "test"'))
     up: str = setting("auto", anything('"auto", "y", "z"'), "the up axis of files")
     num_buildings: int | None = setting(None, or_none(whole(1)), "at most so many, the first of the split")
+    episodes: Path | str | None = setting(
+        None,
+        Check("None, a file", lambda name, value: None if value is None else user_path(name, value)),
+        "of habitat-lab's episodes (.json, .json.gz), which are played in place of drawn ones",
+    )
     simulator: str | Callable[..., Simulator] = setting(
         "builtin", anything('"builtin", "habitat", a callable'), "a callable makes one of a ``Building``"
     )

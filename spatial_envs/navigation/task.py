@@ -24,7 +24,8 @@ from spatial_envs.foundation.caches import folder_of
 from spatial_envs.geometry.camera import measured_points, transform_points
 from spatial_envs.geometry.view import View
 from spatial_envs.navigation.episode import Episode, agent_frame, checked_trajectory, in_plan
-from spatial_envs.navigation.goals import Mission, NoEpisode, checked_mission, draw_mission
+from spatial_envs.navigation.episode_files import EpisodeFile, Listed
+from spatial_envs.navigation.goals import Mission, NoEpisode, checked_mission, draw_mission, first_mission
 from spatial_envs.navigation.occupancy import OccupancyMap
 from spatial_envs.navigation.picture import draw_navigation, footprint
 from spatial_envs.navigation.places import Place, Places
@@ -73,6 +74,7 @@ class Navigation(Rows[Episode]):
             )
         self.image_size = self.features.image_size(settings.image_size)
         self.buildings = open_buildings(settings.scenes, split=settings.split, up=settings.up)
+        self.episodes = self._listed_episodes()
         if settings.num_buildings is not None:
             self.buildings = self.buildings.first(int(settings.num_buildings))
         self.agent_height, self.agent_radius = settings.agent_height, settings.agent_radius
@@ -101,6 +103,19 @@ class Navigation(Rows[Episode]):
             else spaces.Box(-1.0, 1.0, (2,), np.float32)
         )
 
+    def _listed_episodes(self) -> EpisodeFile | None:
+        """Those of ``episodes=``; the buildings without any are left out."""
+        if self.settings.episodes is None:
+            return None
+        names = self.buildings.names
+        files = {
+            name: str(getattr(source, "path", name))
+            for name, source in zip(names, self.buildings.sources, strict=True)
+        }
+        opened = EpisodeFile(self.settings.episodes, self.goal_kind, files)
+        self.buildings = self.buildings.chosen([k for k, name in enumerate(names) if name in opened.scenes])
+        return opened
+
     def _places(self) -> Places:
         """The buildings as they are walked in; nothing is read or rendered yet."""
         settings = self.settings
@@ -127,21 +142,23 @@ class Navigation(Rows[Episode]):
         options: dict[str, Any],
         seeded: Sequence[bool],
     ) -> None:
-        """See ``Task.reset``; options: "building", "start", "yaw", "goal", "goal_yaw", "category"."""
-        valid = ["building", "start", "yaw"]
-        valid += {"point": ["goal"], "image": ["goal", "goal_yaw"], "object": ["category"]}.get(
-            self.goal_kind, []
-        )
+        """See ``Task.reset``; options: "building", "start", "yaw", "goal", "goal_yaw", "category", or of a
+        file's episodes "building" and "episode"."""
         for key in options:
-            check_choice("options", key, valid)
+            check_choice("options", key, self._options())
         given = {key: value for key, value in options.items() if value is not None}
         index = self.buildings.index(given["building"]) if "building" in given else None
+        listed = None
+        if self.episodes is not None and "episode" in given:
+            inside = None if index is None else self.buildings.names[index]
+            name, listed = self.episodes.named(given["episode"], inside)
+            index = self.buildings.index(name)
         begun = []
         for row, generator, anew in zip(rows, generators, seeded, strict=True):
             last = None if anew else self.rows[row]
-            if not given:
-                set_out = partial(self._set_out, generator)
-                drawn, (place, mission), stay = self.stays.enter(last, generator, set_out)
+            if self.episodes is not None or not given:
+                set_out = partial(self._set_out, generator, listed=listed)
+                drawn, (place, mission), stay = self.stays.enter(last, generator, set_out, index)
             else:
                 drawn, place, stay = self.stays.enter(last, generator, self.places.place, index)
                 mission = draw_mission(place, generator, self.goal_kind, self.categories, given)
@@ -152,6 +169,13 @@ class Navigation(Rows[Episode]):
             episode.first = episode.metrics
             self.rows[row] = episode
             self.places.look_ahead(row, None if anew else episode.stay.next)
+
+    def _options(self) -> tuple[str, ...]:
+        """What reset's options may name."""
+        if self.episodes is not None:
+            return ("building", "episode")
+        goal = {"point": ("goal",), "image": ("goal", "goal_yaw"), "object": ("category",), "none": ()}
+        return ("building", "start", "yaw", *goal[self.goal_kind])
 
     def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See ``Task.step``; actions (B,) integers, or (B, 2) velocities in [-1, 1], clipped."""
@@ -308,6 +332,7 @@ class Navigation(Rows[Episode]):
             "collided": bool(state.collided),
             "steps": episode.steps,
             "snapped": episode.mission.snapped,
+            **({} if self.episodes is None else {"episode_id": episode.mission.name}),
             "is_success": info.get("success", info.get("coverage", 0.0) >= ENOUGH),
             "building": self.buildings.names[episode.index],
             "backbone": self.backbone_name,
@@ -315,11 +340,16 @@ class Navigation(Rows[Episode]):
 
     # ---- beginnings
 
-    def _set_out(self, generator: np.random.Generator, index: int) -> tuple[Place, Mission]:
+    def _set_out(
+        self, generator: np.random.Generator, index: int, listed: Listed | None = None
+    ) -> tuple[Place, Mission]:
         """A place and a mission in it. SceneError where there is none; then nothing is drawn."""
         place, before = self.places.place(index), generator.bit_generator.state
         try:
-            return place, draw_mission(place, generator, self.goal_kind, self.categories, {})
+            if self.episodes is None:
+                return place, draw_mission(place, generator, self.goal_kind, self.categories, {})
+            some = [listed] if listed else self.episodes.drawn(self.buildings.names[index], generator)
+            return place, first_mission(place, generator, self.categories, some)
         except NoEpisode:
             generator.bit_generator.state = before
             raise
@@ -400,14 +430,15 @@ class Navigation(Rows[Episode]):
             "goal": None if episode.goal is None else episode.goal.copy(),
             "goal_yaw": episode.mission.goal_yaw, "category": episode.category, "seed": episode.mission.seed,
             "shortest": episode.mission.shortest, "snapped": episode.mission.snapped,
-            "gain": episode.gain, "stopped": episode.stopped, "stay": self.stays.state(episode.stay),
+            "episode_id": episode.mission.name, "gain": episode.gain, "stopped": episode.stopped,
+            "stay": self.stays.state(episode.stay),
             "trajectory": [(s.position, s.yaw, s.pitch, s.collided) for s in episode.trajectory],
         }  # fmt: skip
 
     def set_state(self, row: int, state: dict[str, Any]) -> None:
         """Walk the row's episode again. ValueError for what is no state of such a task."""
         keys = {"building", "goal", "goal_yaw", "category", "seed", "shortest", "snapped", "gain", "stopped"}
-        check_state("state['task']", state, keys | {"trajectory", "stay"})
+        check_state("state['task']", state, keys | {"trajectory", "stay", "episode_id"})
         index = self.buildings.index(state["building"])
         stay = self.stays.checked(state["stay"])
         stopped = check_flag("state['task']['stopped']", state["stopped"])

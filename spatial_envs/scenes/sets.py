@@ -99,9 +99,14 @@ class SceneSet(Generic[S_co]):
         """The first ``count`` scenes as a set of their own."""
         return replace(self, names=self.names[:count], sources=self.sources[:count])
 
+    def chosen(self: Set, indices: Sequence[int]) -> Set:
+        """The scenes at these indices as a set of their own."""
+        names, sources = zip(*((self.names[k], self.sources[k]) for k in indices), strict=True)
+        return replace(self, names=names, sources=sources)
+
     def only(self: Set, index: int) -> Set:
         """One scene as a set of its own."""
-        return replace(self, names=(self.names[index],), sources=(self.sources[index],))
+        return self.chosen([index])
 
     def load(self, index: int) -> S_co:
         """The scene; SceneError where its file is broken."""
