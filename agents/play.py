@@ -60,3 +60,9 @@ def walk(env, policy, start: int, begin=begin, deterministic: bool = True) -> It
             observation, _, terminated, truncated, info = env.step(action)
             over = terminated or truncated
             yield info
+
+
+if __name__ == "__main__":  # python -m agents.play: by hand
+    from agents.keyboard import main
+
+    main()
