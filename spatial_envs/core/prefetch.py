@@ -8,7 +8,6 @@ when they are needed. Processes that multiprocessing or loky started, as of vect
 
 from __future__ import annotations
 
-import functools
 import logging
 import multiprocessing
 import os
@@ -26,7 +25,7 @@ import loky
 
 from spatial_envs.foundation.errors import SceneError
 from spatial_envs.foundation.processes import serve
-from spatial_envs.foundation.threads import VARIABLES
+from spatial_envs.foundation.threads import VARIABLES, cores
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -169,7 +168,7 @@ _WORKER = _Worker()
 def _ask(build: Callable[[], Any]) -> _Request | None:
     """A request for what ``build`` makes; None where there is no second process, or it cannot go there."""
     child = multiprocessing.parent_process() is not None or _WORKER.pid != os.getpid()
-    if child or _WORKER.is_off or _cores() < 2:
+    if child or _WORKER.is_off or cores() < 2:
         return None
     try:
         request = _Request(pickle.dumps(build))
@@ -179,9 +178,6 @@ def _ask(build: Callable[[], Any]) -> _Request | None:
         _WORKER.waiting.append(weakref.ref(request))
     _WORKER.hand_over()
     return request
-
-
-_cores = functools.cache(loky.cpu_count)
 
 
 # ---- in the second process

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
+import loky
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -66,11 +67,10 @@ def small_work(method: Method) -> Method:
     return limited  # type: ignore[return-value]
 
 
+@functools.cache
 def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """How many cores this process may use: by its affinity, and by its container's share of them."""
+    return loky.cpu_count()
 
 
 def side_by_side(work: Callable[..., T], *rows: Iterable[Any], threads: int | None = None) -> list[T]:

@@ -42,7 +42,7 @@ def worker(workers, monkeypatch):
     if workers[-1].is_off:
         workers.append(prefetch._Worker())
     monkeypatch.setattr(prefetch, "_WORKER", workers[-1])
-    monkeypatch.setattr(prefetch, "_cores", lambda: 2)
+    monkeypatch.setattr(prefetch, "cores", lambda: 2)
     return workers[-1]
 
 
@@ -179,7 +179,7 @@ def test_a_process_that_cannot_start_is_one_warning(worker, caplog, monkeypatch)
 @pytest.mark.parametrize("reason", ["prefetch=False", "one core", "a lambda", "a child"])
 def test_where_there_is_none_all_is_built_here(reason, monkeypatch):
     if reason == "one core":
-        monkeypatch.setattr(prefetch, "_cores", lambda: 1)
+        monkeypatch.setattr(prefetch, "cores", lambda: 1)
     if reason == "a child":
         monkeypatch.setattr(prefetch.multiprocessing, "parent_process", lambda: object())
     ahead = Ahead(reason != "prefetch=False")
@@ -274,7 +274,7 @@ SCRIPT = """
     import sys
     import gymnasium as gym, numpy as np, spatial_envs
     from spatial_envs.core import prefetch
-    prefetch._cores = lambda: 2
+    prefetch.cores = lambda: 2
     print("begins", flush=True)
     env = gym.make("SceneFit-Prototype-v0", num_frames=40, num_objects=1, slots=2, steps=3, image_size=16,
                    points=16, backbone=None, scene_steps=0)
