@@ -103,8 +103,7 @@ def read(data: bytes, beside: Beside) -> list[Part]:
     if not place.all():
         raise Fault("a face index is out of range: 0, where OBJ counts from 1")
     check_indices(place - 1, len(points))
-    if len(texture_place) and not 0 <= texture_place.min() <= texture_place.max() <= len(uv):
-        raise Fault(f"an index of texture coordinates is out of range: there are {len(uv)}")
+    texture_place[(texture_place < 0) | (texture_place > len(uv))] = 0  # some name what they did not write
     triangles, polygon = triangulated(points[place - 1], np.array(counts, np.int64))
     return _parts(
         points,

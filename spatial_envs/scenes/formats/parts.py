@@ -75,10 +75,11 @@ def bytes_of(colors: np.ndarray) -> np.ndarray:
     colors = np.asarray(colors)[:, :3]
     if colors.dtype == np.uint8:
         return np.array(colors)
-    whole, most = colors.dtype.kind in "iu", colors.max(initial=0)
-    if colors.dtype == np.uint16 and most > 255:
+    if colors.dtype == np.uint16 and colors.max(initial=0) > 255:
         return (colors / 257).round().astype(np.uint8)
+    whole = colors.dtype.kind in "iu"
     colors = np.nan_to_num(colors.astype(np.float64), nan=0.0, posinf=1.0, neginf=0.0)
+    most = colors.max(initial=0.0)
     if not whole and most <= 1.01:
         colors = colors * 255
     elif most > 255 or (colors != colors.round()).any():

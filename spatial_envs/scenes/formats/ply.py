@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -182,7 +183,7 @@ def elements(data: bytes) -> dict[str, dict[str, Column]]:
         start += 1
     check_count(sum(element.rows for element in listed if element.name == "face"))
     if not form:
-        return _ascii(data[start:].split(), listed)
+        return _ascii(data[start:], listed)
     at, found = start, {}
     for element in listed:
         found[element.name], at = _binary(data, at, element, form)
@@ -213,7 +214,28 @@ def _header(lines: list[str]) -> tuple[str, list[_Element]]:
     return form, listed
 
 
-def _ascii(words: list[bytes], listed: list[_Element]) -> dict[str, dict[str, Column]]:
+def _ascii(body: bytes, listed: list[_Element]) -> dict[str, dict[str, Column]]:
+    found, rest = _values(body.split(), listed)
+    if rest:  # some programs write more on a line than the header says
+        rows = iter([words for line in body.splitlines() if (words := line.split())])
+        kept = [word for e in listed for words in islice(rows, e.rows) for word in _row(words, e)]
+        found, _ = _values(kept, listed)
+    return found
+
+
+def _row(words: list[bytes], element: _Element) -> list[bytes]:
+    """The values of a line that the header announces."""
+    place = 0
+    for kind in element.properties:
+        if kind.counts and place < len(words):
+            count = words[place]
+            place += int(count) if count.isdigit() else 0
+        place += 1
+    return words[:place]
+
+
+def _values(words: list[bytes], listed: list[_Element]) -> tuple[dict[str, dict[str, Column]], int]:
+    """The columns of every element, and how many words come after the last."""
     try:
         values = np.array(words, dtype=np.float64) if words else np.zeros(0)
     except ValueError as error:
@@ -221,7 +243,7 @@ def _ascii(words: list[bytes], listed: list[_Element]) -> dict[str, dict[str, Co
     at, found = 0, {}
     for element in listed:
         found[element.name], at = _rows_of_text(values, at, element)
-    return found
+    return found, len(values) - at
 
 
 def _rows_of_text(values: np.ndarray, at: int, element: _Element) -> tuple[dict[str, Column], int]:
