@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +29,7 @@ from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building, boxes
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.scenes.mesh_files import read_named
+from spatial_envs.scenes.sets import files_below, warn_left_out
 
 SUFFIXES = (".glb", ".gltf", ".ply", ".obj")
 Z_UP_COMPANIONS = (".navmesh", ".house", ".scn", ".semantic.txt")  # a .glb beside one is a scan with Z up
@@ -79,9 +79,8 @@ def list_buildings(path: Path, up: str, where: str) -> dict[str, BuildingFile]:
         files = files or sorted(f for stages in path.glob(pattern) for f in stages.rglob("*.glb"))
     files = files or sorted(path.glob("*/mesh.ply"))  # Replica, whose other files are the same again
     if not files:
-        for folder, inner, names in os.walk(path, followlinks=True):
-            inner[:] = [name for name in inner if not name.startswith(".")]
-            files += [Path(folder, name) for name in names if _is_building(name, names)]
+        files, left = files_below(path, _is_building)
+        warn_left_out(path, left)
     if not files:
         raise ValueError(f"{where}: no building in {path}; endings looked for: {' '.join(SUFFIXES)}")
     found: dict[str, BuildingFile] = {}
