@@ -10,7 +10,7 @@ import numpy as np
 
 from spatial_envs.scenes.formats.beside import Beside, Missing
 from spatial_envs.scenes.formats.gltf_data import MESHOPT, Document, item, scaled
-from spatial_envs.scenes.formats.parts import GREY, Fault, Part, bytes_of, check_count, check_indices, strips
+from spatial_envs.scenes.formats.parts import GREY, Fault, Part, bytes_of, check_count, indices_of, strips
 from spatial_envs.scenes.formats.pictures import REPEAT, repeating, texture_of
 
 DRACO = "KHR_draco_mesh_compression"
@@ -169,10 +169,10 @@ def _part(document: Document, primitive: dict[str, Any], looks: _Looks) -> Part 
     if "" in unpacked:
         indices = unpacked[""].reshape(-1)
     elif "indices" in primitive:
-        indices = document.accessor(primitive["indices"])[:, 0].astype(np.int64)
+        indices = document.accessor(primitive["indices"])[:, 0]
     else:
         indices = np.arange(len(vertices))
-    check_indices(indices, len(vertices))
+    indices = indices_of(indices, len(vertices))
     if mode == 4 or "" in unpacked:
         faces = indices[: len(indices) // 3 * 3].reshape(-1, 3)
     elif mode == 5:

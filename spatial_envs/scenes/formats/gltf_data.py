@@ -114,7 +114,7 @@ class Document:
         if "bufferView" in accessor:
             array = self._array(accessor, count, kind, width)
         elif sparse:
-            if not 0 <= count <= 2**28:
+            if not 0 <= count <= 2**24:
                 raise Fault(f"malformed: accessor {number} has {count} elements")
             array = np.zeros((count, width), kind)
         else:

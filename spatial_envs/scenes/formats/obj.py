@@ -15,7 +15,7 @@ from spatial_envs.scenes.formats.parts import (
     Part,
     bytes_of,
     check_count,
-    check_indices,
+    indices_of,
     numbers,
     text_of,
     triangulated,
@@ -102,14 +102,14 @@ def read(data: bytes, beside: Beside) -> list[Part]:
     place, texture_place = _indices(corners)
     if not place.all():
         raise Fault("a face index is out of range: 0, where OBJ counts from 1")
-    check_indices(place - 1, len(points))
+    place = indices_of(place - 1, len(points))
     texture_place[(texture_place < 0) | (texture_place > len(uv))] = 0  # some name what they did not write
-    triangles, polygon = triangulated(points[place - 1], np.array(counts, np.int64))
+    triangles, polygon = triangulated(points[place], np.array(counts, np.int64))
     return _parts(
         points,
         _vertex_colors(vertices),
         uv,
-        np.stack([place - 1, texture_place - 1], axis=1)[triangles],
+        np.stack([place, texture_place - 1], axis=1)[triangles],
         np.array(materials, np.int64)[polygon],
         _looks(list(used), _library(libraries, beside), beside),
         beside,

@@ -13,7 +13,7 @@ from spatial_envs.scenes.formats.parts import (
     Part,
     bytes_of,
     check_count,
-    check_indices,
+    indices_of,
     numbers,
     text_of,
     triangulated,
@@ -55,8 +55,8 @@ def read(data: bytes, beside: Beside) -> list[Part]:
     if width >= first + 3 and (head[2] or not head[1]):
         painted = bytes_of(table[:, first : first + 3])
     polygons, colors = _faces(after, face_count)
-    corners = numbers([word for polygon in polygons for word in polygon], "a face").astype(np.int64)
-    check_indices(corners, vertex_count)
+    corners = numbers([word for polygon in polygons for word in polygon], "a face")
+    corners = indices_of(corners, vertex_count)
     sides = np.array([len(polygon) for polygon in polygons], np.int64)
     check_count(int(np.maximum(sides - 2, 0).sum()))
     triangles, polygon = triangulated(table[corners, :3], sides)

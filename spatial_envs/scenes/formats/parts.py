@@ -62,11 +62,15 @@ def check_count(triangles: int) -> None:
         raise Fault(f"{triangles:,} triangles; at most {MAX_TRIANGLES:,} are allowed")
 
 
-def check_indices(indices: np.ndarray, count: int) -> None:
-    """A Fault where one of the indices is not among ``count`` vertices."""
+def indices_of(values: np.ndarray, count: int) -> np.ndarray:
+    """int64, or a Fault where one of the values is none of ``count`` vertices."""
+    if values.dtype.kind == "f" and not (values == np.floor(values)).all():
+        raise Fault("malformed: a face index that is no whole number")
+    indices = (values.clip(-1, 2**40) if values.dtype.kind == "f" else values).astype(np.int64)
     if len(indices) and (indices.min() < 0 or indices.max() >= count):
         span = f"{indices.min()} to {indices.max()} with {count} vertices"
         raise Fault(f"a face index is out of range: {span}")
+    return indices
 
 
 def bytes_of(colors: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from spatial_envs.scenes.formats.parts import (
     Part,
     bytes_of,
     check_count,
-    check_indices,
+    indices_of,
     strips,
     triangulated,
 )
@@ -105,15 +105,13 @@ def _triangles(found: dict[str, dict[str, Column]], points: np.ndarray) -> tuple
     if runs and any(len(c.values) for c in lists):
         raise Fault("faces and strips in one PLY file cannot be read; export faces alone")
     if runs:
-        place = _of_strips(*runs[0])
-        check_indices(place, len(points))
+        place = indices_of(_of_strips(*runs[0]), len(points))
         return np.stack([place, np.zeros_like(place)], axis=-1), np.arange(len(place))
     if face and not lists:
         raise Fault(f"its faces have no list vertex_indices; they have {', '.join(face)}")
     if not lists or lists[0].counts is None:
         return np.zeros((0, 3, 2), np.int64), np.zeros(0, np.int64)
-    place, counts = lists[0].values.astype(np.int64), lists[0].counts
-    check_indices(place, len(points))
+    place, counts = indices_of(lists[0].values, len(points)), lists[0].counts
     check_count(int(np.maximum(counts - 2, 0).sum()))
     triangles, polygons = triangulated(points[place], counts)
     return np.stack([place[triangles], triangles], axis=-1), polygons
@@ -121,6 +119,8 @@ def _triangles(found: dict[str, dict[str, Column]], points: np.ndarray) -> tuple
 
 def _of_strips(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """(F, 3) triangles of lists of vertices, in each of which -1 ends a strip."""
+    if values.dtype.kind == "f":
+        raise Fault("malformed: an index of a strip that is no whole number")
     triangles = [np.zeros((0, 3), np.int64)]
     for strip in np.split(values.astype(np.int32).astype(np.int64), np.cumsum(counts)[:-1]):
         for run in np.split(strip, np.flatnonzero(strip < 0)):
