@@ -61,53 +61,43 @@ class _Material:
 def read(data: bytes, beside: Beside) -> list[Part]:
     """A part for each material. Vertex colours count before Kd, a texture before both; what has nothing but
     an emission shows that. Faces of a textured material that have no texture coordinates are grey."""
-    text = text_of(data).replace("\\\n", " ").replace("\t", " ")
-    vertices: list[list[str]] = []
-    coordinates: list[list[str]] = []
-    corners: list[str] = []
-    counts: list[int] = []
+    rows: dict[str, list[str]] = {"v": [], "vt": [], "f": []}
     materials: list[int] = []  # of every face, an index into ``used``; -1 before the first usemtl
     used: dict[str, int] = {}
     libraries: list[str] = []
     material = -1
-    for line in text.split("\n"):
+    for line in text_of(data).replace("\\\n", " ").replace("\t", " ").split("\n"):
         key, _, rest = line.strip().partition(" ")
         key = key.lower()
-        if key in ("v", "vt", "f"):
-            words = rest.partition("#")[0].split()
-            if key == "v":
-                vertices.append(words)
-            elif key == "vt":
-                coordinates.append(words[:2] if len(words) > 1 else [*words, "0"])
-            else:
-                if len(words) < 3:
-                    raise Fault("truncated or malformed: a face with fewer than 3 corners")
-                if "-" in rest:
-                    words = [_absolute(word, len(vertices), len(coordinates)) for word in words]
-                corners += words
-                counts.append(len(words))
+        if key in rows:
+            rest = rest.partition("#")[0].strip()
+            if key == "f":
                 materials.append(material)
+                if "-" in rest:
+                    rest = _absolute(rest, len(rows["v"]), len(rows["vt"]))
+            rows[key].append(rest)
         elif key == "usemtl":
             name = " ".join(rest.split())
             material = used.setdefault(name, len(used)) if name else -1
         elif key == "mtllib":
             libraries.append(rest.strip())
-    if not vertices or any(len(words) < 3 for words in vertices):
-        raise Fault(
-            "not an OBJ file: it has no 'v x y z' line" if not vertices else "a vertex without x, y, z"
-        )
-    check_count(sum(counts) - 2 * len(counts))
-    points = numbers([word for words in vertices for word in words[:3]], "a vertex").reshape(-1, 3)
-    uv = numbers([word for words in coordinates for word in words], "a texture coordinate").reshape(-1, 2)
+    if not rows["v"]:
+        raise Fault("not an OBJ file: it has no 'v x y z' line")
+    points, colors, has_color = _vertices(rows["v"])
+    uv = _coordinates(rows["vt"])
+    corners, counts = _words(rows["f"])
+    if len(counts) and counts.min() < 3:
+        raise Fault("truncated or malformed: a face with fewer than 3 corners")
+    check_count(int(counts.sum()) - 2 * len(counts))
     place, texture_place = _indices(corners)
     if not place.all():
         raise Fault("a face index is out of range: 0, where OBJ counts from 1")
     place = indices_of(place - 1, len(points))
     texture_place[(texture_place < 0) | (texture_place > len(uv))] = 0  # some name what they did not write
-    triangles, polygon = triangulated(points[place], np.array(counts, np.int64))
+    triangles, polygon = triangulated(points[place], counts)
     return _parts(
         points,
-        _vertex_colors(vertices),
+        (colors, has_color),
         uv,
         np.stack([place, texture_place - 1], axis=1)[triangles],
         np.array(materials, np.int64)[polygon],
@@ -116,32 +106,62 @@ def read(data: bytes, beside: Beside) -> list[Part]:
     )
 
 
-def _absolute(corner: str, vertices: int, coordinates: int) -> str:
-    """A corner "-1/-1/-1" with the indices that it means where so many have been read."""
-    v, *rest = corner.split("/")
-    v = str(vertices + 1 + int(v)) if v.startswith("-") else v
-    if rest and rest[0].startswith("-"):
-        rest[0] = str(coordinates + 1 + int(rest[0]))
-    return "/".join([v, *rest])
+def _words(rows: list[str]) -> tuple[list[str], np.ndarray]:
+    """The words of all rows, and (n,) how many each has."""
+    words = " ".join(rows).split()
+    counts = np.array([row.count(" ") + 1 for row in rows], np.int64)
+    if counts.sum() != len(words):  # some have more than one blank between words, or none of them
+        counts = np.array([len(row.split()) for row in rows], np.int64)
+    return words, counts
+
+
+def _vertices(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(V, 3) float64 places, (V, 3) uint8 colours, and (V,) bool: whether a vertex has one."""
+    words, counts = _words(rows)
+    if counts.min() < 3:
+        raise Fault("truncated or malformed: a vertex without x, y and z")
+    values = numbers(words, "a vertex")
+    starts = (np.cumsum(counts) - counts)[:, None]
+    has = counts >= 6
+    colors = np.zeros((len(rows), 3), np.uint8)
+    colors[has] = bytes_of(values[starts[has] + np.arange(3, 6)])
+    return values[starts + np.arange(3)], colors, has
+
+
+def _coordinates(rows: list[str]) -> np.ndarray:
+    """(n, 2) float64"""
+    words, counts = _words(rows)
+    if not rows:
+        return np.zeros((0, 2))
+    if not counts.min():
+        raise Fault("truncated or malformed: a texture coordinate without numbers")
+    values = np.append(numbers(words, "a texture coordinate"), 0.0)
+    starts = np.cumsum(counts) - counts
+    return np.stack([values[starts], np.where(counts > 1, values[starts + 1], 0.0)], axis=1)
+
+
+def _absolute(row: str, vertices: int, coordinates: int) -> str:
+    """Corners "-1/-1/-1" with the indices that they mean where so many have been read."""
+    corners = []
+    for corner in row.split():
+        v, *rest = corner.split("/")
+        v = str(vertices + 1 + int(v)) if v.startswith("-") else v
+        if rest and rest[0].startswith("-"):
+            rest[0] = str(coordinates + 1 + int(rest[0]))
+        corners.append("/".join([v, *rest]))
+    return " ".join(corners)
 
 
 def _indices(corners: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """(C,) int64, twice: vertices and texture coordinates, from 1; 0 where there is none."""
+    numbered = {corner: k for k, corner in enumerate(dict.fromkeys(corners))}
     try:
-        pairs = [(int(v), int(rest[0] or 0) if rest else 0) for v, *rest in (c.split("/") for c in corners)]
+        pairs = [(int(v), int(rest[0] or 0) if rest else 0) for v, *rest in (c.split("/") for c in numbered)]
         both = np.array(pairs, np.int64).reshape(-1, 2)
     except (ValueError, OverflowError) as error:
         raise Fault(f"malformed: a face whose index is no number ({error})") from None
-    return both[:, 0], both[:, 1]
-
-
-def _vertex_colors(vertices: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
-    """(V, 3) uint8, and (V,) bool: whether a vertex has one."""
-    has = np.array([len(words) >= 6 for words in vertices])
-    colors = np.zeros((len(vertices), 3), np.uint8)
-    words = [word for words in vertices if len(words) >= 6 for word in words[3:6]]
-    colors[has] = bytes_of(numbers(words, "a vertex colour").reshape(-1, 3))
-    return colors, has
+    order = np.fromiter(map(numbered.__getitem__, corners), np.int64, len(corners))
+    return both[order, 0], both[order, 1]
 
 
 def _parts(
@@ -164,14 +184,13 @@ def _parts(
             count = f"{(~mapped).sum()} of the {len(own)} faces of {material.map.name}"
             beside.warn(f"{count} have no texture coordinates and are grey")
         if mapped.any():
-            pairs, faces = np.unique(own[mapped].reshape(-1, 2), axis=0, return_inverse=True)
-            placed = uv[pairs[:, 1]] * material.map.scale + material.map.offset
+            pairs, faces = np.unique(own[mapped] @ [len(uv), 1], return_inverse=True)
+            at, at_uv = np.divmod(pairs, len(uv))
+            placed = uv[at_uv] * material.map.scale + material.map.offset
             mode = CLAMP if material.map.clamp else REPEAT
             laid, placed = repeating(texture, placed, (mode, mode), beside)  # type: ignore[arg-type]
             white = np.full((len(pairs), 3), 255, np.uint8)
-            parts.append(
-                Part(points[pairs[:, 0]], faces.reshape(-1, 3), white, placed, laid, name=name, node=node)
-            )
+            parts.append(Part(points[at], faces.reshape(-1, 3), white, placed, laid, name=name, node=node))
         if not mapped.all():
             plain = material.diffuse if texture is None and not material.map.name else None
             tint = GREY if plain is None else (np.clip(plain, 0, 1) * 255).round()

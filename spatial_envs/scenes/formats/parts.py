@@ -112,7 +112,14 @@ def triangulated(points: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np
         which = np.flatnonzero(counts == sides)
         corners = starts[which][:, None] + np.arange(sides)
         fan = np.stack([np.zeros(sides - 2, int), np.arange(1, sides - 1), np.arange(2, sides)], axis=1)
-        concave = _concave(points[corners]) if sides > 3 else np.zeros(len(which), bool)
+        concave = np.zeros(len(which), bool)
+        if sides > 3:
+            turned = _turned(points[corners])
+            concave = np.asarray(turned.any(axis=1))
+        if sides == 4:  # which is cut from the corner that turns inwards
+            odd = turned[:, 1] | turned[:, 3]
+            corners[odd] = np.roll(corners[odd], -1, axis=1)
+            concave[:] = False
         triangles.append(corners[~concave][:, fan].reshape(-1, 3))
         polygons.append(np.repeat(which[~concave], sides - 2))
         for polygon, own in zip(which[concave].tolist(), corners[concave], strict=True):
@@ -123,13 +130,13 @@ def triangulated(points: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np
     return np.concatenate(triangles)[order], polygon[order]
 
 
-def _concave(points: np.ndarray) -> np.ndarray:
-    """(P,) bool: which of the polygons (P, n, 3) turn against their own normal at some corner."""
+def _turned(points: np.ndarray) -> np.ndarray:
+    """(P, n) bool: at which corners polygons (P, n, 3) turn against their own normal."""
     with np.errstate(over="ignore", invalid="ignore"):
         sides = np.roll(points, -1, axis=1) - points
         turns = np.cross(np.roll(sides, 1, axis=1), sides)
         normals = _normals(points)
-        return ((turns * normals[:, None]).sum(-1) < -1e-9 * (normals**2).sum(-1)[:, None]).any(axis=1)
+        return (turns * normals[:, None]).sum(-1) < -1e-9 * (normals**2).sum(-1)[:, None]
 
 
 def _normals(points: np.ndarray) -> np.ndarray:

@@ -32,8 +32,8 @@ def read(data: bytes, beside: Beside) -> list[Part]:
         if b"COLOR=" in data[:80] or (said and (records["attribute"] >> 15).all()):
             beside.warn("the colours of STL files are not read; the mesh is grey")
         corners = records["corners"].astype(np.float64)
-    vertices, faces = np.unique(corners.reshape(-1, 3), axis=0, return_inverse=True)
-    return [Part(vertices, faces.reshape(-1, 3), np.tile(np.array(GREY, np.uint8), (len(vertices), 1)))]
+    faces = np.arange(3 * len(corners)).reshape(-1, 3)
+    return [Part(corners.reshape(-1, 3), faces, np.tile(np.array(GREY, np.uint8), (faces.size, 1)))]
 
 
 def _text(data: bytes) -> np.ndarray:
