@@ -105,7 +105,8 @@ def read_named(path: str | Path, up: str = "y") -> tuple[Mesh, tuple[str, ...]]:
 def _join(parts: list[Part]) -> tuple[Mesh, tuple[str, ...]]:
     """All parts as one mesh, float64, not yet checked for shape, and the names of its segments."""
     textures: list[np.ndarray] = []
-    columns, names, vertex_count = [], dict[int, str](), 0
+    columns, vertex_count = [], 0
+    names: dict[int, tuple[int, str]] = {}  # segment and name by node
     for part in parts:
         if not len(part.faces):
             continue
@@ -118,8 +119,7 @@ def _join(parts: list[Part]) -> tuple[Mesh, tuple[str, ...]]:
             uv = part.uv[used]
             number = next((i for i, known in enumerate(textures) if known is part.texture), len(textures))
             textures += [part.texture][: number + 1 - len(textures)]
-        names.setdefault(part.node, part.name)
-        segment = 1 + list(names).index(part.node)
+        segment, _ = names.setdefault(part.node, (len(names) + 1, part.name))
         textured, segments = (np.full(len(part.faces), n, np.int32) for n in (number, segment))
         faces = faces.reshape(-1, 3) + vertex_count
         columns.append((vertices, faces, part.colors[used], uv, textured, segments))
@@ -127,9 +127,10 @@ def _join(parts: list[Part]) -> tuple[Mesh, tuple[str, ...]]:
     if not columns:
         raise Fault("no triangles in it (a point cloud, lines, or not a mesh)")
     vertices, faces, colors, uv, numbers, segments = (np.concatenate(c) for c in zip(*columns, strict=True))
-    if not textures:
-        return Mesh(vertices, faces, colors, segment=segments), tuple(names.values())
-    return Mesh(vertices, faces, colors, uv, tuple(textures), numbers, segments), tuple(names.values())
+    mesh = Mesh(vertices, faces, colors, segment=segments)
+    if textures:
+        mesh = replace(mesh, uv=uv, textures=tuple(textures), face_texture=numbers)
+    return mesh, tuple(name for _, name in names.values())
 
 
 def _checked(mesh: Mesh) -> Mesh:

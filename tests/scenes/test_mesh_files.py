@@ -482,7 +482,7 @@ def test_every_fault_names_file_and_fault(tmp_path, name):
     [
         (with_extension, "glTF extensions that cannot be read here: EXT_of_tomorrow"),
         (with_sparse, "a sparse index of accessor 0 is out of range"),
-        (lambda header: header["accessors"][0].pop("bufferView"), "sparse or compressed"),
+        (lambda header: header["accessors"][0].pop("bufferView"), "not sparse or compressed"),
         (lambda header: header["meshes"][0]["primitives"][0].update(mode=1), "no triangles"),
         (lambda header: header["buffers"][0].update(uri="gone.bin"), "gone.bin"),
         (lambda header: header["accessors"][0].update(count=3), "out of range: 0 to 3 with 3"),

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
 
 from spatial_envs.foundation.errors import MeshError
-from spatial_envs.scenes.formats import pictures
+from spatial_envs.scenes.formats import gltf, gltf_data, pictures
 from spatial_envs.scenes.formats.parts import triangulated
 from spatial_envs.scenes.mesh_files import GREY, read_mesh, read_named
 
@@ -637,6 +638,33 @@ def test_meshopt(tmp_path, box):
     check(read_mesh(folder(tmp_path, m_gltf=box.json())), WHITE)
 
 
+@pytest.mark.skipif(not find_spec("DracoPy"), reason="pip install DracoPy")
+def test_draco(tmp_path):
+    box = trimesh.Scene(trimesh.Trimesh(V, F, process=False))
+    data = trimesh.exchange.gltf.export_glb(box, extension_draco=True)
+    assert b"KHR_draco_mesh_compression" in data
+    check(read_mesh(folder(tmp_path, m_glb=data)))
+
+
+def test_what_decodes_is_named_where_it_is_missing(tmp_path, box, monkeypatch):
+    monkeypatch.setattr(gltf, "find_spec", lambda name: None)
+    monkeypatch.setattr(gltf_data, "find_spec", lambda name: None)
+    packed = {"buffer": 1, "byteLength": 9, "byteStride": 12, "mode": "ATTRIBUTES", "count": 24}
+    box.header["bufferViews"][0] |= {"buffer": 1, "extensions": {"EXT_meshopt_compression": packed}}
+    box.header["extensionsUsed"] = ["EXT_meshopt_compression"]
+    told = r"pip install meshopt .*'npx gltfpack -noq"
+    for _ in range(2):
+        text = json.loads(box.json())
+        text["buffers"].append({"byteLength": 9})
+        with pytest.raises(MeshError, match=told):
+            read_mesh(folder(tmp_path, m_gltf=json.dumps(text)))
+        box.header["extensionsRequired"] = ["EXT_meshopt_compression"]
+    box.header["accessors"][0].pop("bufferView")
+    box.header |= {"extensionsUsed": ["KHR_draco_mesh_compression"], "extensionsRequired": []}
+    with pytest.raises(MeshError, match="pip install DracoPy"):
+        read_mesh(folder(tmp_path, m_gltf=box.json()))
+
+
 # ---- what is refused says what it is and what to do
 
 
@@ -672,7 +700,7 @@ def test_what_is_refused(tmp_path, name, data, told):
     [
         (
             {"extensionsRequired": ["KHR_texture_basisu"]},
-            "KHR_texture_basisu; export it with PNG or JPEG textures",
+            "KHR_texture_basisu: export it with PNG or JPEG textures",
         ),
         ({"nodes": [{"mesh": 7}]}, "mesh 7 is not there; the file has 1"),
         ({"nodes": [{"children": [1, 2]}, {"children": [2]}, {"mesh": 0}]}, "node 2 has two parents"),

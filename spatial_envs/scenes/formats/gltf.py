@@ -9,25 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spatial_envs.scenes.formats.beside import Beside, Missing
-from spatial_envs.scenes.formats.gltf_data import MESHOPT, Document, item, scaled
+from spatial_envs.scenes.formats.gltf_data import DRACO, MESHOPT, Document, hints, item, scaled
 from spatial_envs.scenes.formats.parts import GREY, Fault, Part, bytes_of, check_count, indices_of, strips
 from spatial_envs.scenes.formats.pictures import REPEAT, repeating, texture_of
 
-DRACO = "KHR_draco_mesh_compression"
 READABLE = (
     "KHR_materials_", "KHR_texture_transform", "KHR_lights_punctual", "KHR_mesh_quantization",
     "KHR_node_visibility",
     "KHR_animation_pointer", "KHR_xmp", "EXT_mesh_gpu_instancing", "EXT_texture_webp", "EXT_texture_avif",
     "MSFT_texture_dds",
 )  # fmt: skip
-HINTS = {
-    DRACO: "pip install DracoPy, or convert it by 'npx gltf-pipeline -i it.glb -o new.glb'",
-    **dict.fromkeys(
-        MESHOPT,
-        "pip install meshopt (Python 3.11), or convert it by 'npx gltfpack -noq -i it.glb -o new.glb'",
-    ),
-    "KHR_texture_basisu": "export it with PNG or JPEG textures",
-}
 PICTURES = ("EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds", "KHR_texture_basisu")
 
 
@@ -50,8 +41,8 @@ def read(data: bytes, beside: Beside) -> list[Part]:
     )
     unreadable = [name for name in header.get("extensionsRequired", []) if not name.startswith(readable)]
     if unreadable:
-        hints = "".join(f"; {HINTS[name]}" for name in unreadable if name in HINTS)
-        raise Fault(f"needs glTF extensions that cannot be read here: {', '.join(unreadable)}{hints}")
+        named = ", ".join(unreadable)
+        raise Fault(f"needs glTF extensions that cannot be read here: {named}{hints(unreadable)}")
     placed = [
         (n, node, places)
         for n, node, matrix in _nodes(header)

@@ -16,7 +16,21 @@ from spatial_envs.scenes.formats.parts import Fault
 
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
+DRACO = "KHR_draco_mesh_compression"
 MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
+HINTS = {
+    DRACO: "pip install DracoPy, or convert it by 'npx gltf-pipeline -i it.glb -o new.glb'",
+    **dict.fromkeys(
+        MESHOPT,
+        "pip install meshopt (Python 3.11), or convert it by 'npx gltfpack -noq -i it.glb -o new.glb'",
+    ),
+    "KHR_texture_basisu": "export it with PNG or JPEG textures",
+}
+
+
+def hints(extensions: list[str]) -> str:
+    """What to do about extensions that are not read, each after a semicolon."""
+    return "".join(f"; {name}: {HINTS[name]}" for name in extensions if name in HINTS)
 
 
 def item(items: Any, number: Any, what: str) -> dict[str, Any]:
@@ -71,10 +85,15 @@ class Document:
                 except Missing as missing:
                     raise Fault(f"its buffer {buffer['uri'][:80]} is missing ({missing})") from None
             elif self.chunk is None or number:
-                raise Fault(f"buffer {number} has no URI, and the file no binary part that would be it")
+                raise Fault(
+                    f"buffer {number} has no URI, and no binary part of the file is it{self._hints()}"
+                )
             else:
                 self._buffers[number] = self.chunk
         return self._buffers[number]
+
+    def _hints(self) -> str:
+        return hints(self.header.get("extensionsUsed", []))
 
     def _part(self, place: dict[str, Any]) -> bytes:
         data, start = self._buffer(place["buffer"]), place.get("byteOffset", 0)
@@ -118,9 +137,7 @@ class Document:
                 raise Fault(f"malformed: accessor {number} has {count} elements")
             array = np.zeros((count, width), kind)
         else:
-            raise Fault(
-                f"accessor {number} has no data; one that is sparse or compressed must say where they are"
-            )
+            raise Fault(f"accessor {number} has no data, and is not sparse or compressed{self._hints()}")
         if sparse:
             index = sparse["indices"]
             places = self._array(index, sparse["count"], np.dtype(COMPONENTS[index["componentType"]]), 1)[
