@@ -92,6 +92,8 @@ def read_named(path: str | Path, up: str = "y") -> tuple[Mesh, tuple[str, ...]]:
             (f"; it begins like {what}" for head, what in HEADS.items() if re.match(head, data, re.I)), ""
         )
         raise MeshError(f"{path}: {fault}{like if str(fault).startswith('not ') else ''}") from None
+    except ImportError:  # of what reads it; the file is not to blame
+        raise
     except Exception as error:  # a malformed file trips readers up in more ways than they can name
         raise MeshError(f"{path}: not a readable {suffix} file ({type(error).__name__}: {error})") from error
     for warning in beside.warnings:

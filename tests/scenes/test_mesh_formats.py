@@ -549,6 +549,18 @@ def test_wrap_modes(tmp_path, box, wrap, color):
     np.testing.assert_allclose(shown(read_mesh(folder(tmp_path, m_gltf=box.json()))), color, atol=6)
 
 
+def test_parts_share_a_texture_that_ends(tmp_path, box):
+    (tmp_path / "t.png").write_bytes(picture())
+    box.textured(wrapS=33071, wrapT=33648)
+    uv = np.tile(np.array([[-3, 0.1], [4, 0.1], [4, 1.9], [-3, 0.9]], np.float32), (6, 1))
+    more = {"POSITION": box.primitive["attributes"]["POSITION"], "TEXCOORD_0": box.add(uv * np.float32(0.9))}
+    box.primitive["attributes"]["TEXCOORD_0"] = box.add(uv)
+    box.header["meshes"][0]["primitives"].append(box.primitive | {"attributes": more})
+    mesh = read_mesh(folder(tmp_path, m_gltf=box.json()))
+    check(mesh, RED, 20, 24)
+    assert len(mesh.textures) == 1
+
+
 def test_mirrored_texture_goes_back(tmp_path, box):
     (tmp_path / "t.png").write_bytes(picture(np.array([[[255, 0, 0]], [[0, 0, 255]]], np.uint8)))
     box.textured(wrapT=33648)

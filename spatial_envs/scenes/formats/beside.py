@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
+import numpy as np
+
 POINTERS = {
     b"version https://git-lfs": "a Git LFS pointer, not the file itself; fetch it by 'git lfs pull'",
     b"/annex/objects": "a git-annex pointer, not the file itself; fetch it by 'git annex get'",
@@ -19,12 +21,17 @@ class Missing(Exception):
 
 
 class Beside:
-    """The folder of a mesh file, and what its reader has to say: ``warnings``, each completing "<path>: "."""
+    """The folder of a mesh file, and what its reader has to say and keep.
+
+    warnings  each completing "<path>: "
+    laid      textures by how they were laid out, each with the one that it was made from
+    """
 
     def __init__(self, path: Path):
         self.folder = path.parent
         self.stem = path.stem
         self.warnings: list[str] = []
+        self.laid: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
 
     def warn(self, text: str) -> None:
         if text not in self.warnings:

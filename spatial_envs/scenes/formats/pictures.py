@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -86,19 +87,35 @@ def repeating(
         low, high = uv[:, axis].min(initial=0.0), uv[:, axis].max(initial=1.0)
         size = texture.shape[1 - axis]
         if mode == MIRROR and (low < 0 or high > 1):
-            mirrored = [texture, np.flip(texture, 1 - axis)]
-            texture = np.concatenate(mirrored if axis == 0 else mirrored[::-1], axis=1 - axis)
+            texture = _laid(texture, axis, (0, size), "symmetric", beside)
             uv = uv * np.where(np.arange(2) == axis, 0.5, 1.0)
         elif mode == CLAMP:
-            below, above = (int(np.ceil(min(beyond * size, 1e9))) for beyond in (-low, high - 1))
-            before, after = (n + 1 if n > 0 else 0 for n in (below, above))
+            before, after = _edge(-low, size), _edge(high - 1, size)
             if texture.size // 3 // size * (size + before + after) > MAX_TEXELS:
                 beside.warn("texture coordinates far outside of a texture that ends are taken at its edge")
-                before = after = 0
-            pads = [(0, 0)] * 3
-            pads[1 - axis] = (before, after) if axis == 0 else (after, before)
-            texture = np.pad(texture, pads, mode="edge")
-            uv = uv.copy()
-            uv[:, axis] = (uv[:, axis] * size + before) / (size + before + after)
-            uv[:, axis] = uv[:, axis].clip(1e-6, 1 - 1e-6)  # where it ends it does not begin again
+            elif before or after:
+                texture = _laid(texture, axis, (before, after), "edge", beside)
+                uv = uv.copy()
+                uv[:, axis] = (uv[:, axis] * size + before) / (size + before + after)
+            inside = uv[:, axis].clip(1e-6, 1 - 1e-6)  # where it ends it does not begin again
+            uv = np.stack([inside, uv[:, 1]] if axis == 0 else [uv[:, 0], inside], axis=1)
     return texture, uv
+
+
+def _edge(beyond: float, size: int) -> int:
+    """How many texels reach this far beyond a texture's end, one of two, four, ..., of which others may make
+    use; none for half a texel."""
+    texels = int(np.ceil(min(beyond * size - 0.5, 1e9)))
+    return 1 << texels.bit_length() if texels > 0 else 0
+
+
+def _laid(
+    texture: np.ndarray, axis: int, more: tuple[int, int], mode: Literal["edge", "symmetric"], beside: Beside
+) -> np.ndarray:
+    """The texture with more texels before its u or v and after it, which is made once."""
+    key = id(texture), axis, more, mode
+    if key not in beside.laid:
+        pads = [(0, 0)] * 3
+        pads[1 - axis] = more if axis == 0 else more[::-1]
+        beside.laid[key] = texture, np.pad(texture, pads, mode=mode)
+    return beside.laid[key][1]
