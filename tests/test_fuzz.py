@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import io
 import json
 import linecache
 import os
@@ -20,6 +21,8 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -28,6 +31,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import trimesh
+from PIL import Image
 
 from agents import run_folder, runs
 from agents.backbone import training as backbone_training
@@ -45,9 +50,10 @@ from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.scenes.buildings import open_buildings
 from spatial_envs.scenes.depth_frames import open_depth
+from spatial_envs.scenes.mesh_files import read_mesh
 from spatial_envs.scenes.objects import open_objects
 
-SEED, CASES = 0, 1500  # of all properties together
+SEED, CASES = 0, 2000  # of all properties together
 SECONDS, BYTES = 20, 6 * 2**30  # that a case may take: of one core, and beyond what is there before
 ROOT = Path(__file__).resolve().parents[1]
 VIEWS, FITS = "NBV-MapAnything-v0", "SceneFit-Prototype-v0"
@@ -215,6 +221,76 @@ def scene_sets(rng: np.random.Generator, place: Path) -> None:
     more = {"intrinsics": (9, 9, 5, 5)} if opened is open_depth else {}
     with answered(f"{path}: ", "scenes: ", "split: "):
         opened(path, some(rng, ["train", "validation", "test"]), **more)
+
+
+CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]], "<f4")
+FACES = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], "<u4")
+OBJ = "mtllib m.mtl\n" + "".join(f"v {x} {y} {z} 1 0.5 0\nvt {x} {y}\n" for x, y, z in CORNERS) + (
+    "usemtl a\nf 1/1 3/3 2/2\nf -4 -3 -1\nusemtl b\nf 2//1 3 4\nf 3/3 1/1 4/4 2/2 # a polygon\n"
+)  # fmt: skip
+MTL = "newmtl a\nKd 1 0 0\nmap_Kd -s 2 2 1 -clamp on t.png\nnewmtl b\n\tKe 0.5\n"
+PLY = (
+    "ply\nformat {} 1.0\ncomment TextureFile t.png\nelement vertex 4\nproperty float x\nproperty float y\n"
+    "property float z\nelement face 5\nproperty list uchar uint vertex_indices\nend_header\n"
+)
+ROWS = b"".join(b"\3" + face.tobytes() for face in FACES) + b"\4" + np.array([2, 0, 3, 1], "<u4").tobytes()
+STRIP = PLY.replace("face 5", "tristrips 1").replace("uchar uint", "int int")
+NUMBERS_OF_GLTF = b64encode(CORNERS.tobytes() + FACES.tobytes()).decode()
+GLTF: dict[str, Any] = {
+    "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "samplers": [{"wrapS": 33071}],
+    "nodes": [{"children": [1], "scale": [1, 2, 1]}, {"mesh": 0, "rotation": [0, 0, 0, 1], "name": "a"}],
+    "meshes": [{"primitives": [
+        {"attributes": {"POSITION": 0, "TEXCOORD_0": 2}, "indices": 1, "material": 0}, {"attributes": {}},
+    ]}],
+    "accessors": [
+        {"bufferView": 0, "componentType": 5126, "count": 4, "type": "VEC3"},
+        {"bufferView": 1, "componentType": 5125, "count": 12, "type": "SCALAR"},
+        {"bufferView": 0, "componentType": 5121, "count": 4, "type": "VEC2", "normalized": True},
+    ],
+    "bufferViews": [{"buffer": 0, "byteLength": 48}, {"buffer": 0, "byteOffset": 48, "byteLength": 48}],
+    "buffers": [{"byteLength": 96, "uri": "data:;base64," + NUMBERS_OF_GLTF}],
+    "materials": [{"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}, "emissiveFactor": [1, 0, 0]}],
+    "textures": [{"source": 0, "sampler": 0}], "images": [{"uri": "t.png"}],
+}  # fmt: skip
+BOX = trimesh.creation.box()
+MESHES = {
+    "a.obj": OBJ.encode(), "a.ply": PLY.format("binary_little_endian").encode() + CORNERS.tobytes() + ROWS,
+    "b.ply": BOX.export(file_type="ply", encoding="ascii"), "a.glb": BOX.export(file_type="glb"),
+    "c.ply": STRIP.format("ascii").encode() + b"0 0 0 1 0 0 0 2 0 0 0 3 9 0 1 2 3 -1 3 1 2 0",
+    "a.stl": BOX.export(file_type="stl"), "b.stl": BOX.export(file_type="stl_ascii").encode(),
+    "a.off": BOX.export(file_type="off").encode(),
+    "b.off": b"COFF 3 1 0 0 0 0 1 0 0 1 1 1 1 0 1 0 1 1 1 0 9 0 1\n3 0 1 2",
+}  # fmt: skip
+
+
+def meshes(rng: np.random.Generator, place: Path) -> None:
+    """A damaged file, or one beside which a file is damaged, is a sound mesh or refused."""
+    folder = place / "meshes"
+    folder.mkdir(exist_ok=True)
+    picture = io.BytesIO()
+    Image.fromarray(np.full((4, 4, 3), 99, np.uint8)).save(picture, "png")
+    beside = {"m.mtl": MTL.encode(), "t.png": picture.getvalue()}
+    name = some(rng, [*MESHES, "a.gltf"])
+    content = MESHES.get(name, json.dumps(GLTF).encode())
+    if name == "a.gltf" and rng.random() < 0.7:
+        content = json.dumps(changed(rng, GLTF)).encode()
+    elif name == "a.obj" and rng.random() < 0.5:
+        hurt = some(rng, list(beside))
+        beside[hurt] = damaged(rng, beside[hurt])
+    else:
+        content = damaged(rng, content)
+    for file, data in {**beside, name: content}.items():
+        (folder / file).write_bytes(data)
+    with answered(f"{folder / name}: "), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        mesh = read_mesh(folder / name)
+        assert np.isfinite(mesh.vertices).all()
+        assert (mesh.areas > 0).any()
+        assert mesh.faces.min() == 0
+        assert mesh.faces.max() == len(mesh.vertices) - 1 == len(mesh.colors) - 1
+        if mesh.uv is not None:
+            assert np.isfinite(mesh.uv).all()
+            assert mesh.face_texture.max() < len(mesh.textures)
 
 
 STARTS = [  # algorithms, environments, and settings of which these are quickly made
@@ -391,7 +467,7 @@ def comparisons(rng: np.random.Generator, place: Path) -> None:
 Property = Callable[[np.random.Generator, Path], None]
 SHARES: dict[Property, float] = {
     yaml_texts: 0.25, scene_sets: 0.15, starts: 0.15, encoders: 0.04, backbones: 0.06, tables: 0.12,
-    folders: 0.08, rows_of_tables: 0.08, comparisons: 0.07,
+    folders: 0.08, rows_of_tables: 0.08, comparisons: 0.07, meshes: 0.4,
 }  # fmt: skip
 
 

@@ -12,9 +12,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,14 +20,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import trimesh
 from scipy.spatial import cKDTree
 
 from spatial_envs.foundation.arguments import user_path
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building, boxes
 from spatial_envs.geometry.mesh import Mesh
+from spatial_envs.scenes.formats import ply
+from spatial_envs.scenes.formats.parts import Fault
 from spatial_envs.scenes.mesh_files import read_named
+from spatial_envs.scenes.sets import files_below, warn_left_out
 
 SUFFIXES = (".glb", ".gltf", ".ply", ".obj")
 Z_UP_COMPANIONS = (".navmesh", ".house", ".scn", ".semantic.txt")  # a .glb beside one is a scan with Z up
@@ -79,9 +79,8 @@ def list_buildings(path: Path, up: str, where: str) -> dict[str, BuildingFile]:
         files = files or sorted(f for stages in path.glob(pattern) for f in stages.rglob("*.glb"))
     files = files or sorted(path.glob("*/mesh.ply"))  # Replica, whose other files are the same again
     if not files:
-        for folder, inner, names in os.walk(path, followlinks=True):
-            inner[:] = [name for name in inner if not name.startswith(".")]
-            files += [Path(folder, name) for name in names if _is_building(name, names)]
+        files, left = files_below(path, _is_building)
+        warn_left_out(path, left)
     if not files:
         raise ValueError(f"{where}: no building in {path}; endings looked for: {' '.join(SUFFIXES)}")
     found: dict[str, BuildingFile] = {}
@@ -299,15 +298,17 @@ def _replica(path: Path, up: str, mesh: Mesh, nodes: tuple[str, ...]) -> Semanti
     except (KeyError, TypeError, ValueError, AttributeError):
         raise MeshError(f"{info}: expected {{'objects': [{{'id', 'class_name'}}, ...]}}") from None
     try:
-        loaded: Any = trimesh.load(io.BytesIO(painted.read_bytes()), file_type="ply", process=False)
-        faces = loaded.metadata["_ply_raw"]["face"]["data"]
-        polygons, ids = faces["vertex_indices"]["f1"], faces["object_id"]
-        middles = np.asarray(loaded.metadata["_ply_raw"]["vertex"]["data"][["x", "y", "z"]].tolist())[
-            polygons
-        ]
-    except Exception as error:  # trimesh has no error of its own: whatever it trips over is a broken file
+        found = ply.elements(painted.read_bytes())
+        face, vertex = found["face"], found["vertex"]
+        polygons, counts = face["vertex_indices"]
+        if counts is None or not counts.all():
+            raise ValueError("a face has no corners")
+        ids = face["object_id"].values
+        corners = np.stack([vertex[axis].values[polygons.astype(np.int64)] for axis in "xyz"], axis=1)
+        middles = np.add.reduceat(corners.astype(np.float64), np.cumsum(counts) - counts) / counts[:, None]
+    except (Fault, KeyError, IndexError, TypeError, ValueError) as error:
         raise MeshError(f"{painted}: expected faces with vertex_indices and object_id ({error})") from error
-    x, y, z = middles.mean(axis=1).T
+    x, y, z = middles.T
     places = np.stack([x, z, -y] if up == "z" else [x, y, z], axis=1)
     segment = _nearest(_centroids(mesh), places, np.asarray(ids, np.int64) + 1)
     return np.where(np.isin(segment, list(named)), segment, 0), named

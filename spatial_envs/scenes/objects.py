@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,25 +10,42 @@ from typing import NamedTuple
 
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.scenes.mesh_files import SUFFIXES, read_mesh
-from spatial_envs.scenes.sets import PROCEDURAL, SceneSet, Source, open_scenes
+from spatial_envs.scenes.sets import PROCEDURAL, SceneSet, Source, files_below, open_scenes, warn_left_out
 
 
 class Layout(NamedTuple):
-    """How a data set lays out its files: what matches ``pattern`` under its root is an object."""
+    """How a data set lays out its objects, wherever in a folder they are.
+
+    forms  what the path of an object's file ends with, the best first; ``{}`` stands for a folder, or a
+           file's name, that names the object, ``*`` for one that does not. An object has its best form.
+    up     its up axis
+    """
 
     title: str
-    pattern: str
+    forms: tuple[str, ...]
     up: str
-    name: slice  # the folders of the path (without its suffix) that name an object
 
 
-LAYOUTS = (
-    Layout("Google Scanned Objects", "*/meshes/model.obj", "z", slice(0, 1)),
-    Layout("YCB", "*/google_16k/textured.obj", "z", slice(0, 1)),
-    Layout("ShapeNetCore v2", "*/*/models/model_normalized.obj", "y", slice(0, 2)),
-    Layout("OmniObject3D", "raw_scans/*/*/Scan/Scan.obj", "y", slice(1, 3)),
-    Layout("Objaverse", "glbs/*/*.glb", "y", slice(2, 3)),
+YCB = tuple(
+    f"{{}}/{folder}/{file}"
+    for file in ("textured.obj", "nontextured.ply", "nontextured.stl")
+    for folder in ("google_16k", "google_64k", "google_512k", "tsdf", "poisson")
 )
+LAYOUTS = (
+    Layout("Google Scanned Objects", ("{}/meshes/model.obj",), "z"),
+    Layout("YCB", (*YCB, "{}/clouds/merged_cloud.ply"), "z"),
+    Layout("ShapeNetCore v2", ("{}/{}/models/model_normalized.obj",), "y"),
+    Layout("OmniObject3D", ("raw_scans/{}/{}/Scan/Scan.obj",), "y"),
+    Layout("Objaverse", ("glbs/*/{}.glb",), "y"),
+)
+
+
+class _Found(NamedTuple):
+    """What LAYOUTS say of a path: the object's name, up axis, and the rank of the form."""
+
+    name: str
+    up: str
+    rank: int
 
 
 class _File(NamedTuple):
@@ -72,7 +89,7 @@ def open_objects(scenes: str | Path, split: str = "train", up: str = "auto") -> 
     """The objects of a split.
 
     scenes: "procedural"; "procedural-scans", more compact and printed, as tabletop scans are; a mesh file; a
-            folder (all below it, or one of LAYOUTS by its root); or a YAML file
+            folder (all below it, each file once); or a YAML file
 
             up: auto                          # optional: auto | y | z
             splits:                           # any of train, validation, test; paths relative to the file
@@ -81,7 +98,9 @@ def open_objects(scenes: str | Path, split: str = "train", up: str = "auto") -> 
 
     split:  "train", "validation", "test", and for procedural ones also "test_category" (families never
             trained on). A file or folder has no splits: each split is all of it, and the set is ``leaky``.
-    up:     the up axis of files, "y", "z", or "auto": as LAYOUTS has it, and Y for everything else.
+    up:     the up axis of files, "y", "z", or "auto": as LAYOUTS has it for each object, and Y for the rest.
+    What lies in a folder and is not in the set, as other forms of an object and links to what is there
+    already, is counted and named in a warning.
     Raises ValueError that names the argument, or the file and key, what was got and what was expected.
     """
     made: dict[str, Callable[[int], Source[Mesh]]] = {"procedural": _Seed, "procedural-scans": _Scan}
@@ -95,23 +114,41 @@ def _listed(path: Path, up: str, where: str) -> dict[str, _File]:
             raise ValueError(
                 f"{where}: {path} is no mesh file; endings read: {' '.join(SUFFIXES)}, or .yaml for a set"
             )
-        return {path.stem: _File(str(path), "y" if up == "auto" else up)}
-    for layout in LAYOUTS:
-        if files := sorted(path.glob(layout.pattern)):
-            axis = layout.up if up == "auto" else up
-            cut = {"/".join(f.relative_to(path).with_suffix("").parts[layout.name]): f for f in files}
-            return {name: _File(str(file), axis) for name, file in cut.items()}
-    files = []
-    for folder, inner, names in os.walk(path, followlinks=True):
-        inner[:] = [name for name in inner if not name.startswith(".")]
-        files += [Path(folder, n) for n in names if n.lower().endswith(SUFFIXES) and not n.startswith(".")]
+        axis = _found(path.parts[1:])
+        return {path.stem: _File(str(path), up if up != "auto" else axis.up if axis else "y")}
+    files, left = files_below(path, lambda name, _: name.lower().endswith(SUFFIXES))
     if not files:
         raise ValueError(f"{where}: no mesh file in {path}; endings looked for: {' '.join(SUFFIXES)}")
-    full = {file.relative_to(path).as_posix(): file for file in sorted(files)}
-    stems = Counter(name.rpartition(".")[0] for name in full)
-    axis = "y" if up == "auto" else up
+    plain = {file: file.relative_to(path).as_posix() for file in files}
+    known = {file: _found((path.name, *file.relative_to(path).parts)) for file in files}
+    best: dict[str, Path] = {}  # of an object in several forms
+    for file, found in known.items():
+        if found is not None:
+            other = known[best.setdefault(found.name, file)]
+            if other is not None and found.rank < other.rank:
+                best[found.name] = file
+    worse = [file for file, found in known.items() if found is not None and best[found.name] != file]
+    if worse:
+        left["other forms of an object"] = worse
+    warn_left_out(path, left)
+    kept = [file for file in files if file not in set(worse)]
+    names = {file: found.name if (found := known[file]) else plain[file].rpartition(".")[0] for file in kept}
+    doubles = Counter(names.values())
     return {
-        (name if stems[stem] > 1 else stem): _File(str(file), axis)
-        for name, file in full.items()
-        for stem in [name.rpartition(".")[0]]
+        plain[file] if doubles[name] > 1 else name: _File(
+            str(file), up if up != "auto" else found.up if (found := known[file]) else "y"
+        )
+        for file, name in names.items()
     }
+
+
+def _found(parts: tuple[str, ...]) -> _Found | None:
+    """What LAYOUTS say of a file, of whose path the first part is not its name but its root's."""
+    path = "/".join(parts)
+    for layout in LAYOUTS:
+        for rank, form in enumerate(layout.forms):
+            pattern = re.escape(form).replace(r"\{\}", "([^/]+)").replace(r"\*", "[^/]+")
+            if match := re.search(rf"(?:^|/){pattern}$", path):
+                above = path[: match.start()].split("/")[1:]
+                return _Found("/".join([*above, *match.groups()]), layout.up, rank)
+    return None

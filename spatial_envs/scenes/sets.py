@@ -211,17 +211,65 @@ def scene_set(
             raise ValueError(f"{where}: got {reprlib.repr(entries)}, expected a list of paths")
         objects[key] = {}
         for entry in entries:
-            place = Path(os.path.realpath(absolute(where, path.parent / os.path.expanduser(entry))))
+            place = absolute(where, path.parent / os.path.expanduser(entry))
+            place = Path(os.path.realpath(place.parent), place.name)  # what is a link keeps its own ending
             if not os.path.exists(place):
                 raise ValueError(f"{where}: {entry!r} does not exist (looked for at {str(place)!r})")
             for name, file in listed(place, axis if up == "auto" else up, where).items():
-                if file.path in seen:
-                    raise ValueError(
-                        f"{where}: {file.path} is already in {seen[file.path]}; expected it once"
-                    )
-                seen[file.path] = key
+                if (real := os.path.realpath(file.path)) in seen:
+                    raise ValueError(f"{where}: {file.path} is already in {seen[real]}; expected it once")
+                seen[real] = key
                 objects[key][entry if place.is_file() else f"{entry.rstrip('/')}/{name}"] = file
     return objects[split]
+
+
+def files_below(
+    root: Path, wanted: Callable[[str, list[str]], bool]
+) -> tuple[list[Path], dict[str, list[Path]]]:
+    """The files in a folder and all below it, sorted, each once, whatever links lead to it, and by a path
+    without links where there is one; hidden ones are passed over. And what was left out, by the reason.
+
+    wanted: (a file's name, the names beside it) -> whether it is asked for
+    """
+    above = f"{os.path.realpath(root)}{os.sep}"
+    found: list[Path] = []
+    left: dict[str, list[Path]] = {}
+    seen: set[str] = set()
+    starts = [root]
+    for start in starts:  # and the links that are found on the way
+        for folder, inner, names in os.walk(
+            start, onerror=lambda e: left.setdefault("unreadable", []).append(Path(str(e.filename)))
+        ):
+            real = os.path.realpath(folder)
+            if real in seen or (seen and above.startswith(f"{real}{os.sep}")):
+                left.setdefault("links to what is there already", []).append(Path(folder))
+                inner.clear()
+                continue
+            seen.add(real)
+            shown = [Path(folder, name) for name in sorted(inner) if not name.startswith(".")]
+            inner[:] = [place.name for place in shown if not place.is_symlink()]
+            starts += [place for place in shown if place.is_symlink()]
+            found += [
+                Path(folder, name) for name in names if not name.startswith(".") and wanted(name, names)
+            ]
+    reals = {file: os.path.realpath(file) for file in found}
+    kept: dict[str, Path] = {}
+    for file in sorted(found, key=lambda file: (reals[file] != f"{above}{file.relative_to(root)}", file)):
+        if not os.path.exists(file):
+            left.setdefault("links to nothing", []).append(file)
+        elif kept.setdefault(reals[file], file) != file:
+            left.setdefault("links to what is there already", []).append(file)
+    return sorted(kept.values()), left
+
+
+def warn_left_out(root: Path, left: Mapping[str, Sequence[Path]]) -> None:
+    """One warning of what is not in a set although it lies in its folder: how many, why, and some names."""
+    if left:
+        reasons = []
+        for reason, files in sorted(left.items()):
+            names = ", ".join(legible(os.path.relpath(file, root)) for file in sorted(files)[:3])
+            reasons.append(f"{len(files)} {reason} ({names}{', ...' if len(files) > 3 else ''})")
+        warnings.warn(f"{legible(root.name)}: left out: {'; '.join(reasons)}", stacklevel=2)
 
 
 def _mapping(path: Path, key: str, value: object, allowed: tuple[str, ...]) -> dict:

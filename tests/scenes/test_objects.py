@@ -44,21 +44,76 @@ LAYOUT_FILES = {
 
 
 @pytest.mark.parametrize("title", [layout.title for layout in LAYOUTS])
-def test_layouts_by_their_root(tmp_path, title):
+@pytest.mark.parametrize("above", ["", "sets/new/"])
+def test_layouts_wherever_they_are(tmp_path, title, above):
     files, names, up = LAYOUT_FILES[title]
-    decoys = [
-        "002_can/poisson/textured.obj",
-        "002_can/google_16k/nontextured.ply",
-        "Shoe/meshes/extra.obj",
-        "x.stl",
-    ]
-    objects = open_objects(write(tmp_path, *files, *decoys))
-    assert objects.names == names
-    assert {source.up for source in objects.sources} == {up}
+    write(tmp_path, *(above + file for file in files), "b/x.obj", "x.stl")
+    objects = open_objects(tmp_path)
+    ups = dict(zip(objects.names, (source.up for source in objects.sources), strict=True))
+    assert ups == {f"{above}{name}": up for name in names} | {"b/x": "y", "x": "y"}
+    if not above:
+        assert tuple(name for name in objects.names if name in names) == names
     assert {source.up for source in open_objects(tmp_path, up="y").sources} == {"y"}
     if title != "Objaverse":
-        size = np.ptp(objects.load(0).vertices, axis=0)
+        size = np.ptp(objects.load(f"{above}{names[0]}").vertices, axis=0)
         assert np.argmax(size) == (1 if up == "z" else 2)
+
+
+def test_one_object_is_turned_as_in_its_set(tmp_path):
+    write(tmp_path, "Shoe/meshes/model.obj")
+    (folder,) = open_objects(tmp_path / "Shoe").sources
+    (file,) = open_objects(tmp_path / "Shoe/meshes/model.obj").sources
+    assert (folder.up, file.up) == ("z", "z")
+    assert open_objects(tmp_path / "Shoe").names == ("Shoe",)
+
+
+def test_ycb_in_its_best_form(tmp_path):
+    forms = [
+        "a/tsdf/textured.obj",
+        "b/google_16k/nontextured.ply",
+        "b/poisson/textured.obj",
+        "c/poisson/nontextured.ply",
+    ]
+    write(tmp_path, *forms, "d/clouds/merged_cloud.ply", "d/google_64k/textured.obj", "d/tsdf/textured.obj")
+    with pytest.warns(
+        UserWarning, match=r"left out: 3 other forms of an object \(b/google_16k/nontextured.ply, d/cl"
+    ):
+        objects = open_objects(tmp_path)
+    assert objects.names == ("a", "b", "c", "d")
+    assert {source.up for source in objects.sources} == {"z"}
+    kept = [
+        "a/tsdf/textured.obj",
+        "b/poisson/textured.obj",
+        "c/poisson/nontextured.ply",
+        "d/google_64k/textured.obj",
+    ]
+    assert [source.path for source in objects.sources] == [str(tmp_path / file) for file in kept]
+
+
+def test_links_are_followed_once(tmp_path):
+    write(tmp_path / "elsewhere", "far/x.obj")
+    root = write(tmp_path / "set", "b/x.obj", "c/y.obj")
+    (root / "a.obj").symlink_to("b/x.obj")
+    (root / "b/loop").symlink_to(root)
+    (root / "b/up").symlink_to(tmp_path)
+    (root / "aa").symlink_to("c")
+    (root / "far").symlink_to(tmp_path / "elsewhere/far")
+    (root / "gone.obj").symlink_to("nowhere.obj")
+    doubly = r"4 links to what is there already \(a.obj, aa, b/loop, ...\)"
+    with pytest.warns(UserWarning, match=rf"set: left out: 1 links to nothing \(gone.obj\); {doubly}"):
+        objects = open_objects(root)
+    assert objects.names == ("b/x", "c/y", "far/x")
+    assert len({objects.load(i).vertices.shape for i in range(3)}) == 1
+
+
+def test_a_link_keeps_its_ending_and_hides_no_leak(tmp_path):
+    write(tmp_path, "blobs/4f9e", "b.obj")
+    for name in ("a.obj", "same.obj"):
+        (tmp_path / name).symlink_to("blobs/4f9e")
+    train = open_objects(set_file(tmp_path, "splits: {train: [a.obj], test: [b.obj]}"))
+    assert train.load(0).faces.shape == (4, 3)
+    with pytest.raises(ValueError, match=r"same\.obj is already in train"):
+        open_objects(set_file(tmp_path, "splits: {train: [a.obj], test: [same.obj]}"))
 
 
 def test_folder_is_searched_through_and_leaky(tmp_path, caplog):
