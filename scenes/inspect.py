@@ -151,6 +151,8 @@ def report_depth(options: argparse.Namespace) -> None:
         options.split,
         image_size=DEPTH_SIZE,
         intrinsics=options.intrinsics,
+        depth_scale=options.depth_scale,
+        invalid=options.invalid,
         noise=options.noise,
     )
     count = max(options.count if options.count is not None else 6, 1)
@@ -182,6 +184,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--buildings", action="store_true", help="buildings to walk in, not objects")
     parser.add_argument("--depth", action="store_true", help="depth frames to explain; data sets tell it")
     parser.add_argument("--intrinsics", type=float, nargs=4, help="fx fy cx cy, pixels, of plain depth files")
+    parser.add_argument("--depth-scale", type=float, help="units of depth files that are a metre")
+    parser.add_argument(
+        "--invalid", type=float, help="depth files' value for no measurement, beside 0 and 65535"
+    )
     parser.add_argument("--noise", type=float, default=0.0, help="of procedural depth, 0 to 1")
     parser.add_argument("--split", default="train", choices=SPLITS)
     parser.add_argument("--up", default="auto", choices=("auto", "y", "z"))
