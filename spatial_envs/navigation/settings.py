@@ -53,6 +53,7 @@ class NavigationSettings(Settings):
     scenes: str = setting("procedural", SCENES, "of a mesh file, a folder of buildings, a scene-set YAML")
     split: str = setting("train", anything('"train", "validation", "test"'))
     up: str = setting("auto", anything('"auto", "y", "z"'), "the up axis of files")
+    scale: float | str = setting("auto", anything('"auto", a number'), "the metres in the unit of files")
     num_buildings: int | None = setting(None, or_none(whole(1)), "at most so many, the first of the split")
     simulator: str | Callable[..., Simulator] = setting(
         "builtin", anything('"builtin", "habitat", a callable'), "a callable makes one of a ``Building``"

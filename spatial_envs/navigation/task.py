@@ -72,7 +72,7 @@ class Navigation(Rows[Episode]):
                 "weights={'chamfer': 0} with it"
             )
         self.image_size = self.features.image_size(settings.image_size)
-        self.buildings = open_buildings(settings.scenes, split=settings.split, up=settings.up)
+        self.buildings = open_buildings(settings.scenes, settings.split, settings.up, settings.scale)
         if settings.num_buildings is not None:
             self.buildings = self.buildings.first(int(settings.num_buildings))
         self.agent_height, self.agent_radius = settings.agent_height, settings.agent_radius

@@ -189,8 +189,8 @@ def _check_plausible(
             raise SceneError(f"{path}: its values are whole, 0 to 255: grey levels of a picture; {expected}")
         if median > MEDIANS[1]:
             raise SceneError(f"{said}; {expected}")
-        if farthest > 1000 and max_depth is None:
-            share = np.mean(measured == measured.max())
+        share = np.mean(measured == measured.max())
+        if farthest > 1000 and share > 0.03 and max_depth is None:
             raise SceneError(
                 f"{said} ({share:.1%} of pixels): a background, not a measurement; expected "
                 f"invalid={float(values[np.isfinite(values)].max()):.9g} or max_depth="

@@ -79,7 +79,7 @@ class HabitatSimulator(Agent):
         self._shows_segments = bool(building.objects)
         self._one_sided = is_read_directly(building)
         if self._one_sided:
-            check_file(building.path, building.up)
+            check_file(building.path, building.frame.up)
         self._columns = cast_columns(building.mesh)
         with tempfile.TemporaryDirectory() as folder:
             stage = write_stage(building, Path(folder))
