@@ -113,6 +113,10 @@ def main(arguments: list[str] | None = None) -> None:
     as_scene(state).export(options.out)
     if options.picture is not None:
         Image.fromarray(draw_fit(frame.view, state, figures, options.steps)).save(options.picture)
+    if frame.ground is None:
+        print(
+            f"{options.depth}: no ground was found: all that is measured is explained, floors and walls too"
+        )
     print(
         f"{options.depth}: {figures['slots']} shapes in {options.out}; distance of the depth map to them "
         f"{100 * figures['one_directional']:.1f} cm, of pixels held out {100 * figures['held_out']:.1f} cm, "

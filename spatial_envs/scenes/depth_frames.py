@@ -265,7 +265,8 @@ def _frame(
 ) -> DepthFrame:
     """The frame, its ground found and taken out of the target; ``up_known``: the pose says where up is."""
     up = IN_PICTURE if pose is None or not up_known else tuple(pose[1, :3])
-    found = fit_ground(depth, intrinsics, up, UNKNOWN_TILT if up is IN_PICTURE else TILT)
+    unknown = up is IN_PICTURE
+    found = fit_ground(depth, intrinsics, up, UNKNOWN_TILT if unknown else TILT, steep=unknown)
     placed = pose
     if placed is None:
         placed = UPRIGHT if found is None else _standing(found[0])
