@@ -47,8 +47,8 @@ from spatial_envs.simulators.simulator import FORWARD, LEFT, RIGHT, STOP, AgentS
 ENOUGH = 0.9  # of what can be seen: Explore's success
 VELOCITIES = {STOP: (-1, 0), FORWARD: (1, 0), LEFT: (-1, 1), RIGHT: (-1, -1)}
 BODY = (  # what a simulator is told of the agent
-    "agent_height", "agent_radius", "camera_height", "hfov", "forward_step", "turn_step", "sliding",
-    "renderer",
+    "agent_height", "agent_radius", "agent_climb", "camera_height", "hfov", "forward_step", "turn_step",
+    "sliding", "renderer",
 )  # fmt: skip
 ON_REQUEST = ("semantic", "map")  # observed only where asked for; ObjectNav has semantic by default
 

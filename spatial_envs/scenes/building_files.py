@@ -30,7 +30,7 @@ from spatial_envs.foundation.arguments import user_path
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building, Frame, boxes
 from spatial_envs.geometry.mesh import Mesh
-from spatial_envs.scenes.building_frame import frame_of, in_metres, read_json, up_axis
+from spatial_envs.scenes.building_frame import frame_of, has_light, in_metres, read_json, up_axis
 from spatial_envs.scenes.building_frame import stem as _stem
 from spatial_envs.scenes.mesh_files import read_named
 
@@ -80,6 +80,12 @@ def list_buildings(path: Path, up: str, where: str, scale: float | str = "auto")
     files: list[Path] = []
     for pattern in ("stages", "*/stages"):  # HSSD, whose other folders hold furniture
         files = files or sorted(f for stages in path.glob(pattern) for f in stages.rglob("*.glb"))
+    if files and (scenes := sorted(path.rglob("*.scene_instance.json"))):
+        warnings.warn(
+            f"{path}: {len(files)} stages are read alone, without the objects that {len(scenes)} scene "
+            f"instances ({scenes[0].name}, ...) put into them: rooms are empty",
+            stacklevel=2,
+        )
     files = files or sorted(path.glob("*/mesh.ply"))  # Replica, whose other files are the same again
     if not files:
         for folder, inner, names in os.walk(path, followlinks=True):
@@ -125,6 +131,7 @@ def read_building(path: str | Path, up: str = "y", name: str = "", scale: float 
     name = name or _stem(path)
     try:
         frame = frame_of(path, mesh, up, scale)
+        lit = not has_light(path, mesh)
     except ValueError as error:
         raise MeshError(str(error)) from None
     if frame.guessed:
@@ -140,13 +147,15 @@ def read_building(path: str | Path, up: str = "y", name: str = "", scale: float 
         if (semantics := reader(path, frame, mesh, nodes)) is not None:
             segment, named = semantics
             mesh = replace(mesh, segment=segment.astype(np.int32))
-            return Building(name, mesh, boxes(mesh, named), path=str(path), frame=frame)
+            return Building(name, mesh, boxes(mesh, named), lit=lit, path=str(path), frame=frame)
     reason = (
         f"the nodes of {path.name} have no names of objects (as 'sofa_3'), and there is no semantics.json, "
         f"{_stem(path)}.semantic.txt or habitat/info_semantic.json beside it"
     )
     unknown = np.zeros(len(mesh.faces), np.int32)
-    return Building(name, replace(mesh, segment=unknown), no_semantics=reason, path=str(path), frame=frame)
+    return Building(
+        name, replace(mesh, segment=unknown), no_semantics=reason, lit=lit, path=str(path), frame=frame
+    )
 
 
 def _category(text: str) -> str:

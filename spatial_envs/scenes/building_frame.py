@@ -31,6 +31,7 @@ CEILINGS = (1.9, 4.5)  # metres above the floor, in a building of another unit
 HALLS = 7.0  # metres: higher ceilings are rather those of another unit
 LEVEL = 0.005  # of the diagonal: how thick a floor or wall may be
 CLEARLY = 1.8  # times that floors are more marked than walls before an axis counts as found
+FEW = 64  # colours that a building without texture is painted in
 SAID_WITHIN = 8192  # bytes from a file's beginning, in which it may say its unit
 
 
@@ -69,6 +70,17 @@ def _data_set(path: Path) -> str:
         if path.suffix.lower() == ".glb" and companion.is_file():
             return companion.name
     return next((name for name, pattern in Z_UP_NAMES if pattern.search(path.as_posix())), "")
+
+
+def has_light(path: Path, mesh: Mesh) -> bool:
+    """Whether light is in a building's colours, as in scans: "requires_lighting" of its configurations says
+    it, else texture or more than FEW colours do."""
+    for config, attributes in _configurations(path):
+        if "requires_lighting" in attributes:
+            if not isinstance(lacking := attributes["requires_lighting"], bool):
+                raise ValueError(f"{config}: requires_lighting: got {lacking!r}, expected true or false")
+            return not lacking
+    return bool(mesh.textures) or len(np.unique(mesh.colors, axis=0)) > FEW
 
 
 def stem(path: Path) -> str:

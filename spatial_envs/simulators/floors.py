@@ -117,6 +117,15 @@ def find_floors(mesh: Mesh, height: float, radius: float, climb: float) -> list[
     return floors
 
 
+def largest_floor(mesh: Mesh, height: float, climb: float) -> float:
+    """Square metres of the largest piece of ``mesh`` that hangs together and that someone could stand on;
+    ``find_floors`` passes over those below MIN_AREA."""
+    _, (rows, columns), first, hit_y, hit_facing = cast_columns(mesh)
+    stand, _ = _standing(first, hit_y, hit_facing, height, climb + EVEN)
+    component = _components(first, hit_y, stand, rows, columns, climb + EVEN)
+    return float(np.bincount(component + 1)[1:].max(initial=0)) * FIELD_CELL**2
+
+
 class Columns(NamedTuple):
     """Where vertical rays meet a mesh, one through the middle of each cell of FIELD_CELL; the hits of the
     cell (row, column) are first[row * columns + column] up to the next cell's."""

@@ -15,9 +15,18 @@ from spatial_envs.foundation.caches import Recent
 from spatial_envs.foundation.compilation import njit
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.mesh import Mesh
-from spatial_envs.simulators.floors import CORE, FIELD_CELL, OUTSIDE, Floor, find_floors
+from spatial_envs.simulators.floors import (
+    CORE,
+    FIELD_CELL,
+    MIN_AREA,
+    OUTSIDE,
+    Floor,
+    find_floors,
+    largest_floor,
+)
 from spatial_envs.simulators.outline import nearest_border, outline, part_at, sees, walk
 from spatial_envs.simulators.overlay import grown, polygons_of
+from spatial_envs.simulators.scans import as_walked
 
 MARGIN = 1e-4  # sight reaches so far into walls, so that a path may run along them
 SNAP = 0.02
@@ -45,8 +54,15 @@ class NavigableSpace:
         check_range("agent_height", agent_height, 0.05, 10.0)
         check_range("agent_radius", agent_radius, 0.01, 2.0)
         check_range("agent_climb", agent_climb, 0.0, agent_height / 2)
-        self.floors = find_floors(mesh, agent_height, agent_radius, agent_climb)
+        self.floors = find_floors(as_walked(mesh), agent_height, agent_radius, agent_climb)
         if not self.floors:
+            largest = largest_floor(mesh, agent_height, agent_climb)
+            if 0 < largest < MIN_AREA:
+                raise MeshError(
+                    f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide: the "
+                    f"largest piece on which it can stand has {largest:.2g} square metres, less than the "
+                    f"{MIN_AREA:g} that a floor needs"
+                )
             size = " x ".join(f"{extent:.1f}" for extent in np.ptp(mesh.vertices, axis=0))
             upward = (mesh.face_normals[:, 1] > 0.5).mean()
             raise MeshError(
