@@ -30,8 +30,7 @@ from spatial_envs.foundation.arguments import user_path
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building, Frame, boxes
 from spatial_envs.geometry.mesh import Mesh
-from spatial_envs.scenes.building_frame import frame_of, has_light, in_metres, read_json, up_axis
-from spatial_envs.scenes.building_frame import stem as _stem
+from spatial_envs.scenes.building_frame import frame_of, has_light, in_metres, read_json, stem, up_axis
 from spatial_envs.scenes.mesh_files import read_named
 
 SUFFIXES = (".glb", ".gltf", ".ply", ".obj")
@@ -67,7 +66,7 @@ class BuildingFile(NamedTuple):
     scale: float | str = "auto"
 
     def load(self) -> Building:
-        return read_building(self.path, self.up, self.name, self.scale)
+        return read_building(self.path, self.up, self.name, self.scale, lit=None)
 
 
 def list_buildings(path: Path, up: str, where: str, scale: float | str = "auto") -> dict[str, BuildingFile]:
@@ -75,7 +74,7 @@ def list_buildings(path: Path, up: str, where: str, scale: float | str = "auto")
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise ValueError(f"{where}: {path} is no building; endings read: {' '.join(SUFFIXES)}")
-        name = _stem(path)
+        name = stem(path)
         return {name: BuildingFile(name, str(path), up_axis(path) if up == "auto" else up, scale)}
     files: list[Path] = []
     for pattern in ("stages", "*/stages"):  # HSSD, whose other folders hold furniture
@@ -95,7 +94,7 @@ def list_buildings(path: Path, up: str, where: str, scale: float | str = "auto")
         raise ValueError(f"{where}: no building in {path}; endings looked for: {' '.join(SUFFIXES)}")
     found: dict[str, BuildingFile] = {}
     for file in sorted(files):
-        parts = [*file.relative_to(path).parent.parts, _stem(file)]
+        parts = [*file.relative_to(path).parent.parts, stem(file)]
         if len(parts) > 1 and (parts[-1] == "mesh" or parts[-2].endswith(parts[-1])):
             parts.pop()  # 00800-TEEsavR23oF/TEEsavR23oF.glb
         name = "/".join(part for part in parts if part != "stages")
@@ -113,12 +112,15 @@ def _is_building(name: str, beside: list[str]) -> bool:
     return not (lower.endswith(".basis.glb") and name[: -len(".basis.glb")] + ".glb" in beside)
 
 
-def read_building(path: str | Path, up: str = "y", name: str = "", scale: float | str = 1.0) -> Building:
+def read_building(
+    path: str | Path, up: str = "y", name: str = "", scale: float | str = 1.0, lit: bool | None = False
+) -> Building:
     """The building in a file, in its own place, turned to Y up and in metres, with semantics where the file
     or what lies beside it has them.
 
     up     the file's up axis, "y", "z", or "auto": see ``building_frame``; a warning tells of a guess
     scale  the metres in the file's unit, or "auto"
+    lit    whether its colours are albedo, to be shaded; None: see ``building_frame.has_light``
     Raises MeshError that names the file and the fault.
     """
     path = user_path("path", path)
@@ -128,10 +130,10 @@ def read_building(path: str | Path, up: str = "y", name: str = "", scale: float 
         if "KHR_texture_basisu" in str(error):
             raise MeshError(f"{error}; HM3D's plain <id>.glb (the 'glb' download) can be read") from None
         raise
-    name = name or _stem(path)
+    name = name or stem(path)
     try:
         frame = frame_of(path, mesh, up, scale)
-        lit = not has_light(path, mesh)
+        lit = not has_light(path, mesh) if lit is None else lit
     except ValueError as error:
         raise MeshError(str(error)) from None
     if frame.guessed:
@@ -150,7 +152,7 @@ def read_building(path: str | Path, up: str = "y", name: str = "", scale: float 
             return Building(name, mesh, boxes(mesh, named), lit=lit, path=str(path), frame=frame)
     reason = (
         f"the nodes of {path.name} have no names of objects (as 'sofa_3'), and there is no semantics.json, "
-        f"{_stem(path)}.semantic.txt or habitat/info_semantic.json beside it"
+        f"{stem(path)}.semantic.txt or habitat/info_semantic.json beside it"
     )
     unknown = np.zeros(len(mesh.faces), np.int32)
     return Building(
@@ -181,7 +183,7 @@ def _node_names(path: Path, frame: Frame, mesh: Mesh, nodes: tuple[str, ...]) ->
 
 def _side_file(path: Path, frame: Frame, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics | None:
     """``<name>.semantics.json`` or ``semantics.json``: {node name: category}."""
-    for file in (path.parent / f"{_stem(path)}.semantics.json", path.parent / "semantics.json"):
+    for file in (path.parent / f"{stem(path)}.semantics.json", path.parent / "semantics.json"):
         if not file.is_file():
             continue
         content = _checked_json(file)
@@ -205,7 +207,7 @@ def _checked_json(path: Path) -> Any:
 def _hm3d(path: Path, frame: Frame, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics | None:
     """``<id>.semantic.txt``: a line of title, then lines of id, colour, "category", region. The texture of
     ``<id>.semantic.glb`` has at every place the colour of what is there."""
-    table, painted = (path.parent / f"{_stem(path)}.semantic.{ending}" for ending in ("txt", "glb"))
+    table, painted = (path.parent / f"{stem(path)}.semantic.{ending}" for ending in ("txt", "glb"))
     if not table.is_file() or not painted.is_file():
         return None
     colors, named = {}, {}

@@ -158,7 +158,7 @@ def _told_unit(path: Path, known: str) -> tuple[float, str]:
     with path.open("rb") as file:
         beginning = file.read(SAID_WITHIN).decode("latin-1")
     for name, words in WORDS:
-        if re.search(rf"\bunits?\b\"?\s*[:=]?\s*\"?({words})\b", beginning, re.I):
+        if re.search(rf"\bunits?\b\"?\s*(?:[:=]\s*\"?|are\s+|in\s+)({words})\b", beginning, re.I):
             return UNITS[name], "by its own word"
     return 0.0, ""
 

@@ -394,7 +394,6 @@ TUM_LENSES = (
     ("freiburg2", Intrinsics(520.9, 521.0, 325.6, 250.2, (640, 480))),
     ("freiburg3", Intrinsics(535.4, 539.2, 320.6, 248.1, (640, 480))),
     ("bonn", Intrinsics(542.822841, 542.576870, 316.093520, 238.256098, (640, 480))),
-    ("living_room_traj", Intrinsics(481.2, 480.0, 320.0, 240.0, (640, 480))),
     ("traj", Intrinsics(481.2, 480.0, 320.0, 240.0, (640, 480))),
 )
 
@@ -439,21 +438,19 @@ def _tum_intrinsics(file: DepthFile) -> Intrinsics:
 
 def _tum_pose(file: DepthFile) -> np.ndarray | None:
     path, here = file.folder / "groundtruth.txt", _tum_time(file)
-    if not path.is_file() or here is None:
+    if not path.is_file() or here is None or not len(rows := _tum_rows(path)):
         return None
-    rows = [line for line in _lines(path) if not line.startswith("#")]
-    times = _tum_times(path)
-    if not len(times):
+    nearest = rows[np.abs(rows[:, 0] - here).argmin()]
+    if abs(nearest[0] - here) > TUM_SPAN:
         return None
-    nearest = int(np.abs(times - here).argmin())
-    if abs(times[nearest] - here) > TUM_SPAN:
-        return None
-    return Z_UP_TO_Y_UP @ _posed(path, rows[nearest][:40], _numbers(path, rows[nearest], 8)[1:])
+    return Z_UP_TO_Y_UP @ _posed(path, f"at {nearest[0]:f}", nearest[1:])
 
 
 @lru_cache(maxsize=16)
-def _tum_times(path: Path) -> np.ndarray:
-    return np.array([_numbers(path, line, 8)[0] for line in _lines(path) if not line.startswith("#")])
+def _tum_rows(path: Path) -> np.ndarray:
+    """(N, 8): times, translations and quaternions."""
+    rows = [_numbers(path, line, 8) for line in _lines(path) if not line.startswith("#")]
+    return np.array(rows).reshape(-1, 8)
 
 
 # 7-Scenes: frame-000000.depth.png; the world is the first camera's, so that it does not tell up

@@ -129,3 +129,32 @@ def test_inspect_prints_axis_size_and_floors(tmp_path, capsys):
     assert "a: Z up by its geometry" in said
     assert "units are feet" in said
     assert re.search(r"6\.4 x 2\.7 x 5\.4 m \(y up\); floors at -?0\.00 m \(\d+ square metres\)$", said, re.M)
+
+
+def test_plain_colours_are_lit_unless_a_configuration_says_that_light_is_in_them(tmp_path):
+    path = write(tmp_path / "a.glb")
+    assert loaded(path)[0].lit
+    (tmp_path / "a.stage_config.json").write_text('{"requires_lighting": false}')
+    assert not loaded(path)[0].lit
+    scan = trimesh.Trimesh(house().vertices, house().faces, process=False).subdivide()
+    scan.visual.vertex_colors = np.random.default_rng(0).integers(0, 255, (len(scan.vertices), 4), np.uint8)
+    scan.export(tmp_path / "scan.ply")
+    assert not loaded(tmp_path / "scan.ply")[0].lit
+
+
+def test_stages_whose_objects_are_left_out_say_so(tmp_path):
+    write(tmp_path / "stages/102.glb")
+    (tmp_path / "scenes").mkdir()
+    (tmp_path / "scenes/102.scene_instance.json").write_text("{}")
+    with pytest.warns(UserWarning, match=r"1 stages are read alone, without the objects.*102\.scene_inst"):
+        open_buildings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "scale"),
+    [("# units in meters", 1.0), ("# Units: in", 0.0254), ("# File units = millimeters", 0.001), ("#", 1.0)],
+)
+def test_a_file_says_its_unit_in_its_own_words(tmp_path, line, scale):
+    path = write(tmp_path / "a.obj")
+    path.write_text(line + "\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    assert loaded(path)[0].frame.scale == scale
