@@ -44,7 +44,8 @@ class NavigableSpace:
     floor's height (up to 0.25 m off when given). Distances are measured in plan: on stairs and ramps the
     way up does not count.
 
-    islands  (I,) float64: areas of the connected parts, square metres, the largest first
+    islands  (I,) float64: areas of the connected parts, square metres, the largest first; where that is open
+             to the sky, as the lawn round a closed house, the largest under a roof comes before it
     Raises MeshError, a ValueError, where nobody can stand.
     """
 
@@ -114,9 +115,33 @@ class NavigableSpace:
         for number, (floor, polygon) in enumerate((f, p) for f in self.floors for p in f.polygons):
             areas[label[number]] += _own_area(floor, polygon)
         order = np.argsort(-areas, kind="stable")
+        if len(order) > 1 and areas[order[1]] >= MIN_AREA:
+            order = self._rooms_first(order, areas, label, firsts)
         self.islands = areas[order]
         rank = np.argsort(order)[label]
         self._island_of = [rank[firsts[k] : firsts[k + 1]] for k in range(len(self.floors))]
+
+    def _rooms_first(
+        self, order: np.ndarray, areas: np.ndarray, label: np.ndarray, firsts: np.ndarray
+    ) -> np.ndarray:
+        """The order of the islands (I,): where the first is open to the sky, as the lawn round a house, the
+        first of those that are not comes before it."""
+        for place, island in enumerate(order):
+            if areas[island] < MIN_AREA:
+                break
+            roofed = cells = 0
+            for number in np.flatnonzero(label == island):
+                k = int(np.searchsorted(firsts, number, side="right")) - 1
+                floor, polygon = self.floors[k], self.floors[k].polygons[number - firsts[k]]
+                row, column = np.nonzero(floor.owner == CORE)
+                inside = shapely.contains_xy(
+                    polygon, *(floor.low[:, None] + (np.stack([column, row]) + 0.5) * FIELD_CELL)
+                )
+                roofed += int(floor.roofed[row, column][inside].sum())
+                cells += int(inside.sum())
+            if roofed > 0.5 * cells:
+                return np.r_[island, np.delete(order, place)]
+        return order
 
     def snap(self, point: np.ndarray, reach: float = SNAP, name: str = "point") -> np.ndarray:
         """(3,): the navigable point nearest to ``point`` (3,) in plan, on the floor nearest in height.

@@ -73,6 +73,16 @@ def test_a_small_floor_is_refused_for_being_small():
         NavigableSpace(room(0, 0.9, 0, 0.9))
 
 
+def test_a_closed_house_on_a_lawn_is_played_inside():
+    house = room(0, 4, 0, 4, (-9, 13, -0.3, -0.2, -9, 13), (-0.2, 4.2, 2.5, 2.6, -0.2, 4.2))
+    space = NavigableSpace(house)
+    assert space.islands[0] == pytest.approx(3.8**2, abs=0.2)
+    assert space.islands[1] > 300
+    assert space.island(space.sample(np.random.default_rng(0))) == 0
+    unroofed = room(0, 4, 0, 4, (-9, 13, -0.3, -0.2, -9, 13))
+    assert NavigableSpace(unroofed).islands[0] > 300
+
+
 def test_how_high_a_step_may_be_is_an_argument():
     steps = room(0, 4, 0, 4, (2, 4, 0, 0.3, 0, 4))
     assert len(BuiltinSimulator(steps).islands) == 2
