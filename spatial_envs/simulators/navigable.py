@@ -58,16 +58,16 @@ class NavigableSpace:
         self.floors = find_floors(as_walked(mesh), agent_height, agent_radius, agent_climb)
         if not self.floors:
             largest = largest_floor(mesh, agent_height, agent_climb)
-            if 0 < largest < MIN_AREA:
-                raise MeshError(
-                    f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide: the "
-                    f"largest piece on which it can stand has {largest:.2g} square metres, less than the "
-                    f"{MIN_AREA:g} that a floor needs"
-                )
+            small = (
+                f" (the largest piece on which it can stand has {largest:.2g} square metres, less than the "
+                f"{MIN_AREA:g} that a floor needs)"
+                if 0 < largest < MIN_AREA
+                else ""
+            )
             size = " x ".join(f"{extent:.1f}" for extent in np.ptp(mesh.vertices, axis=0))
             upward = (mesh.face_normals[:, 1] > 0.5).mean()
             raise MeshError(
-                f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide: got "
+                f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide{small}: got "
                 f"{len(mesh.faces):,} triangles of {size} m (x, y, z), {upward:.0%} of which face up; "
                 "expected some that do (counter-clockwise from above, Y up, metres) with free space above"
             )
