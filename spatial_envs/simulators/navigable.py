@@ -67,8 +67,8 @@ class NavigableSpace:
             size = " x ".join(f"{extent:.1f}" for extent in np.ptp(mesh.vertices, axis=0))
             upward = (mesh.face_normals[:, 1] > 0.5).mean()
             raise MeshError(
-                f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide{small}: got "
-                f"{len(mesh.faces):,} triangles of {size} m (x, y, z), {upward:.0%} of which face up; "
+                f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide{small}: "
+                f"got {len(mesh.faces):,} triangles of {size} m (x, y, z), {upward:.0%} of which face up; "
                 "expected some that do (counter-clockwise from above, Y up, metres) with free space above"
             )
         self._walls = [outline(floor.polygons) for floor in self.floors]
