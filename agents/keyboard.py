@@ -133,7 +133,8 @@ def play(env, seed: int | None = None) -> list[float]:
         import pygame
     except ImportError as error:
         raise DependencyNotInstalled('a window needs pygame: pip install "spatial-envs[viz]"') from error
-    played, rewards, over = hand(env), [], False
+    rewards: list[float] = []
+    played, over = hand(env), False
     env.reset(seed=seed)
     try:
         pygame.display.init()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 
@@ -23,11 +24,11 @@ FIRST_SEED = 7_000_000
 gym.register_envs(spatial_envs)
 
 
-def episodes(env_id: str, count: int, **arguments) -> tuple[str, list[Listed]]:
+def episodes(env_id: str, count: int, **arguments: Any) -> tuple[str, list[Listed]]:
     """The kind of goal and ``count`` episodes of an environment with these arguments; a building that cannot
     be played in has none, with a warning."""
-    nothing = {"backbone": None, "reconstruction": "none", "weights": {"chamfer": 0.0}, "image_size": 16}
-    env = gym.make(env_id, **nothing, **arguments).unwrapped
+    arguments |= {"backbone": None, "reconstruction": "none", "weights": {"chamfer": 0.0}, "image_size": 16}
+    env: Any = gym.make(env_id, **arguments).unwrapped
     listed = []
     for number in range(count):
         building = number % len(env.task.buildings)

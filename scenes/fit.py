@@ -27,7 +27,7 @@ from spatial_envs.prototypes.scores import score_fit
 from spatial_envs.prototypes.slots import Shapes, SlotState
 from spatial_envs.prototypes.target import make_target
 from spatial_envs.scene_fit.picture import draw_fit, slot_colors
-from spatial_envs.scenes import depth_decoding
+from spatial_envs.scenes.depth_forms import READERS, stored
 from spatial_envs.scenes.depth_frames import DepthFrame, open_depth
 
 HEIGHT = 72  # pixels that the depth map is sampled at, from top to bottom
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "depth", type=_path, help=".png of 16 bits (one channel: mm; three: SYNTHIA) or .npy in m"
+        "depth", type=_path, help=f"a depth map, {' '.join(READERS)}: whole numbers are mm, floats m"
     )
     parser.add_argument(
         "--intrinsics", type=float, nargs=4, required=True, help="fx fy cx cy, pixels of the file"
@@ -84,6 +84,12 @@ def main(arguments: list[str] | None = None) -> None:
         "--steps", type=int, default=100, help="of refinement (default 100); 0 = the encoder's own"
     )
     parser.add_argument("--max-depth", type=float, help="metres: what is farther is left out")
+    parser.add_argument(
+        "--depth-scale", type=float, help="units of the file that are a metre, as 5000 of TUM"
+    )
+    parser.add_argument(
+        "--invalid", type=float, help="the file's value for no measurement, beside 0 and 65535"
+    )
     parser.add_argument("--picture", type=_path, help="also a picture of target and fit")
     options = parser.parse_args(arguments)
     set_threads()
@@ -93,11 +99,12 @@ def main(arguments: list[str] | None = None) -> None:
             raise ValueError(
                 f"slots, steps: got {options.slots}, {options.steps}; expected from 1 and from 0"
             )
-        height, width = depth_decoding.any_file(options.depth).shape
+        height, width = stored(options.depth).shape[:2]
         size = (HEIGHT, max(16, round(HEIGHT * width / height)))
         frames = open_depth(
-            options.depth, intrinsics=options.intrinsics, image_size=size, max_depth=options.max_depth
-        )
+            options.depth, intrinsics=options.intrinsics, image_size=size, max_depth=options.max_depth,
+            depth_scale=options.depth_scale, invalid=options.invalid,
+        )  # fmt: skip
         frame = frames.load(0)
         state, figures = fit_frame(frame, options.slots, options.steps)
     except (ValueError, OSError) as error:
@@ -106,6 +113,10 @@ def main(arguments: list[str] | None = None) -> None:
     as_scene(state).export(options.out)
     if options.picture is not None:
         Image.fromarray(draw_fit(frame.view, state, figures, options.steps)).save(options.picture)
+    if frame.ground is None:
+        print(
+            f"{options.depth}: no ground was found: all that is measured is explained, floors and walls too"
+        )
     print(
         f"{options.depth}: {figures['slots']} shapes in {options.out}; distance of the depth map to them "
         f"{100 * figures['one_directional']:.1f} cm, of pixels held out {100 * figures['held_out']:.1f} cm, "

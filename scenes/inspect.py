@@ -25,6 +25,7 @@ from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building, cut_away
 from spatial_envs.geometry.camera import direction, facing_origin, pinhole
 from spatial_envs.rendering.builtin import BuiltinRenderer
+from spatial_envs.scenes.building_frame import levels
 from spatial_envs.scenes.buildings import BuildingSet, open_buildings
 from spatial_envs.scenes.depth_frames import is_depth, open_depth
 from spatial_envs.scenes.objects import ObjectSet, open_objects
@@ -57,10 +58,31 @@ def building_sheet(buildings: BuildingSet, count: int) -> tuple[Image.Image, lis
         building = buildings.load(index)
         things = f"{len(building.objects)} objects" if building.objects else "no semantics"
         rooms = f"{len(building.rooms)} rooms, " if building.rooms else ""
+        print(described(building))
         caption = f"{building.name}: {rooms}{things}, {len(building.mesh.faces):,} triangles"
         return np.hstack([_map(building), *_inside(building)]), caption
 
     return _sheet(tile, min(count, len(buildings)), 2, (3 * ROOM_TILE, ROOM_TILE), 11, gap=8)
+
+
+def described(building: Building) -> str:
+    """How a building lay in its file, its size, and its floors: a line of text."""
+    x, y, z = np.ptp(building.mesh.vertices, axis=0)
+    floors = ", ".join(f"{height:.2f} m ({area:.0f} square metres)" for height, area in _floors(building))
+    frame = f"{building.frame.reason}; " if building.frame.reason else ""
+    return f"{building.name}: {frame}{x:.1f} x {y:.1f} x {z:.1f} m (y up); floors at {floors or 'no height'}"
+
+
+def _floors(building: Building) -> list[tuple[float, float]]:
+    """The heights, metres, at which most lies level under free space, and its area, square metres; from
+    below."""
+    middles, areas = levels(building.mesh, 1, 1.0)
+    areas = np.where(middles < building.mesh.vertices[:, 1].max() - 1.5, areas, 0)  # no roof
+    found: list[tuple[float, float]] = []
+    for k in np.argsort(-areas)[:200]:
+        if areas[k] > 0.2 * areas.max() and all(abs(middles[k] - height) > 1.5 for height, _ in found):
+            found.append((float(middles[k]), float(areas[k])))
+    return sorted(found)
 
 
 def _sheet(
@@ -151,6 +173,8 @@ def report_depth(options: argparse.Namespace) -> None:
         options.split,
         image_size=DEPTH_SIZE,
         intrinsics=options.intrinsics,
+        depth_scale=options.depth_scale,
+        invalid=options.invalid,
         noise=options.noise,
     )
     count = max(options.count if options.count is not None else 6, 1)
@@ -182,9 +206,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--buildings", action="store_true", help="buildings to walk in, not objects")
     parser.add_argument("--depth", action="store_true", help="depth frames to explain; data sets tell it")
     parser.add_argument("--intrinsics", type=float, nargs=4, help="fx fy cx cy, pixels, of plain depth files")
+    parser.add_argument("--depth-scale", type=float, help="units of depth files that are a metre")
+    parser.add_argument(
+        "--invalid", type=float, help="depth files' value for no measurement, beside 0 and 65535"
+    )
     parser.add_argument("--noise", type=float, default=0.0, help="of procedural depth, 0 to 1")
     parser.add_argument("--split", default="train", choices=SPLITS)
     parser.add_argument("--up", default="auto", choices=("auto", "y", "z"))
+    parser.add_argument("--scale", type=float, help="metres in the unit of buildings' files")
     parser.add_argument("--count", type=int, help="on the sheet (default 32 objects, 8 buildings, 6 frames)")
     parser.add_argument("--out", type=_path, help="default objects.png, buildings.png or depth.png")
     options = parser.parse_args(arguments)
@@ -197,7 +226,9 @@ def main(arguments: list[str] | None = None) -> None:
             report_depth(options)
             return
         if options.buildings:
-            found = buildings = open_buildings(options.scenes, options.split, options.up)
+            found = buildings = open_buildings(
+                options.scenes, options.split, options.up, options.scale or "auto"
+            )
             sheet, faults = building_sheet(buildings, count)
         else:
             found = objects = open_objects(options.scenes, options.split, options.up)

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import torch
@@ -28,7 +28,7 @@ from spatial_envs.foundation.caches import LIMIT, VARIABLE, user_cache
 from spatial_envs.foundation.threads import VARIABLES, cores
 
 SECONDS = 3.0  # of steps in each environment of the self-test, beside what its first reset takes
-TESTED = {
+TESTED: dict[str, dict[str, Any]] = {
     "NBV-MapAnything-v0": {"num_objects": 1},
     "PointNav-Habitat-v0": {"num_buildings": 1, "backbone": None},
     "SceneFit-Prototype-v0": {"num_frames": 1, "backbone": None},

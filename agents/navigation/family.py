@@ -29,7 +29,9 @@ def _navigation(curve: str, label: str, rival: str, experts: tuple[str, ...], co
         scenes="buildings",
         few={"num_buildings": 32},
         some={"num_buildings": 8},
-        open_scenes=lambda kwargs, split: open_buildings(kwargs["scenes"], split, kwargs.get("up", "auto")),
+        open_scenes=lambda kwargs, split: open_buildings(
+            kwargs["scenes"], split, kwargs.get("up", "auto"), kwargs.get("scale", "auto")
+        ),
         experts={name: NAVIGATION_BASELINES[name] for name in experts},
         mirror=mirror,
         stops=stops,

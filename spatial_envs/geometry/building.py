@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,19 @@ class Room:
     high: np.ndarray
 
 
+class Frame(NamedTuple):
+    """How a building lies in its file: the up axis, "y" or "z"; the metres in its unit; what says so, in
+    words; and whether that is a guess against the usual, Y up and metres."""
+
+    up: str = "y"
+    scale: float = 1.0
+    reason: str = ""
+    guessed: bool = False
+
+
+UPRIGHT = Frame()
+
+
 @dataclass(frozen=True, eq=False)
 class Building:
     """A building to walk in.
@@ -47,8 +61,7 @@ class Building:
     rooms         of procedural buildings, else empty
     no_semantics  why there are no objects
     lit           whether its colours are albedo, to be shaded; False where light is in them, as in scans
-    path, up      the file that it was read from, kept absolute, and that file's up axis, "y" or "z"; "" for
-                  one without
+    path, frame   the file that it was read from, kept absolute, and how it lies in that; "" for one without
     """
 
     name: str
@@ -58,7 +71,7 @@ class Building:
     no_semantics: str = ""
     lit: bool = False
     path: str = ""
-    up: str = "y"
+    frame: Frame = UPRIGHT
 
     def __post_init__(self) -> None:
         if self.path:  # habitat-sim reads it again, later and from another folder

@@ -18,23 +18,36 @@ SPECK, SPECK_HEIGHT = (
     0.002,
     2.0,
 )  # share of the picture; tolerances: what is smaller and lower is the ground's
+SPAN = 1 / 48  # of the picture's width, over which normals are taken
+AGREEING, NORMALS_WITHIN = 3.0, 10.0  # degrees: of a plane and the surfaces on it; of one surface's normals
+STEEPEST = 100.0  # degrees from upwards in the picture: straight down is 90
+LEVELS = 4  # planes that face alike
 BELOW_COST = 3.0  # inliers that one point below the plane outweighs: the top of a table is no ground
 
 
 def fit_ground(
-    depth: np.ndarray, intrinsics: np.ndarray, up: tuple[float, float, float], max_tilt: float
+    depth: np.ndarray,
+    intrinsics: np.ndarray,
+    up: tuple[float, float, float],
+    max_tilt: float,
+    steep: bool = False,
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """The largest plane below the camera with next to nothing under it, or None.
+    """The plane that what is seen stands on, or None.
 
     depth     (H, W), metres along the optical axis, 0 = not measured; intrinsics (3, 3), pixels
     up        camera frame (OpenCV): where the plane's normal should point, within ``max_tilt`` degrees
+    steep     whether the camera may look down so steeply that it points elsewhere
     Returns the plane (4,) float64, camera frame: unit normal n towards the camera and offset d, metres, with
     n . p + d = 0; and (H, W) bool, the pixels that are it, below it, or specks that noise lifts off it.
 
-    RANSAC (Fischler and Bolles 1981) from a fixed seed, then least squares (the smallest singular vector)
-    over its inliers. What counts as the plane in the end is three robust standard deviations of their
-    distances, taken by depth as noise grows with it, and at least FINEST: a clean picture gives up
-    little of what stands on the ground, and a noisy one keeps little of the ground.
+    First the largest plane below the camera with next to nothing under it: RANSAC (Fischler and Bolles 1981)
+    from a fixed seed, then least squares (the smallest singular vector) over its inliers. Where the surface
+    normals there are others than the plane's, as of one through a table and the floor behind it, or where
+    nothing stands on it, the level surfaces compete (``_Surface.best``).
+
+    What counts as the plane in the end is three robust standard deviations of their distances, taken by depth
+    as noise grows with it, and at least FINEST: a clean picture gives up little of what stands on the ground,
+    and a noisy one keeps little of the ground.
     """
     intrinsics = np.asarray(intrinsics, np.float64)
     rows, columns = np.nonzero(depth > 0)
@@ -46,20 +59,19 @@ def fit_ground(
     some = points[rng.permutation(len(points))[:POINTS]]
     triples = rng.integers(0, len(some), (HYPOTHESES, 3))
     upwards = np.asarray(up, np.float64) / np.linalg.norm(up)
-    score, plane = _search(some, triples, upwards, np.cos(np.radians(max_tilt)))
-    if score < LEAST_SHARE * len(some):
-        return None
     within = TOLERANCE[0] + TOLERANCE[1] * z
-    for _ in range(3):
-        near = np.abs(points @ plane[:3] + plane[3]) < within
-        if near.sum() < max(3, LEAST_SHARE * len(points)):
-            return None
-        middle = points[near].mean(axis=0)
-        normal = np.linalg.svd(points[near] - middle, full_matrices=False)[2][2]
-        plane = np.append(normal, -normal @ middle)
-        plane *= np.sign(plane[3]) or 1.0  # the camera, at the origin, is above it
-    if plane[:3] @ upwards < np.cos(np.radians(max_tilt)):
+    plane = None
+    score, found = _search(some, triples, upwards, np.cos(np.radians(max_tilt)))
+    if score >= LEAST_SHARE * len(some):
+        plane = _refined(points, found, within, upwards, max_tilt)
+    surface = _Surface(depth, intrinsics, points, (rows, columns), within)
+    if plane is None or not surface.is_level(plane) or not surface.standing(plane):
+        plane = surface.best(plane, upwards, max_tilt)
+    if plane is None and steep:
+        plane = surface.seen_from_above(upwards)
+    if plane is None:
         return None
+    near = np.abs(points @ plane[:3] + plane[3]) < within
     height = points @ plane[:3] + plane[3]
     order = np.argsort(z[near])
     bins = [part for part in np.array_split(order, BINS) if len(part)]
@@ -73,6 +85,144 @@ def fit_ground(
     high = np.zeros(depth.shape, np.bool_)
     high[rows, columns] = height > SPECK_HEIGHT * tolerance
     return plane, mask | _specks((depth > 0) & ~mask, high)
+
+
+def _refined(
+    points: np.ndarray, plane: np.ndarray, within: np.ndarray, up: np.ndarray, max_tilt: float
+) -> np.ndarray | None:
+    """Least squares over the points (N, 3) that are ``within`` (N,) of the plane (4,), three times."""
+    for _ in range(3):
+        near = np.abs(points @ plane[:3] + plane[3]) < within
+        if near.sum() < max(3, LEAST_SHARE * len(points)):
+            return None
+        middle = points[near].mean(axis=0)
+        normal = np.linalg.svd(points[near] - middle, full_matrices=False)[2][2]
+        plane = np.append(normal, -normal @ middle)
+        plane *= np.sign(plane[3]) or 1.0  # the camera, at the origin, is above it
+    return plane if plane[:3] @ up >= np.cos(np.radians(max_tilt)) else None
+
+
+class _Surface:
+    """What a depth map shows of surfaces: which way they face, and what stands on which.
+
+    points  (N, 3), metres, of the pixels ``at``, rows and columns; within (N,): what may count as a plane
+    """
+
+    def __init__(
+        self,
+        depth: np.ndarray,
+        intrinsics: np.ndarray,
+        points: np.ndarray,
+        at: tuple[np.ndarray, np.ndarray],
+        within: np.ndarray,
+    ):
+        self.points, self.at, self.within, self.shape = points, at, within, depth.shape
+        self.pixel = points[:, 2] / intrinsics[0, 0]  # metres that a pixel is wide there
+        self.normals, self.known = self._normals(depth)
+
+    def _normals(self, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 3) unit normals towards the camera, over a SPAN, and whether they are of one surface."""
+        span = max(2, round(self.shape[1] * SPAN))
+        grid = np.zeros((*self.shape, 3))
+        grid[self.at] = self.points
+        padded = np.pad(grid, ((span, span), (span, span), (0, 0)))
+        height, width = self.shape
+        left, right = padded[span:-span, :width], padded[span:-span, 2 * span :]
+        above, below = padded[:height, span:-span], padded[2 * span :, span:-span]
+        near = np.stack([left, right, above, below])[(slice(None), *self.at)]
+        jump = np.abs(near[..., 2] - self.points[:, 2]) > 0.15 * self.points[:, 2]
+        bent = sum(np.abs(near[k] + near[k + 1] - 2 * self.points)[:, 2] for k in (0, 2))
+        known = ~((near[..., 2] == 0) | jump).any(axis=0) & (bent < 2 * self.within)
+        normals = np.cross(near[3] - near[2], near[1] - near[0])
+        length = np.linalg.norm(normals, axis=1)
+        known &= length > 0
+        normals /= np.maximum(length, 1e-30)[:, None]
+        return normals * -np.sign((normals * self.points).sum(axis=1))[:, None], known
+
+    def is_level(self, plane: np.ndarray) -> bool:
+        """Whether the surfaces along a plane face as it does, or are too few to tell."""
+        on = self.known & (np.abs(self._heights(plane)) < self.within)
+        if on.sum() < 50:
+            return True
+        mean = np.median(self.normals[on], axis=0)
+        return bool(mean @ plane[:3] >= np.cos(np.radians(AGREEING)) * np.linalg.norm(mean))
+
+    def standing(self, plane: np.ndarray, side: float = 1.0) -> int:
+        """How many pixels belong to pieces that rise from the plane, or with ``side`` -1 go down from it."""
+        height = self._heights(plane)
+        on = np.zeros(self.shape, np.bool_)
+        on[self.at] = np.abs(height) < self.within
+        off = np.zeros(self.shape, np.bool_)
+        off[self.at] = side * height >= self.within
+        foot = np.zeros(self.shape, np.bool_)
+        foot[self.at] = side * height < self.within + 2 * self.pixel
+        foot &= off & ndimage.binary_dilation(on, np.ones((3, 3)))
+        pieces, count = ndimage.label(off, np.ones((3, 3)))
+        size = np.bincount(pieces.ravel(), minlength=count + 1)
+        feet = np.bincount(pieces[foot], minlength=count + 1)
+        stands = (feet >= 2) & (size > SPECK * off.size)
+        stands[0] = False
+        return int(size[stands].sum())
+
+    def best(self, first: np.ndarray | None, up: np.ndarray, max_tilt: float) -> np.ndarray | None:
+        """Of the level surfaces, and the plane found ``first`` where it is one of them, that with most points
+        on it and most that stands on it."""
+        planes = [*self._level(up, max_tilt)]
+        if first is not None and self.is_level(first):
+            planes.insert(0, first)
+        best, winner = LEAST_SHARE * len(self.points), None
+        for plane in planes:
+            on = (np.abs(self._heights(plane)) < self.within).sum()
+            below = self.standing(plane, -1.0)
+            score = on + self.standing(plane) - BELOW_COST * below
+            if on >= LEAST_SHARE * len(self.points) and score > best:
+                best, winner = score, plane
+        return winner
+
+    def seen_from_above(self, up: np.ndarray) -> np.ndarray | None:
+        """The plane of a camera that looks down on it. Unlike a wall it is much of what is seen, along the
+        picture's lower edge too, and things stand on it."""
+        plane = self.best(None, up, STEEPEST)
+        if plane is None or not self.standing(plane):
+            return None
+        on = np.abs(self._heights(plane)) < self.within
+        edge = self.at[0] >= np.percentile(self.at[0], 95)
+        return plane if on.mean() > 0.4 and on[edge].mean() > 0.3 else None
+
+    def _level(self, up: np.ndarray, max_tilt: float) -> list[np.ndarray]:
+        """Planes (4,) through the surfaces that face most into one direction, of up to three directions."""
+        cone = self.known & (self.normals @ up >= np.cos(np.radians(max_tilt)))
+        mine = np.flatnonzero(cone)
+        planes: list[np.ndarray] = []
+        for _ in range(3):
+            if len(mine) < LEAST_SHARE * len(self.points):
+                break
+            sample = self.normals[mine[:: max(1, len(mine) // POINTS)]]
+            alike = sample @ sample.T > np.cos(np.radians(NORMALS_WITHIN))
+            direction = sample[alike[alike.sum(axis=1).argmax()]].mean(axis=0)
+            direction /= np.linalg.norm(direction)
+            facing = self.normals[mine] @ direction > np.cos(np.radians(2 * NORMALS_WITHIN))
+            level = mine[facing]
+            for _ in range(LEVELS):
+                if len(level) < LEAST_SHARE * len(self.points):
+                    break
+                offsets = -self.points[level] @ direction
+                width = np.median(self.within[level])
+                bins = np.floor((offsets - offsets.min()) / width).astype(int)
+                fullest = offsets.min() + width * (np.bincount(bins).argmax() + 0.5)
+                plane = _refined(
+                    self.points[level], np.append(direction, fullest), 2 * self.within[level], up, max_tilt
+                )
+                if plane is None:
+                    level = level[np.abs(offsets - fullest) > 2 * width]
+                    continue
+                planes.append(plane)
+                level = level[np.abs(self._heights(plane)[level]) > 2 * self.within[level]]
+            mine = mine[~facing]
+        return planes
+
+    def _heights(self, plane: np.ndarray) -> np.ndarray:
+        return self.points @ plane[:3] + plane[3]
 
 
 def _specks(rest: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -53,6 +53,7 @@ class NavigationSettings(Settings):
     scenes: str = setting("procedural", SCENES, "of a mesh file, a folder of buildings, a scene-set YAML")
     split: str = setting("train", anything('"train", "validation", "test"'))
     up: str = setting("auto", anything('"auto", "y", "z"'), "the up axis of files")
+    scale: float | str = setting("auto", anything('"auto", a number'), "the metres in the unit of files")
     num_buildings: int | None = setting(None, or_none(whole(1)), "at most so many, the first of the split")
     episodes: Path | str | None = setting(
         None,
@@ -67,6 +68,7 @@ class NavigationSettings(Settings):
     )
     agent_height: float = setting(1.5, number(0.05, 10, "m"))
     agent_radius: float = setting(0.1, number(0.01, 2, "m"))
+    agent_climb: float = setting(0.2, number(0, 5, "m"), "the highest step taken; half its height at most")
     camera_height: float = setting(1.5, number(0, 10, "m"), "above the floor")
     hfov: float = setting(90.0, number(1, 179), "degrees, the horizontal field of view")
     max_depth: float = setting(10.0, number(0.1, 1000, "m"), "what is farther has no depth")

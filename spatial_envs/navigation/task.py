@@ -48,8 +48,8 @@ from spatial_envs.simulators.simulator import FORWARD, LEFT, RIGHT, STOP, AgentS
 ENOUGH = 0.9  # of what can be seen: Explore's success
 VELOCITIES = {STOP: (-1, 0), FORWARD: (1, 0), LEFT: (-1, 1), RIGHT: (-1, -1)}
 BODY = (  # what a simulator is told of the agent
-    "agent_height", "agent_radius", "camera_height", "hfov", "forward_step", "turn_step", "sliding",
-    "renderer",
+    "agent_height", "agent_radius", "agent_climb", "camera_height", "hfov", "forward_step", "turn_step",
+    "sliding", "renderer",
 )  # fmt: skip
 ON_REQUEST = ("semantic", "map")  # observed only where asked for; ObjectNav has semantic by default
 
@@ -73,7 +73,7 @@ class Navigation(Rows[Episode]):
                 "weights={'chamfer': 0} with it"
             )
         self.image_size = self.features.image_size(settings.image_size)
-        self.buildings = open_buildings(settings.scenes, split=settings.split, up=settings.up)
+        self.buildings = open_buildings(settings.scenes, settings.split, settings.up, settings.scale)
         self.episodes = self._listed_episodes()
         if settings.num_buildings is not None:
             self.buildings = self.buildings.first(int(settings.num_buildings))

@@ -39,6 +39,8 @@ class SceneFitSettings(Settings):
         0.0, number(0.0, 0.9), "share of the target's pixels that is kept from the agent, for scores"
     )
     intrinsics: Any = setting(None, anything("None, (fx, fy, cx, cy), (3, 3)"), "of files, see there")
+    depth_scale: float | None = setting(None, or_none(number(1, 1e6)), "of files, see there")
+    invalid: float | None = setting(None, or_none(number(-1e12, 1e12)), "of files, see there")
     max_depth: float | None = setting(None, or_none(number(0.1, 1e6, "m")), "of files, see there")
     image_size: int | tuple[int, int] = setting((72, 96), anything("n, (H, W)"), "pixels, at least 16")
     slots: int = setting(6, whole(1, 64), "K")

@@ -60,6 +60,7 @@ class SceneFit(Rows[Episode]):
         self.frames = open_depth(
             settings.scenes, settings.split, num_objects=settings.num_objects, noise=settings.noise,
             image_size=self.image_size, max_depth=settings.max_depth, intrinsics=settings.intrinsics,
+            depth_scale=settings.depth_scale, invalid=settings.invalid,
         )  # fmt: skip
         if settings.num_frames is not None:
             check_range("num_frames", settings.num_frames, 1, len(self.frames), int)

@@ -7,13 +7,14 @@
 | HM3D | ``00800-<id>/<id>.glb`` or ``<id>.basis.glb`` | Z | ``<id>.semantic.glb`` and ``<id>.semantic.txt`` |
 | Replica | ``<scene>/mesh.ply`` | Z | ``<scene>/habitat/mesh_semantic.ply`` and ``info_semantic.json`` |
 | HSSD | ``stages/<id>.glb`` | Y | none: a stage is the empty building |
-| any other | .glb, .gltf, .ply, .obj | Y | node names, or node name -> category in ``semantics.json`` |
+| ScanNet | ``<scene>_vh_clean_2.ply`` | Z | none |
+| any other | .glb, .gltf, .ply, .obj | ``building_frame`` | node names, or ``semantics.json`` by them |
 """
 
 from __future__ import annotations
 
-import json
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,15 +25,15 @@ from scipy.spatial import cKDTree
 
 from spatial_envs.foundation.arguments import user_path
 from spatial_envs.foundation.errors import MeshError
-from spatial_envs.geometry.building import Building, boxes
+from spatial_envs.geometry.building import Building, Frame, boxes
 from spatial_envs.geometry.mesh import Mesh
+from spatial_envs.scenes.building_frame import frame_of, has_light, in_metres, read_json, stem, up_axis
 from spatial_envs.scenes.formats import ply
 from spatial_envs.scenes.formats.parts import Fault
 from spatial_envs.scenes.mesh_files import read_named
 from spatial_envs.scenes.sets import files_below, warn_left_out
 
 SUFFIXES = (".glb", ".gltf", ".ply", ".obj")
-Z_UP_COMPANIONS = (".navmesh", ".house", ".scn", ".semantic.txt")  # a .glb beside one is a scan with Z up
 SYNONYMS = {  # data sets' words for the categories of procedural apartments
     "couch": "sofa",
     "tv": "tv_monitor",
@@ -57,26 +58,33 @@ Semantics = tuple[np.ndarray, dict[int, tuple[str, str]]]  # id of every face, (
 
 
 class BuildingFile(NamedTuple):
-    """A building in a file, ``up`` its up axis."""
+    """A building in a file: its up axis and the metres in its unit, or "auto"."""
 
     name: str
     path: str
     up: str
+    scale: float | str = "auto"
 
     def load(self) -> Building:
-        return read_building(self.path, self.up, self.name)
+        return read_building(self.path, self.up, self.name, self.scale, lit=None)
 
 
-def list_buildings(path: Path, up: str, where: str) -> dict[str, BuildingFile]:
+def list_buildings(path: Path, up: str, where: str, scale: float | str = "auto") -> dict[str, BuildingFile]:
     """Buildings by name, sorted: the file itself, or what is in the folder. ``where`` begins the errors."""
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise ValueError(f"{where}: {path} is no building; endings read: {' '.join(SUFFIXES)}")
-        name = _stem(path)
-        return {name: BuildingFile(name, str(path), up_axis(path) if up == "auto" else up)}
+        name = stem(path)
+        return {name: BuildingFile(name, str(path), up_axis(path) if up == "auto" else up, scale)}
     files: list[Path] = []
     for pattern in ("stages", "*/stages"):  # HSSD, whose other folders hold furniture
         files = files or sorted(f for stages in path.glob(pattern) for f in stages.rglob("*.glb"))
+    if files and (scenes := sorted(path.rglob("*.scene_instance.json"))):
+        warnings.warn(
+            f"{path}: {len(files)} stages are read alone, without the objects that {len(scenes)} scene "
+            f"instances ({scenes[0].name}, ...) put into them: rooms are empty",
+            stacklevel=2,
+        )
     files = files or sorted(path.glob("*/mesh.ply"))  # Replica, whose other files are the same again
     if not files:
         files, left = files_below(path, _is_building)
@@ -85,18 +93,14 @@ def list_buildings(path: Path, up: str, where: str) -> dict[str, BuildingFile]:
         raise ValueError(f"{where}: no building in {path}; endings looked for: {' '.join(SUFFIXES)}")
     found: dict[str, BuildingFile] = {}
     for file in sorted(files):
-        parts = [*file.relative_to(path).parent.parts, _stem(file)]
+        parts = [*file.relative_to(path).parent.parts, stem(file)]
         if len(parts) > 1 and (parts[-1] == "mesh" or parts[-2].endswith(parts[-1])):
             parts.pop()  # 00800-TEEsavR23oF/TEEsavR23oF.glb
         name = "/".join(part for part in parts if part != "stages")
         if name in found:
             name = file.relative_to(path).as_posix()
-        found[name] = BuildingFile(name, str(file), up_axis(file) if up == "auto" else up)
+        found[name] = BuildingFile(name, str(file), up_axis(file) if up == "auto" else up, scale)
     return found
-
-
-def _stem(path: Path) -> str:
-    return path.name.rpartition(".")[0].removesuffix(".basis")
 
 
 def _is_building(name: str, beside: list[str]) -> bool:
@@ -107,80 +111,52 @@ def _is_building(name: str, beside: list[str]) -> bool:
     return not (lower.endswith(".basis.glb") and name[: -len(".basis.glb")] + ".glb" in beside)
 
 
-def up_axis(path: Path) -> str:
-    """The up axis of a building's file, "y" or "z", from what lies beside it, first come first:
+def read_building(
+    path: str | Path, up: str = "y", name: str = "", scale: float | str = 1.0, lit: bool | None = False
+) -> Building:
+    """The building in a file, in its own place, turned to Y up and in metres, with semantics where the file
+    or what lies beside it has them.
 
-    1. "up" in ``<name>.stage_config.json``
-    2. "up" of the stages in a ``*.scene_dataset_config.json`` in its folder or up to two above it
-    3. Z for Replica's ``mesh.ply``, and for a .glb beside habitat's or Matterport's files (Z_UP_COMPANIONS)
-    4. Y, glTF's standard
+    up     the file's up axis, "y", "z", or "auto": see ``building_frame``; a warning tells of a guess
+    scale  the metres in the file's unit, or "auto"
+    lit    whether its colours are albedo, to be shaded; None: see ``building_frame.has_light``
+    Raises MeshError that names the file and the fault.
     """
-    stage = path.parent / f"{_stem(path)}.stage_config.json"
-    if stage.is_file():
-        config = _json(stage)
-        if isinstance(config, dict) and "up" in config:
-            return _axis(stage, config["up"])
-    for folder in list(path.parents)[:3]:
-        for dataset in sorted(folder.glob("*.scene_dataset_config.json")):
-            config = _json(dataset)
-            for key in ("stages", "default_attributes", "up"):
-                config = config.get(key) if isinstance(config, dict) else None
-            if config is not None:
-                return _axis(dataset, config)
-    if path.name == "mesh.ply":
-        return "z"
-    beside = [path.parent / f"{_stem(path)}{suffix}" for suffix in Z_UP_COMPANIONS]
-    scan = path.suffix.lower() == ".glb" and any(file.is_file() for file in beside)
-    return "z" if scan else "y"
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not a JSON file: {error}") from None
-
-
-def _axis(path: Path, vector: Any) -> str:
-    try:
-        x, y, z = (float(value) for value in vector)
-    except (TypeError, ValueError):
-        x = y = z = 0.0
-    if (x, z) == (0, 0) and y > 0:
-        return "y"
-    if (x, y) == (0, 0) and z > 0:
-        return "z"
-    raise ValueError(f"{path}: up: got {vector!r}, expected [0, 1, 0] or [0, 0, 1]")
-
-
-def read_building(path: str | Path, up: str = "y", name: str = "") -> Building:
-    """The building in a file, in its own place, turned to Y up, with semantics where the file or what lies
-    beside it has them. ``up`` is the file's up axis. Raises MeshError that names the file and the fault."""
     path = user_path("path", path)
     try:
-        mesh, nodes = read_named(path, up)
+        mesh, nodes = read_named(path, "y")  # as the file has it
     except MeshError as error:
         if "KHR_texture_basisu" in str(error):
             raise MeshError(f"{error}; HM3D's plain <id>.glb (the 'glb' download) can be read") from None
         raise
-    name = name or _stem(path)
-    readers: tuple[Callable[[Path, str, Mesh, tuple[str, ...]], Semantics | None], ...] = (
+    name = name or stem(path)
+    try:
+        frame = frame_of(path, mesh, up, scale)
+        lit = not has_light(path, mesh) if lit is None else lit
+    except ValueError as error:
+        raise MeshError(str(error)) from None
+    if frame.guessed:
+        warnings.warn(f"{path}: {frame.reason}; up= and scale= decide", stacklevel=2)
+    mesh = replace(mesh, vertices=in_metres(mesh.vertices, frame))
+    readers: tuple[Callable[[Path, Frame, Mesh, tuple[str, ...]], Semantics | None], ...] = (
         _hm3d,
         _side_file,
         _replica,
         _node_names,
     )
     for reader in readers:
-        if (semantics := reader(path, up, mesh, nodes)) is not None:
+        if (semantics := reader(path, frame, mesh, nodes)) is not None:
             segment, named = semantics
             mesh = replace(mesh, segment=segment.astype(np.int32))
-            return Building(name, mesh, boxes(mesh, named), path=str(path), up=up)
+            return Building(name, mesh, boxes(mesh, named), lit=lit, path=str(path), frame=frame)
     reason = (
         f"the nodes of {path.name} have no names of objects (as 'sofa_3'), and there is no semantics.json, "
-        f"{_stem(path)}.semantic.txt or habitat/info_semantic.json beside it"
+        f"{stem(path)}.semantic.txt or habitat/info_semantic.json beside it"
     )
     unknown = np.zeros(len(mesh.faces), np.int32)
-    return Building(name, replace(mesh, segment=unknown), no_semantics=reason, path=str(path), up=up)
+    return Building(
+        name, replace(mesh, segment=unknown), no_semantics=reason, lit=lit, path=str(path), frame=frame
+    )
 
 
 def _category(text: str) -> str:
@@ -189,7 +165,7 @@ def _category(text: str) -> str:
     return SYNONYMS.get(category, category)
 
 
-def _node_names(path: Path, up: str, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics | None:
+def _node_names(path: Path, frame: Frame, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics | None:
     """Node names as "sofa_3" or "Sofa.003": the category is what is before the number. None where names are
     those of exporters and scanners, or all of one category."""
     named = {}
@@ -204,9 +180,9 @@ def _node_names(path: Path, up: str, mesh: Mesh, nodes: tuple[str, ...]) -> Sema
     return np.where(known, mesh.face_segments, 0), named
 
 
-def _side_file(path: Path, up: str, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics | None:
+def _side_file(path: Path, frame: Frame, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics | None:
     """``<name>.semantics.json`` or ``semantics.json``: {node name: category}."""
-    for file in (path.parent / f"{_stem(path)}.semantics.json", path.parent / "semantics.json"):
+    for file in (path.parent / f"{stem(path)}.semantics.json", path.parent / "semantics.json"):
         if not file.is_file():
             continue
         content = _checked_json(file)
@@ -222,15 +198,15 @@ def _side_file(path: Path, up: str, mesh: Mesh, nodes: tuple[str, ...]) -> Seman
 
 def _checked_json(path: Path) -> Any:
     try:
-        return _json(path)
+        return read_json(path)
     except ValueError as error:
         raise MeshError(str(error)) from None
 
 
-def _hm3d(path: Path, up: str, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics | None:
+def _hm3d(path: Path, frame: Frame, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics | None:
     """``<id>.semantic.txt``: a line of title, then lines of id, colour, "category", region. The texture of
     ``<id>.semantic.glb`` has at every place the colour of what is there."""
-    table, painted = (path.parent / f"{_stem(path)}.semantic.{ending}" for ending in ("txt", "glb"))
+    table, painted = (path.parent / f"{stem(path)}.semantic.{ending}" for ending in ("txt", "glb"))
     if not table.is_file() or not painted.is_file():
         return None
     colors, named = {}, {}
@@ -248,14 +224,14 @@ def _hm3d(path: Path, up: str, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics 
         named[int(match[1])] = (f"{category}_{match[1]}", category)
     if not colors:
         raise MeshError(f'{table}: no line with id,RRGGBB,"category",region')
-    other, _ = read_named(painted, up)
+    other, _ = read_named(painted, "y")
     shown = _face_colors(other).astype(np.int64) @ [65536, 256, 1]
     known = np.array(sorted(colors))
     at = np.minimum(np.searchsorted(known, shown), len(known) - 1)
     ids = np.where(known[at] == shown, np.array([colors[c] for c in known.tolist()])[at], 0)
     if not ids.any():
         raise MeshError(f"{painted}: none of its colours is in {table.name}")
-    return _nearest(_centroids(mesh), _centroids(other), ids), named
+    return _nearest(_centroids(mesh), in_metres(_centroids(other), frame), ids), named
 
 
 def _face_colors(mesh: Mesh) -> np.ndarray:
@@ -284,7 +260,7 @@ def _nearest(points: np.ndarray, places: np.ndarray, ids: np.ndarray) -> np.ndar
     return ids[cKDTree(places).query(points)[1]]
 
 
-def _replica(path: Path, up: str, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics | None:
+def _replica(path: Path, frame: Frame, mesh: Mesh, nodes: tuple[str, ...]) -> Semantics | None:
     """``habitat/info_semantic.json`` has the objects' classes, ``mesh_semantic.ply`` the faces' objects."""
     info, painted = path.parent / "habitat/info_semantic.json", path.parent / "habitat/mesh_semantic.ply"
     if not info.is_file() or not painted.is_file():
@@ -308,7 +284,6 @@ def _replica(path: Path, up: str, mesh: Mesh, nodes: tuple[str, ...]) -> Semanti
         middles = np.add.reduceat(corners.astype(np.float64), np.cumsum(counts) - counts) / counts[:, None]
     except (Fault, KeyError, IndexError, TypeError, ValueError) as error:
         raise MeshError(f"{painted}: expected faces with vertex_indices and object_id ({error})") from error
-    x, y, z = middles.T
-    places = np.stack([x, z, -y] if up == "z" else [x, y, z], axis=1)
+    places = in_metres(middles, frame)
     segment = _nearest(_centroids(mesh), places, np.asarray(ids, np.int64) + 1)
     return np.where(np.isin(segment, list(named)), segment, 0), named

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from spatial_envs.foundation.arguments import check_range
 from spatial_envs.geometry.building import Building
 from spatial_envs.scenes import sets
 from spatial_envs.scenes.building_files import list_buildings
@@ -28,7 +30,9 @@ class BuildingSet(SceneSet[Building]):
     word = "building"
 
 
-def open_buildings(scenes: str | Path, split: str = "train", up: str = "auto") -> BuildingSet:
+def open_buildings(
+    scenes: str | Path, split: str = "train", up: str = "auto", scale: float | str = "auto"
+) -> BuildingSet:
     """The buildings of a split.
 
     scenes: "procedural"; a mesh file (.glb, .gltf, .ply, .obj); a folder of buildings as Gibson,
@@ -36,7 +40,13 @@ def open_buildings(scenes: str | Path, split: str = "train", up: str = "auto") -
             ``open_objects``
     split:  "train", "validation", "test". A file or folder has no splits: each split is all of it, and the
             set is ``leaky``.
-    up:     the up axis of files, "y", "z", or "auto": see ``building_files.up_axis``.
+    up:     the up axis of files, "y", "z", or "auto": what lies beside a file says it, or its name, or else
+            its floors; see ``building_frame``
+    scale:  the metres in the unit of files, as 0.0254 for inches, or "auto": likewise, or else how high its
+            ceilings are. A warning tells of a guess that is not metres with Y up.
     Raises ValueError that names the argument, or the file and key, what was got and what was expected.
     """
-    return open_scenes(BuildingSet, scenes, split, up, PROCEDURAL, {"procedural": _Seed}, list_buildings)
+    if scale != "auto":
+        check_range("scale", scale, 1e-6, 1e6)
+    listed = partial(list_buildings, scale=scale)
+    return open_scenes(BuildingSet, scenes, split, up, PROCEDURAL, {"procedural": _Seed}, listed)

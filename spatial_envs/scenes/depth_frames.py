@@ -23,12 +23,13 @@ from spatial_envs.rendering.builtin import BuiltinRenderer
 from spatial_envs.rendering.depth_shading import UPRIGHT, shaded
 from spatial_envs.rendering.sensor_noise import noisy_depth
 from spatial_envs.scenes import depth_decoding as decoding
+from spatial_envs.scenes.depth_forms import READERS
 from spatial_envs.scenes.depth_layouts import DepthFile, find
 from spatial_envs.scenes.sets import PROCEDURAL, SPLITS, SceneSet, existing, scene_set
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".png", ".npy")
+SUFFIXES = tuple(READERS)
 MOST_OBJECTS = 12
 TILT, UNKNOWN_TILT = 25.0, 60.0  # degrees from where up is known to be, and from upwards in the picture
 IN_PICTURE = (0.0, -1.0, 0.0)  # upwards in the picture, camera frame
@@ -98,6 +99,12 @@ class _Options(NamedTuple):
     num_objects: tuple[int, int]
     noise: float
     camera_turn: float  # radians
+    depth_scale: float | None
+    invalid: float | None
+
+    def decoded(self, path: Path) -> np.ndarray:
+        """(H, W), metres: a file whose coding no layout knows, or the caller."""
+        return decoding.lone(path, self.depth_scale, self.invalid, self.max_depth)
 
 
 class _Seed(NamedTuple):
@@ -155,10 +162,12 @@ class _Recorded(NamedTuple):
     def load(self) -> DepthFrame:
         file, options = self.file, self.options
         layout = file.layout
-        depth = layout.decode(Path(file.path))
-        intrinsics = options.intrinsics
-        if intrinsics is None:
+        told = options.depth_scale is not None or options.invalid is not None
+        depth = options.decoded(Path(file.path)) if told else layout.decode(Path(file.path))
+        if options.intrinsics is None:
             intrinsics = layout.intrinsics(file).matrix(depth.shape[1], depth.shape[0])
+        else:
+            intrinsics = _of_size(options.intrinsics, depth.shape, file.path)
         farthest = layout.farthest if options.max_depth is None else options.max_depth
         depth, fitted = _sampled(depth, intrinsics, farthest, options.image_size)
         path, rgb = layout.picture(file), None
@@ -181,10 +190,33 @@ class _Loose(NamedTuple):
 
     def load(self) -> DepthFrame:
         options = self.options
-        depth = decoding.any_file(Path(self.path))
+        depth = options.decoded(Path(self.path))
         assert options.intrinsics is not None
-        depth, intrinsics = _sampled(depth, options.intrinsics, options.max_depth, options.image_size)
+        intrinsics = _of_size(options.intrinsics, depth.shape, self.path)
+        depth, intrinsics = _sampled(depth, intrinsics, options.max_depth, options.image_size)
         return _frame(depth, None, intrinsics, None, False, self.name, self.name, 0)
+
+
+def _of_size(intrinsics: np.ndarray, shape: tuple[int, ...], path: str) -> np.ndarray:
+    """The caller's intrinsics, or SceneError where they are of no picture (H, W) of this ``shape``: those of
+    a larger or smaller one have its middle elsewhere."""
+    height, width = shape
+    fx, fy, cx, cy = (intrinsics[k] for k in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    across, down = 2 * cx / width, 2 * cy / height
+    resized_both = abs(across - down) < 0.08 and abs(across - 1) > 0.1
+    views = [2 * np.degrees(np.arctan(size / 2 / f)) for size, f in ((width, fx), (height, fy))]
+    if resized_both or not all(0.4 < share < 1.6 for share in (across, down)):
+        raise SceneError(
+            f"{path}: intrinsics: the middle ({cx:g}, {cy:g}) is that of a picture of about {2 * cx:.0f} x "
+            f"{2 * cy:.0f} pixels, got a depth map of {width} x {height}; expected the depth map's own "
+            f"(scaled by its width, {fx / across:g} {fy / across:g} {cx / across:g} {cy / across:g})"
+        )
+    if not all(5 < view < 160 for view in views):
+        raise SceneError(
+            f"{path}: intrinsics: got a field of view of {views[0]:.3g} x {views[1]:.3g} degrees for {width} "
+            f"x {height} pixels; expected fx and fy in pixels, not millimetres or shares of the width"
+        )
+    return intrinsics
 
 
 def _sampled(
@@ -233,7 +265,8 @@ def _frame(
 ) -> DepthFrame:
     """The frame, its ground found and taken out of the target; ``up_known``: the pose says where up is."""
     up = IN_PICTURE if pose is None or not up_known else tuple(pose[1, :3])
-    found = fit_ground(depth, intrinsics, up, UNKNOWN_TILT if up is IN_PICTURE else TILT)
+    unknown = up is IN_PICTURE
+    found = fit_ground(depth, intrinsics, up, UNKNOWN_TILT if unknown else TILT, steep=unknown)
     placed = pose
     if placed is None:
         placed = UPRIGHT if found is None else _standing(found[0])
@@ -244,7 +277,8 @@ def _frame(
         ground = np.append(normal, plane[3] - normal @ placed[:3, 3])
         target &= ~mask
     if not target.any():
-        raise SceneError(f"{name}: nothing is measured but the ground, so there is nothing to fit")
+        but = "nothing is measured but the ground" if depth.any() else "nothing is measured: all of it is 0"
+        raise SceneError(f"{name}: {but}, so there is nothing to fit")
     if rgb is None:
         rgb = shaded(depth, intrinsics, placed)
     view = View(rgb, depth, intrinsics.astype(np.float32), placed.astype(np.float32), segment)
@@ -287,12 +321,14 @@ def open_depth(
     image_size: int | Sequence[int] = (72, 96),
     max_depth: float | None = None,
     intrinsics: Any = None,
+    depth_scale: float | None = None,
+    invalid: float | None = None,
 ) -> DepthSet:
     """The depth frames of a split.
 
     scenes:       "procedural"; a folder in one of the layouts of ``depth_layouts`` (its root, or any
-                  folder above or below that); a folder or file of depth in no layout (.png, .npy), with
-                  ``intrinsics``; or a YAML file as for ``open_objects``
+                  folder above or below that); a folder or file of depth in no layout (.png, .tiff, .pgm,
+                  .npy, .npz, .exr), with ``intrinsics``; or a YAML file as for ``open_objects``
     split:        "train", "validation", "test", and for "procedural" also "test_category" (every second
                   object is of categories never trained on). A folder has no splits: each split is all of
                   it, and the set is ``leaky``.
@@ -303,6 +339,9 @@ def open_depth(
     image_size:   pixels, an integer or (H, W), at least 16: files are sampled at this size
     max_depth:    metres: what is farther counts as not measured; None: 80 m outdoors, any depth indoors
     intrinsics:   (fx, fy, cx, cy) or (3, 3), pixels of the files' own size; in place of the data set's
+    depth_scale:  how many of a file's units are a metre, as 1000 for millimetres, in place of the data
+                  set's; None: see ``depth_decoding.lone``
+    invalid:      a file's value for no measurement, beside 0, 65535 and what is not finite
     Raises ValueError that names the argument, or the file and key, what was got and what was expected.
     """
     if split not in SPLITS:
@@ -311,14 +350,20 @@ def open_depth(
     check_range("camera_turn", camera_turn, -180.0, 180.0)
     if max_depth is not None:
         check_range("max_depth", max_depth, 0.1, 1e6)
+    if depth_scale is not None:
+        check_range("depth_scale", depth_scale, 1.0, 1e6)  # below 1 are metres in a unit: the inverse
+    if invalid is not None:
+        check_range("invalid", invalid, -1e12, 1e12)
     intrinsics = None if intrinsics is None else _checked_intrinsics(intrinsics)
     size = checked_image_size(image_size if isinstance(image_size, int) else tuple(image_size), 1)
     options = _Options(
-        size, max_depth, intrinsics, checked_count(num_objects), float(noise), float(np.radians(camera_turn))
-    )
+        size, max_depth, intrinsics, checked_count(num_objects), float(noise), float(np.radians(camera_turn)),
+        depth_scale, invalid,
+    )  # fmt: skip
     if str(scenes) == "procedural":
-        if intrinsics is not None:
-            raise ValueError("intrinsics: expected None for scenes='procedural', which have their own")
+        for name, given in (("intrinsics", intrinsics), ("depth_scale", depth_scale), ("invalid", invalid)):
+            if given is not None:
+                raise ValueError(f"{name}: expected None for scenes='procedural', which have their own")
         first, count = PROCEDURAL[split]
         names = tuple(f"procedural-{seed:07d}" for seed in range(first, first + count))
         unseen = split == "test_category"

@@ -9,6 +9,12 @@
 | TartanAir | ``depth_left/000000_left_depth.npy`` | floats | f 320; ``pose_left.txt``, NED |
 | ScanNet, exported | ``depth/0.png`` | 16 bits, mm | ``intrinsic/intrinsic_depth.txt``, ``pose/0.txt`` |
 | Replica (NICE-SLAM) | ``results/depth000000.png`` | 16 bits, / 6553.5 | f 600; ``traj.txt`` |
+| TartanAir v2 | ``depth_lcam_front/*_depth.png`` | float in RGBA | f 320; ``pose_lcam_front.txt`` |
+| TUM RGB-D, Bonn, ICL-NUIM | ``depth/13050.1604.png`` | 16 bits, / 5000 | by name; ``groundtruth.txt`` |
+| 7-Scenes | ``frame-000000.depth.png`` | 16 bits, mm | f 585; ``frame-000000.pose.txt`` |
+| NYUv2 | ``sync_depth_00000.png``, ``00000_depth.png`` | 16 bits, mm | f 519; none |
+| SUN RGB-D | ``depth/``, ``depth_bfx/`` of one file | mm, bits rotated | ``intrinsics.txt``; none |
+| Redwood | ``depth/00000.png`` beside ``rgb/``, ``color/``, ``image/`` | 16 bits, mm | f 525; none |
 
 Poses become cam_to_world with OpenCV axes in a world with Y up; intrinsics have pixel centres at +0.5.
 """
@@ -20,7 +26,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +85,8 @@ class Layout:
     depth_below  how many folders the file is below the sequence's folder
     up_known     whether poses tell which way is up
     farthest     metres, None = no limit
+    told         of a file that the pattern fits: whether what lies beside it says that it is this data set's;
+                 None where the pattern says it
     """
 
     title: str
@@ -90,21 +98,28 @@ class Layout:
     pose: Callable[[DepthFile], np.ndarray | None]
     up_known: bool = True
     farthest: float | None = None
+    told: Callable[[Path], bool] | None = None
 
 
 def find(root: Path, files: list[Path]) -> dict[str, DepthFile]:
-    """The depth files among ``files`` by name, in order of sequence and number, of the first layout that any
-    of them matches; empty where none does. ``root``: what names are relative to."""
-    for layout in LAYOUTS:
-        found = []
-        for path in files:
-            if match := layout.pattern.search(path.as_posix()):
+    """The depth files among ``files`` by name, in order of sequence and number, each in the first layout that
+    it matches; those in none are left out. ``root``: what names are relative to."""
+    found: dict[str, list[tuple[float, str, str, Layout]]] = {}
+    for path in files:
+        for layout in LAYOUTS:
+            match = layout.pattern.search(path.as_posix())
+            if match and (layout.told is None or layout.told(path)):
                 short = path.relative_to(root).as_posix() if path != root else path.name
                 sequence = short.rpartition("/")[0] or path.parent.name
-                found.append((sequence, int(match["n"]), short.rpartition(".")[0], str(path)))
-        if found:
-            return {name: DepthFile(path, seq, n, layout) for seq, n, name, path in sorted(found)}
-    return {}
+                order = float(match["n"]) if re.fullmatch(r"\d+(\.\d+)?", match["n"]) else np.inf
+                found.setdefault(sequence, []).append((order, short.rpartition(".")[0], str(path), layout))
+                break
+    named = {}
+    for sequence, mine in sorted(found.items()):
+        for place, (order, name, file, layout) in enumerate(sorted(mine, key=lambda one: one[:3])):
+            number = int(order) if order.is_integer() else place  # of names that are times, which in turn
+            named[name] = DepthFile(file, sequence, number, layout)
+    return named
 
 
 def _text(path: Path) -> str:
@@ -292,13 +307,13 @@ def _vkitti_pose(file: DepthFile) -> np.ndarray | None:
     return Y_DOWN_TO_UP @ np.linalg.inv(_rigid(file.folder / "extrinsic.txt", row.reshape(4, 4)))
 
 
-# TartanAir: depth_left/000000_left_depth.npy
+# TartanAir: depth_left/000000_left_depth.npy; its second edition depth_lcam_front/000000_lcam_front_depth.png
 
 
 def _tartanair_picture(file: DepthFile) -> Path | None:
     path = Path(file.path)
     side = path.parent.name.removeprefix("depth_")
-    return _existing(file.folder / f"image_{side}" / path.name.replace("_depth.npy", ".png"))
+    return _existing(file.folder / f"image_{side}" / f"{path.stem.removesuffix('_depth')}.png")
 
 
 def _tartanair_pose(file: DepthFile) -> np.ndarray | None:
@@ -306,13 +321,16 @@ def _tartanair_pose(file: DepthFile) -> np.ndarray | None:
     if not path.is_file():
         return None
     values = _numbers(path, _line(path, file.number), 7)
+    return NED_TO_Y_UP @ _posed(path, f"line {file.number + 1}", values) @ CAMERA_TO_NED
+
+
+def _posed(path: Path, where: str, values: np.ndarray) -> np.ndarray:
+    """(4, 4) of a translation and a quaternion x, y, z, w, (7,)."""
     pose = np.eye(4)
     if abs(np.linalg.norm(values[3:]) - 1) > 1e-2:
-        raise SceneError(
-            f"{path}: line {file.number + 1}: got {values[3:].tolist()}; expected a unit quaternion"
-        )
+        raise SceneError(f"{path}: {where}: got {values[3:].tolist()}; expected a unit quaternion")
     pose[:3, :3], pose[:3, 3] = Rotation.from_quat(values[3:]).as_matrix(), values[:3]
-    return NED_TO_Y_UP @ pose @ CAMERA_TO_NED
+    return pose
 
 
 def _line(path: Path, number: int) -> str:
@@ -323,6 +341,10 @@ def _line(path: Path, number: int) -> str:
 
 
 # ScanNet, as its exporter writes it: depth/0.png; pixel centres at integers, so + 0.5
+
+
+def _scannet(path: Path) -> bool:
+    return any((path.parent.parent / name).is_dir() for name in ("intrinsic", "pose", "color"))
 
 
 def _scannet_picture(file: DepthFile) -> Path | None:
@@ -363,6 +385,138 @@ def _replica_pose(file: DepthFile) -> np.ndarray | None:
     return Z_UP_TO_Y_UP @ _rigid(path, matrix)
 
 
+# TUM RGB-D, and Bonn and ICL-NUIM in its form: depth/1305031102.160407.png, depth/0.png; pixel centres at
+# integers, so + 0.5
+
+TUM_SPAN = 0.02  # seconds that a picture or a pose may be off
+TUM_LENSES = (
+    ("freiburg1", Intrinsics(517.3, 516.5, 319.1, 255.8, (640, 480))),
+    ("freiburg2", Intrinsics(520.9, 521.0, 325.6, 250.2, (640, 480))),
+    ("freiburg3", Intrinsics(535.4, 539.2, 320.6, 248.1, (640, 480))),
+    ("bonn", Intrinsics(542.822841, 542.576870, 316.093520, 238.256098, (640, 480))),
+    ("traj", Intrinsics(481.2, 480.0, 320.0, 240.0, (640, 480))),
+)
+
+
+def _tum(path: Path) -> bool:
+    names = ("groundtruth.txt", "associations.txt", "associate.txt", "depth.txt")
+    beside = any((path.parent.parent / name).is_file() for name in names)
+    return beside or re.fullmatch(r"\d{9,}\.\d+", path.stem) is not None
+
+
+@lru_cache(maxsize=16)
+def _stamped(folder: Path) -> tuple[np.ndarray, tuple[Path, ...]]:
+    """The pictures of a folder and the times that are their names, in order."""
+    named = [(float(f.stem), f) for f in folder.glob("*.png") if re.fullmatch(r"\d+(\.\d+)?", f.stem)]
+    return np.array([time for time, _ in sorted(named)]), tuple(path for _, path in sorted(named))
+
+
+def _tum_picture(file: DepthFile) -> Path | None:
+    times, paths = _stamped(file.folder / "rgb")
+    here = _tum_time(file)
+    if here is None or not len(times):
+        return None
+    nearest = int(np.abs(times - here).argmin())
+    return paths[nearest] if abs(times[nearest] - here) <= TUM_SPAN else None
+
+
+def _tum_time(file: DepthFile) -> float | None:
+    stem = Path(file.path).stem
+    return float(stem) if re.fullmatch(r"\d+(\.\d+)?", stem) else None
+
+
+def _tum_intrinsics(file: DepthFile) -> Intrinsics:
+    words = file.path.lower()
+    for word, intrinsics in TUM_LENSES:
+        if word in words:
+            return intrinsics
+    raise SceneError(
+        f"{file.path}: which camera it is of is not known: no folder is named after freiburg1, 2, 3, bonn or "
+        "traj; expected intrinsics="
+    )
+
+
+def _tum_pose(file: DepthFile) -> np.ndarray | None:
+    path, here = file.folder / "groundtruth.txt", _tum_time(file)
+    if not path.is_file() or here is None or not len(rows := _tum_rows(path)):
+        return None
+    nearest = rows[np.abs(rows[:, 0] - here).argmin()]
+    if abs(nearest[0] - here) > TUM_SPAN:
+        return None
+    return Z_UP_TO_Y_UP @ _posed(path, f"at {nearest[0]:f}", nearest[1:])
+
+
+@lru_cache(maxsize=16)
+def _tum_rows(path: Path) -> np.ndarray:
+    """(N, 8): times, translations and quaternions."""
+    rows = [_numbers(path, line, 8) for line in _lines(path) if not line.startswith("#")]
+    return np.array(rows).reshape(-1, 8)
+
+
+# 7-Scenes: frame-000000.depth.png; the world is the first camera's, so that it does not tell up
+
+
+def _seven_picture(file: DepthFile) -> Path | None:
+    return _existing(file.folder / f"frame-{file.number:06d}.color.png")
+
+
+def _seven_pose(file: DepthFile) -> np.ndarray | None:
+    path = file.folder / f"frame-{file.number:06d}.pose.txt"
+    if not path.is_file():
+        return None
+    return Y_DOWN_TO_UP @ _rigid(path, _numbers(path, _text(path), 16).reshape(4, 4))
+
+
+def _seven(path: Path) -> bool:
+    return not (path.parent / "info.txt").is_file()  # BundleFusion's, of another camera
+
+
+# NYUv2, exported as PNG
+
+
+def _nyu_picture(file: DepthFile) -> Path | None:
+    path = Path(file.path)
+    names = (path.name.replace("sync_depth_", "rgb_"), path.name.replace("_depth", "_colors"))
+    places = [path.with_name(name).with_suffix(end) for name in names for end in (".jpg", ".png")]
+    return next((place for place in places if place != path and place.is_file()), None)
+
+
+# SUN RGB-D: <frame>/depth/<name>.png, <frame>/image/<name>.jpg, <frame>/intrinsics.txt; Matlab's pixel
+# centres begin at 1, so - 0.5
+
+
+def _sun(path: Path) -> bool:
+    known = (path.parent.parent / "intrinsics.txt").is_file() and (path.parent.parent / "image").is_dir()
+    return known and len(list(islice(path.parent.glob("*.png"), 2))) == 1
+
+
+def _sun_picture(file: DepthFile) -> Path | None:
+    return next(iter(sorted((file.folder / "image").glob("*.jpg"))), None)
+
+
+def _sun_intrinsics(file: DepthFile) -> Intrinsics:
+    path = file.folder / "intrinsics.txt"
+    matrix = _numbers(path, _text(path), 9).reshape(3, 3)
+    return Intrinsics(matrix[0, 0], matrix[1, 1], matrix[0, 2] - 0.5, matrix[1, 2] - 0.5)
+
+
+# Redwood: depth/00000.png, or depth/0000001-000000000000.png of its scans of objects
+
+
+def _redwood(path: Path) -> bool:
+    folder = path.parent.parent
+    pictures = any((folder / name).is_dir() for name in ("rgb", "color", "image"))
+    return pictures and not (folder / "intrinsic").is_dir() and not (folder / "pose").is_dir()
+
+
+def _redwood_picture(file: DepthFile) -> Path | None:
+    stem = Path(file.path).stem
+    places = [
+        file.folder / name / f"{stem}{end}" for name in ("rgb", "color", "image") for end in (".jpg", ".png")
+    ]
+    return next((place for place in places if place.is_file()), None)
+
+
 def _fixed(intrinsics: Intrinsics, file: DepthFile) -> Intrinsics:
     return intrinsics
 
@@ -399,7 +553,38 @@ LAYOUTS = (
         _replica_pose,
     ),
     Layout(
+        "TartanAir v2",
+        re.compile(r"(?:^|/)depth_([lr]cam_(?:front|back|left|right|top|bottom))/(?P<n>\d+)_\1_depth\.png$"),
+        1, decoding.float_bits, _tartanair_picture,
+        partial(_fixed, Intrinsics(320.0, 320.0, 320.0, 320.0, (640, 640))),
+        _tartanair_pose, True, OUTDOORS,
+    ),
+    Layout(
+        "TUM RGB-D", re.compile(r"(?:^|/)depth/(?P<n>\d+(?:\.\d+)?)\.png$"), 1,
+        decoding.tum, _tum_picture, _tum_intrinsics, _tum_pose, told=_tum,
+    ),
+    Layout(
+        "7-Scenes", re.compile(r"(?:^|/)frame-(?P<n>\d{6})\.depth(?:\.proj)?\.png$"), 0,
+        decoding.millimetres, _seven_picture,
+        partial(_fixed, Intrinsics(585.0, 585.0, 320.0, 240.0, (640, 480))), _seven_pose, False, told=_seven,
+    ),
+    Layout(
+        "NYUv2", re.compile(r"(?:^|/)(?:sync_depth_|nyu2_test/)(?P<n>\d+)(?:_depth)?\.png$"), 0,
+        decoding.millimetres, _nyu_picture,
+        partial(_fixed, Intrinsics(518.857901, 519.469611, 325.082449, 253.236166, (640, 480))),
+        _no_pose, False,
+    ),
+    Layout(
+        "SUN RGB-D", re.compile(r"(?:^|/)depth(?:_bfx)?/(?P<n>[^/]+)\.png$"), 1,
+        decoding.sun, _sun_picture, _sun_intrinsics, _no_pose, False, told=_sun,
+    ),
+    Layout(
+        "Redwood", re.compile(r"(?:^|/)depth/(?P<n>\d{5,})(?:-\d+)?\.png$"), 1,
+        decoding.millimetres, _redwood_picture,
+        partial(_fixed, Intrinsics(525.0, 525.0, 320.0, 240.0, (640, 480))), _no_pose, False, told=_redwood,
+    ),
+    Layout(
         "ScanNet", re.compile(r"(?:^|/)depth/(?P<n>\d+)\.png$"), 1,
-        decoding.millimetres, _scannet_picture, _scannet_intrinsics, _scannet_pose,
+        decoding.millimetres, _scannet_picture, _scannet_intrinsics, _scannet_pose, told=_scannet,
     ),
 )  # fmt: skip

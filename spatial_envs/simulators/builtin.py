@@ -38,7 +38,9 @@ class BuiltinSimulator(Agent):
     forward_step   metres; turn_step, tilt_step: degrees. The camera tilts by 90 degrees at most.
     sliding        whether a blocked step goes on along the wall
     renderer       a name or an object of `spatial_envs.rendering`
-    space          the navigable space where it is known already: agent_height and agent_radius are its own
+    space          the navigable space where it is known already: agent_height, agent_radius and agent_climb
+                   are its own
+    agent_climb    metres, the highest step that it takes
     Raises ValueError for a mesh without a floor, or an argument out of range.
     """
 
@@ -58,11 +60,12 @@ class BuiltinSimulator(Agent):
         sliding: bool = True,
         renderer: str | Renderer = "builtin",
         space: NavigableSpace | None = None,
+        agent_climb: float = 0.2,
     ):
         super().__init__(camera_height, hfov, image_size, forward_step, turn_step, tilt_step, sliding)
         self.mesh = mesh
         self.renderer = make_renderer(renderer)
-        self.space = NavigableSpace(mesh, agent_height, agent_radius) if space is None else space
+        self.space = NavigableSpace(mesh, agent_height, agent_radius, agent_climb) if space is None else space
         self.islands = self.space.islands
         self.snap, self.island, self.sample = self.space.snap, self.space.island, self.space.sample
         self.distance, self.path = self.space.distance, self.space.path

@@ -59,12 +59,14 @@ class Floor:
     heights   (rows, columns) float64, metres; NaN where there is no floor within 0.2 m
     owner     (rows, columns) int64: CORE where the place is this floor's own, the number of the floor that
               owns it in the overlap, OUTSIDE elsewhere
+    roofed    (rows, columns) bool: there is a floor, and something over it
     """
 
     polygons: list[shapely.Polygon]
     low: np.ndarray
     heights: np.ndarray
     owner: np.ndarray
+    roofed: np.ndarray
 
 
 def find_floors(mesh: Mesh, height: float, radius: float, climb: float) -> list[Floor]:
@@ -106,15 +108,26 @@ def find_floors(mesh: Mesh, height: float, radius: float, climb: float) -> list[
         hits = field[tuple(nearest)]
         near = away <= NEAR_CELLS
         owner = np.where(owners[hits] == number, CORE, renumbered[owners[hits]])
+        roofed = (field >= 0) & (hits + 1 < first[1:].reshape(rows, columns))
         floors.append(
             Floor(
                 sorted(pieces[number], key=lambda polygon: -polygon.area),
                 low,
                 np.where(near, hit_y[hits], np.nan),
                 np.where(near, owner, OUTSIDE),
+                roofed,
             )
         )
     return floors
+
+
+def largest_floor(mesh: Mesh, height: float, climb: float) -> float:
+    """Square metres of the largest piece of ``mesh`` that hangs together and that someone could stand on;
+    ``find_floors`` passes over those below MIN_AREA."""
+    _, (rows, columns), first, hit_y, hit_facing = cast_columns(mesh)
+    stand, _ = _standing(first, hit_y, hit_facing, height, climb + EVEN)
+    component = _components(first, hit_y, stand, rows, columns, climb + EVEN)
+    return float(np.bincount(component + 1)[1:].max(initial=0)) * FIELD_CELL**2
 
 
 class Columns(NamedTuple):

@@ -48,7 +48,7 @@ class HabitatSimulator(Agent):
     building       one that was read from a .glb or .gltf is loaded from its file where all of that has a
                    material, any other is handed over as a temporary one. Segments are shown where it has
                    objects; otherwise a view has none.
-    agent_height, agent_radius  metres
+    agent_height, agent_radius, agent_climb  metres; the last is the highest step that it takes
     camera_height, hfov, image_size, forward_step, turn_step, tilt_step, sliding  see `Agent`
     gpu            the number of the GPU to render on, -1 for none; None finds out, once in each process
     Raises ImportError where habitat_sim is absent, RuntimeError where it cannot render, MeshError for a
@@ -71,20 +71,22 @@ class HabitatSimulator(Agent):
         tilt_step: float = 30.0,
         sliding: bool = True,
         gpu: int | None = None,
+        agent_climb: float = 0.2,
     ):
         super().__init__(camera_height, hfov, image_size, forward_step, turn_step, tilt_step, sliding)
         check_range("agent_height", agent_height, 0.05, 10.0)
         check_range("agent_radius", agent_radius, 0.01, 2.0)
+        check_range("agent_climb", agent_climb, 0.0, agent_height / 2)
         share_context(gpu)
         self._shows_segments = bool(building.objects)
         self._one_sided = is_read_directly(building)
         if self._one_sided:
-            check_file(building.path, building.up)
+            check_file(building.path, building.frame.up)
         self._columns = cast_columns(building.mesh)
         with tempfile.TemporaryDirectory() as folder:
             stage = write_stage(building, Path(folder))
             agent = self._agent_configuration(hfov)
-            self._habitat = open_stage(stage, agent, sliding, agent_height, agent_radius)
+            self._habitat = open_stage(stage, agent, sliding, agent_height, agent_radius, agent_climb)
         self._lift = 0.1
         self._find_islands(building.name, agent_height, agent_radius)
         self._maps: dict[float, tuple[np.ndarray, ...]] = {}

@@ -141,7 +141,9 @@ def _empty(gpu: int) -> Any:
     return _simulator(_settings("NONE", gpu), agent)
 
 
-def open_stage(stage: Path, agent: Any, sliding: bool, agent_height: float, agent_radius: float) -> Any:
+def open_stage(
+    stage: Path, agent: Any, sliding: bool, agent_height: float, agent_radius: float, agent_climb: float
+) -> Any:
     """habitat-sim's simulator of a stage, its navigation mesh computed with the defaults for this agent.
 
     `share_context` comes first, `close` in the end.
@@ -154,6 +156,7 @@ def open_stage(stage: Path, agent: Any, sliding: bool, agent_height: float, agen
     settings.navmesh_settings.set_defaults()
     settings.navmesh_settings.agent_height = agent_height
     settings.navmesh_settings.agent_radius = agent_radius
+    settings.navmesh_settings.agent_max_climb = agent_climb
     with _quiet():
         simulator = _simulator(settings, agent)
     _OPEN[id(simulator)] = simulator

@@ -15,9 +15,18 @@ from spatial_envs.foundation.caches import Recent
 from spatial_envs.foundation.compilation import njit
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.mesh import Mesh
-from spatial_envs.simulators.floors import CORE, FIELD_CELL, OUTSIDE, Floor, find_floors
+from spatial_envs.simulators.floors import (
+    CORE,
+    FIELD_CELL,
+    MIN_AREA,
+    OUTSIDE,
+    Floor,
+    find_floors,
+    largest_floor,
+)
 from spatial_envs.simulators.outline import nearest_border, outline, part_at, sees, walk
 from spatial_envs.simulators.overlay import grown, polygons_of
+from spatial_envs.simulators.scans import as_walked
 
 MARGIN = 1e-4  # sight reaches so far into walls, so that a path may run along them
 SNAP = 0.02
@@ -35,7 +44,8 @@ class NavigableSpace:
     floor's height (up to 0.25 m off when given). Distances are measured in plan: on stairs and ramps the
     way up does not count.
 
-    islands  (I,) float64: areas of the connected parts, square metres, the largest first
+    islands  (I,) float64: areas of the connected parts, square metres, the largest first; where that is open
+             to the sky, as the lawn round a closed house, the largest under a roof comes before it
     Raises MeshError, a ValueError, where nobody can stand.
     """
 
@@ -45,13 +55,20 @@ class NavigableSpace:
         check_range("agent_height", agent_height, 0.05, 10.0)
         check_range("agent_radius", agent_radius, 0.01, 2.0)
         check_range("agent_climb", agent_climb, 0.0, agent_height / 2)
-        self.floors = find_floors(mesh, agent_height, agent_radius, agent_climb)
+        self.floors = find_floors(as_walked(mesh), agent_height, agent_radius, agent_climb)
         if not self.floors:
+            largest = largest_floor(mesh, agent_height, agent_climb)
+            small = (
+                f" (the largest piece on which it can stand has {largest:.2g} square metres, less than the "
+                f"{MIN_AREA:g} that a floor needs)"
+                if 0 < largest < MIN_AREA
+                else ""
+            )
             size = " x ".join(f"{extent:.1f}" for extent in np.ptp(mesh.vertices, axis=0))
             upward = (mesh.face_normals[:, 1] > 0.5).mean()
             raise MeshError(
-                f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide: got "
-                f"{len(mesh.faces):,} triangles of {size} m (x, y, z), {upward:.0%} of which face up; "
+                f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide{small}: "
+                f"got {len(mesh.faces):,} triangles of {size} m (x, y, z), {upward:.0%} of which face up; "
                 "expected some that do (counter-clockwise from above, Y up, metres) with free space above"
             )
         self._walls = [outline(floor.polygons) for floor in self.floors]
@@ -98,9 +115,33 @@ class NavigableSpace:
         for number, (floor, polygon) in enumerate((f, p) for f in self.floors for p in f.polygons):
             areas[label[number]] += _own_area(floor, polygon)
         order = np.argsort(-areas, kind="stable")
+        if len(order) > 1 and areas[order[1]] >= MIN_AREA:
+            order = self._rooms_first(order, areas, label, firsts)
         self.islands = areas[order]
         rank = np.argsort(order)[label]
         self._island_of = [rank[firsts[k] : firsts[k + 1]] for k in range(len(self.floors))]
+
+    def _rooms_first(
+        self, order: np.ndarray, areas: np.ndarray, label: np.ndarray, firsts: np.ndarray
+    ) -> np.ndarray:
+        """The order of the islands (I,): where the first is open to the sky, as the lawn round a house, the
+        first of those that are not comes before it."""
+        for place, island in enumerate(order):
+            if areas[island] < MIN_AREA:
+                break
+            roofed = cells = 0
+            for number in np.flatnonzero(label == island):
+                k = int(np.searchsorted(firsts, number, side="right")) - 1
+                floor, polygon = self.floors[k], self.floors[k].polygons[number - firsts[k]]
+                row, column = np.nonzero(floor.owner == CORE)
+                inside = shapely.contains_xy(
+                    polygon, *(floor.low[:, None] + (np.stack([column, row]) + 0.5) * FIELD_CELL)
+                )
+                roofed += int(floor.roofed[row, column][inside].sum())
+                cells += int(inside.sum())
+            if roofed > 0.5 * cells:
+                return np.r_[island, np.delete(order, place)]
+        return order
 
     def snap(self, point: np.ndarray, reach: float = SNAP, name: str = "point") -> np.ndarray:
         """(3,): the navigable point nearest to ``point`` (3,) in plan, on the floor nearest in height.

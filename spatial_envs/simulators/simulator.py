@@ -29,7 +29,7 @@ class Simulator(Protocol):
 
     name: str
     state: AgentState
-    islands: np.ndarray  # (I,) square metres of each connected part, the largest first
+    islands: np.ndarray  # (I,) square metres of each connected part, the one to play in first
 
     def reset(self, position: np.ndarray, yaw: float, pitch: float = 0.0) -> AgentState:
         """Put the agent somewhere, snapped to the floor."""

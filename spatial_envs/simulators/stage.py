@@ -33,7 +33,7 @@ def write_stage(building: Building, folder: Path) -> Path:
     A building that `is_read_directly` is loaded from its file, any other is written as a .glb.
     Object ids go into a .ply where the building has objects.
     """
-    source, up = building.path, building.up
+    source, up = building.path, building.frame.up
     if not is_read_directly(building):
         source, up = str(folder / "building.glb"), "y"
         write_glb(building, source)
@@ -55,10 +55,10 @@ def write_configuration(folder: Path, source: str, up: str, **semantics: Any) ->
 
 
 def is_read_directly(building: Building) -> bool:
-    """Whether habitat-sim loads the building from the file that it was read from: a .glb or .gltf, and all of
-    it has a material, for what has none habitat-sim shows black."""
+    """Whether habitat-sim loads the building from the file that it was read from: an unlit .glb or
+    .gltf in metres, and all of it has a material, for what has none habitat-sim shows black."""
     path = Path(building.path)
-    if path.suffix.lower() not in READ_DIRECTLY:
+    if path.suffix.lower() not in READ_DIRECTLY or building.frame.scale != 1.0 or building.lit:
         return False
     with open(path, "rb") as file:
         if (start := file.read(20))[:4] == b"glTF":

@@ -82,6 +82,61 @@ def test_where_nothing_is_level_there_is_no_ground():
     assert fit_ground(few, LENS, (0, -1, 0), 60) is None
 
 
+def table_depth(pitch, wall=False, bare=False):
+    """Depth (H, W) of three boxes on a table of 1.6 x 1 m, 0.75 m over a floor, seen from 0.5 m above its
+    top; and the top's unit normal in the camera's frame."""
+    p = np.radians(pitch)
+    ahead, right = np.array([0, -np.sin(p), -np.cos(p)]), np.array([1.0, 0, 0])
+    turn = np.stack([right, np.cross(ahead, right), ahead], axis=1)
+    eye = np.array([0, 1.25, 0.5 / np.tan(p)])
+    bounds = [((-9, -1, -9), (9, 0, 9)), ((-0.8, 0.7, -0.5), (0.8, 0.75, 0.5))]
+    bounds += [((x, 0, z), (x + 0.05, 0.7, z + 0.05)) for x in (-0.8, 0.75) for z in (-0.5, 0.45)]
+    if not bare:
+        bounds += [((x, 0.75, z), (x + 0.1, 0.75 + h, z + 0.1)) for x, z, h in
+                   ((-0.25, -0.1, 0.25), (0.1, -0.2, 0.15), (0.15, 0.05, 0.1))]  # fmt: skip
+    if wall:
+        bounds.append(((-9, 0, -3.2), (9, 3, -3)))
+    ways, depth = rays() @ turn.T, np.full(SIZE, np.inf)
+    for low, high in bounds:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            near, far = (np.array(low) - eye) / ways, (np.array(high) - eye) / ways
+            enter, leave = np.minimum(near, far).max(axis=-1), np.maximum(near, far).min(axis=-1)
+            depth = np.where((enter <= leave) & (enter > 0), np.minimum(depth, enter), depth)
+    return np.where(depth < 8, depth, 0), turn.T @ [0, 1, 0]
+
+
+@pytest.mark.parametrize("pitch", [45, 60, 70, 80, 88])
+@pytest.mark.parametrize("wall", [False, True])
+@pytest.mark.parametrize("noise", [0, 1])
+def test_what_stands_on_a_table_makes_it_the_ground(pitch, wall, noise):
+    depth, normal = table_depth(pitch, wall)
+    rng = np.random.default_rng(0)
+    depth = depth + noise * (depth > 0) * 0.0014 * depth**2 * rng.normal(size=SIZE)
+    depth[rng.random(SIZE) < 0.05 * noise] = 0
+    plane, mask = fit_ground(depth, LENS, (0, -1, 0), 60, steep=True)
+    assert np.degrees(np.arccos(min(plane[:3] @ normal, 1))) < 1.5
+    assert plane[3] == pytest.approx(0.5, abs=0.02)
+    height = rays() * depth[..., None] @ normal + 0.5
+    assert mask[(depth > 0) & (height > 0.03)].mean() < 0.03
+    assert mask[(depth > 0) & (height < 0.004)].mean() > 0.9  # the top, and the floor below it
+
+
+@pytest.mark.parametrize("pitch", [8, 14, 20, 30])
+def test_no_ground_slants_from_a_table_to_the_floor_behind_it(pitch):
+    depth, normal = table_depth(pitch, True)
+    plane, _ = fit_ground(depth, LENS, (0, -1, 0), 60, steep=True)
+    assert np.degrees(np.arccos(min(plane[:3] @ normal, 1))) < 1.5
+    assert min(abs(plane[3] - 0.5), abs(plane[3] - 1.25)) < 0.03
+
+
+def test_a_wall_is_no_ground_nor_is_what_nothing_stands_on_seen_straight_from_above():
+    for pitch in (70, 88):
+        assert fit_ground(table_depth(pitch, bare=True)[0][15:57], LENS, (0, -1, 0), 60, steep=True) is None
+    wall = plane_depth(np.array([0.0, 0.0, -1.0]), 3.0)
+    wall[40:, :] = 2.2  # with a sofa before it
+    assert fit_ground(wall, LENS, (0, -1, 0), 60, steep=True) is None
+
+
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_the_ground_of_procedural_scenes_goes_and_the_objects_stay(noise):
     frames = open_depth(num_objects=(1, 6), noise=noise)
