@@ -29,6 +29,7 @@ from agents.families import env_type, family
 from agents.nbv.differentiable import Differentiable
 from agents.nbv.ranking import Ranking
 from agents.policies import by_dimension
+from agents.sb3.by_step import NormalizeByStep
 from agents.sb3.replay import HeldReplayBuffer, JoinedReplayBuffer
 from agents.sb3.vec_env import SB3VecEnv
 from spatial_envs.foundation import yaml_files
@@ -99,7 +100,9 @@ def training_envs(run: dict[str, Any]) -> VecNormalize:
     if any(is_image_space(space) for space in adapted.observation_space.spaces.values()):
         # channels first in what VecNormalize hands to the replay
         monitored = VecTransposeImage(monitored)
-    return VecNormalize(monitored, norm_obs=False, norm_reward=True, gamma=gamma)
+    by_step = gamma == 0 and not issubclass(ALGORITHMS[run["algo"]], OffPolicyAlgorithm)
+    kind = NormalizeByStep if by_step else VecNormalize
+    return kind(monitored, norm_obs=False, norm_reward=True, gamma=gamma)
 
 
 def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> BaseAlgorithm:

@@ -66,6 +66,9 @@ class NBVEnv(TaskEnv):
     ``gain - invalid_penalty * invalid - view_cost``. The gain is the difference of a potential (``chamfer.POTENTIALS``):
     ``reward="log"`` (default, log C0 - log C1), ``"relative"``, ``"chamfer"``, ``"chamfer_squared"``,
     ``"chamfer_sum"``, ``"coverage"``, or a callable (figures before, figures after) -> float.
+    ``reward_baseline="anchor"`` takes off each reward what a zero action would have gained from the same state,
+    or of candidates the one nearest to the anchor: no action moves that, so it changes no policy's order where
+    rewards to come do not count (gamma 0), and learning has less noise. ``info["gain"]`` is without it.
 
     ## Starting State
 

@@ -69,6 +69,9 @@ class NBVSettings(Settings):
         None, anything("None, a number"), "of candidates, metres, within ``radius``; None: the middle"
     )
     reward: Reward = setting("log", one_of_or_callable(tuple(POTENTIALS), "a callable"), "see Rewards")
+    reward_baseline: str | None = setting(
+        None, or_none(one_of("anchor")), "what is taken off each reward, see Rewards"
+    )
     invalid_penalty: float = setting(0.05, number(0, 1e6), "see Rewards")
     view_cost: float | None = setting(
         None, or_none(number(0, 100)), "off each reward; not None: there is a stop, see Action Space"

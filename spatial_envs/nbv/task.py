@@ -169,16 +169,29 @@ class NBV(Rows[Episode]):
         """Let each episode take the view that its action means: rewards (B,) and which are over (B,)."""
         before = [episode.metrics for episode in episodes]
         poses, valid = self._poses(episodes, actions)
+        usual = [self._usual_gain(episode) for episode in episodes]
         self._take(episodes, poses[:, None])
         rewards, over = np.zeros(len(episodes)), np.zeros(len(episodes), np.bool_)
         stop_at, cost = self.settings.stop_at, self.settings.view_cost or 0.0
         for k, episode in enumerate(episodes):
             episode.gain = gain(self.settings.reward, before[k], episode.metrics, episode.first)
             episode.invalid = not valid[k]
-            rewards[k] = episode.gain - self.settings.invalid_penalty * episode.invalid - cost
+            rewards[k] = episode.gain - usual[k] - self.settings.invalid_penalty * episode.invalid - cost
             enough = stop_at is not None and episode.metrics["coverage"] >= stop_at
             over[k] = enough or len(episode.views) >= self.views
         return rewards, over
+
+    def _usual_gain(self, episode: Episode) -> float:
+        """What ``reward_baseline`` takes off the episode's next reward."""
+        if self.settings.reward_baseline is None:
+            return 0.0
+        if self.action == "candidates":
+            anchor = episode.frame_to_world[:3, :3] @ self.anchor_direction(episode)
+            near = self.candidate_poses(episode)[:, :3, 3] @ anchor
+            action = np.array([np.argmax(np.where(self.action_mask(episode), near, -np.inf))])
+        else:
+            action = np.zeros((1, ACTION_DIMS[self.action]))
+        return self.gains(episode, self._poses([episode], action)[0])[0]
 
     def _stopping(self, actions: np.ndarray) -> np.ndarray:
         """(B,) bool: which actions stop instead of looking."""

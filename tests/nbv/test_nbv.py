@@ -1140,3 +1140,30 @@ def test_rows_that_stop_leave_the_others_as_they_were():
     _, reward, *_ = single.step(actions[2])
     assert over.tolist() == [True, True, False]
     assert rewards.tolist() == [0.0, 0.0, reward]
+
+
+# ---- a baseline of the reward
+
+
+@pytest.mark.parametrize("env_type", [NBVEnv, NBVDiscreteEnv])
+def test_a_baseline_takes_off_what_the_anchor_would_have_gained(env_type, make):
+    plain, less = make(env_type), make(env_type, reward_baseline="anchor")
+    for env in (plain, less):
+        env.reset(seed=3)
+    for _ in range(3):
+        episode = plain.task.episode(0)
+        if env_type is NBVEnv:
+            usual = np.zeros(plain.action_space.shape)
+        else:
+            anchor = episode.frame_to_world[:3, :3] @ plain.task.anchor_direction(episode)
+            towards = plain.task.candidate_poses(episode)[:, :3, 3] @ anchor
+            usual = np.flatnonzero(plain.action_masks())[np.argmax(towards[plain.action_masks()])]
+        gains = plain.evaluate(plain.poses_from_actions(np.asarray(usual)[None]))
+        plain.action_space.seed(int(1e3 * abs(gains[0])))
+        action = plain.action_space.sample()
+        _, reward, _, _, info = plain.step(action)
+        _, lower, _, _, other = less.step(action)
+        assert lower == pytest.approx(reward - gains[0], abs=1e-9)
+        assert other["gain"] == info["gain"]
+    with pytest.raises(ValueError, match="reward_baseline: got 'farthest'; expected"):
+        make(env_type, reward_baseline="farthest")
