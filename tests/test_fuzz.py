@@ -365,7 +365,7 @@ def encoders(rng: np.random.Generator, place: Path) -> None:
 
 
 def backbones(rng: np.random.Generator, place: Path) -> None:
-    """Configurations of the backbone's training, to its first batch."""
+    """Configurations of the backbone's training, to its first batch, of which nothing is rendered."""
     published = yaml_files.read(CONFIGS / "compact.yml")
     small = {**published, "sizes": {"width": 32, "heads": 2, "encoder_layers": 1, "fusion_layers": 1}}
     (place / "own.yml").write_bytes(spoilt(rng, small))
@@ -510,6 +510,7 @@ def prepared(place: Path) -> Iterator[None]:
         patch.setattr(training, "train_encoder", enough)
         patch.setattr(training, "WarmStart", enough)
         patch.setattr(comparison, "play", enough)
+        patch.setattr(backbone_training, "open_library", lambda *_: None)  # which renders for minutes
         patch.setattr(backbone_training, "DataLoader", enough)
         used = int(Path("/proc/self/statm").read_text("utf-8").split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, limits[1]))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import reprlib
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -46,7 +45,7 @@ from spatial_envs.backbones.compact import (
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_device, resolve_device
 from spatial_envs.foundation.files import replacing
-from spatial_envs.foundation.threads import set_threads
+from spatial_envs.foundation.threads import cores, set_threads
 from spatial_envs.nbv.task import CANDIDATES
 
 
@@ -226,7 +225,7 @@ def _train(flags: Flags, config: dict[str, Any]) -> None:
     torch.manual_seed(config["seed"])
     plan = Plan(config["seed"], *(config[name] for name in ("objects", "sets", "rooms", "image_size")))
     library = folder / "library" if flags.library is None else flags.library
-    open_library(library, plan, os.cpu_count() or 1)
+    open_library(library, plan, cores())
     model = Trained(Sizes(**config["sizes"])).to(device)
     optimiser = torch.optim.AdamW(
         model.parameters(),
