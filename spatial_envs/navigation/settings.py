@@ -57,7 +57,7 @@ class NavigationSettings(Settings):
     num_buildings: int | None = setting(None, or_none(whole(1)), "at most so many, the first of the split")
     episodes: Path | str | None = setting(
         None,
-        Check("None, a file", lambda name, value: None if value is None else user_path(name, value)),
+        or_none(Check("a file", user_path)),
         "of habitat-lab's episodes (.json, .json.gz), which are played in place of drawn ones",
     )
     simulator: str | Callable[..., Simulator] = setting(

@@ -187,8 +187,7 @@ class NBV(Rows[Episode]):
             return 0.0
         if self.action == "candidates":
             anchor = episode.frame_to_world[:3, :3] @ self.anchor_direction(episode)
-            near = self.candidate_poses(episode)[:, :3, 3] @ anchor
-            action = np.array([np.argmax(np.where(self.action_mask(episode), near, -np.inf))])
+            action = np.array([self._nearest_candidate(episode, anchor)])
         else:
             action = np.zeros((1, ACTION_DIMS[self.action]))
         return self.gains(episode, self._poses([episode], action)[0])[0]
@@ -346,6 +345,11 @@ class NBV(Rows[Episode]):
         """(64,) bool: the candidates farther than 5 degrees from every view taken."""
         return self.candidates.left(episode)
 
+    def _nearest_candidate(self, episode: Episode, direction: np.ndarray) -> np.int64:
+        """The candidate left that is nearest to a direction (3,), world frame, of any length."""
+        near = self.candidate_poses(episode)[:, :3, 3] @ direction
+        return np.int64(np.argmax(np.where(self.action_mask(episode), near, -np.inf)))
+
     def allowed(self, episode: Episode) -> np.ndarray:
         """(64,) bool, or with a stop (65,): the discrete actions that are not penalised."""
         return np.append(self.action_mask(episode), np.full(int(self.stops), True))
@@ -472,8 +476,7 @@ class NBV(Rows[Episode]):
             raise ValueError(f"cam_to_world: got {pose.shape} {pose.tolist()}; expected a finite (4, 4)")
         episode = self.episode(row)
         if self.action == "candidates":
-            angles = self.candidate_poses(episode)[:, :3, 3] @ pose[:3, 3]
-            return np.int64(np.argmax(np.where(self.action_mask(episode), angles, -np.inf)))
+            return self._nearest_candidate(episode, pose[:3, 3])
         anchor = self.anchor_direction(episode)
         action = action_from_pose(self.action, pose, anchor, episode.frame_to_world, self.region)
         return np.append(action, np.full(int(self.stops), -1, np.float32))
