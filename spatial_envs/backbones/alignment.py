@@ -9,23 +9,13 @@ depths do not say better. Poses that agree with the depths already are left as t
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from spatial_envs.foundation.compilation import njit
 
 STRIDE = 3  # pixels between those that are compared
-GATES = (
-    0.06,
-    0.06,
-    0.05,
-    0.04,
-    0.03,
-    0.025,
-    0.02,
-    0.015,
-    0.015,
-    0.015,
-)  # of the depth, step by step: what is
-# farther from another's plane is another surface
+# of the depth, step by step: what is farther from another's plane is another surface
+GATES = (0.06, 0.06, 0.05, 0.04, 0.03, 0.025, 0.02, 0.015, 0.015, 0.015)
 CLOSE = 0.004  # of the depth: planes so near to each other agree
 AGREED = 0.55  # share of pixels that agree, where poses are right as they are
 LEAST = 20  # pixels that must be comparable
@@ -80,28 +70,33 @@ def _normals(depth, lens, normals):
                     normals[m, row, column, 2] = n2 / length
 
 
-@njit(error_model="numpy")
 def _align(depth, normals, lens, poses):
     """Correct the poses (n, 4, 4) of one set in place."""
     views = len(depth)
     turned = np.zeros((views, 6))  # what was corrected so far
     right = np.zeros(views, np.bool_)
-    matrix, vector = np.zeros((6, 6)), np.zeros(6)
-    for step in range(len(GATES)):
+    for step, gate in enumerate(GATES):
         for m in range(1, views):
-            matrix[:], vector[:] = 0.0, 0.0
-            pairs, near, reach = _compare(depth, normals, lens, poses, m, GATES[step], matrix, vector)
+            if right[m]:
+                continue
+            matrix, vector = np.zeros((6, 6)), np.zeros(6)
+            pairs, near, reach = _compare(depth, normals, lens, poses, m, gate, matrix, vector)
             if step == 0:
                 right[m] = near > AGREED
             if pairs < LEAST or right[m]:
                 continue
-            for k in range(6):
-                precision = (NOISE * reach / (TURN if k < 3 else SHIFT * reach)) ** 2
-                matrix[k, k] += precision
-                vector[k] += precision * turned[m, k]
-            move = -np.linalg.solve(matrix, vector)
+            precision = (NOISE * reach / np.repeat([TURN, SHIFT * reach], 3)) ** 2
+            matrix[np.diag_indices(6)] += precision
+            move = -np.linalg.solve(matrix, vector + precision * turned[m])
             turned[m] += move
-            _moved(poses[m], move)
+            moved(poses[m], move)
+
+
+def moved(pose: np.ndarray, move: np.ndarray) -> None:
+    """Turn a camera, pose (4, 4), about its centre by the rotation vector move[:3], radians, and shift it by
+    move[3:], metres, in the world's axes, in place."""
+    pose[:3, :3] = Rotation.from_rotvec(move[:3]).as_matrix() @ pose[:3, :3]
+    pose[:3, 3] += move[3:]
 
 
 @njit(error_model="numpy")
@@ -164,17 +159,3 @@ def _compare(depth, normals, lens, poses, m, gate, matrix, vector):
                 near += abs(off) < CLOSE * q
                 reach += z
     return pairs, near / max(pairs, 1), reach / max(pairs, 1)
-
-
-@njit(error_model="numpy")
-def _moved(pose, move):
-    """Turn the camera about its centre by the rotation vector of ``move``, and shift it, in the world's
-    axes."""
-    angle = np.sqrt(move[0] ** 2 + move[1] ** 2 + move[2] ** 2)
-    turn = np.eye(3)
-    if angle > 0.0:
-        x, y, z = move[0] / angle, move[1] / angle, move[2] / angle
-        k = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-        turn += np.sin(angle) * k + (1.0 - np.cos(angle)) * (k @ k)
-    pose[:3, :3] = turn @ np.ascontiguousarray(pose[:3, :3])
-    pose[:3, 3] += move[3:]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from spatial_envs.backbones.alignment import _moved, _normals, aligned
+from spatial_envs.backbones.alignment import _normals, aligned, moved
 from spatial_envs.backbones.compact import Compact
 from spatial_envs.geometry.camera import facing_origin, pinhole, unproject
 from spatial_envs.geometry.view import View
@@ -28,7 +28,7 @@ def off(poses: np.ndarray, rng: np.random.Generator, degrees: float, metres: flo
     """Poses (n, 4, 4), all but the first turned and shifted."""
     out = poses.astype(np.float64)
     for pose in out[1:]:
-        _moved(pose, np.concatenate([np.radians(degrees) * rng.normal(size=3), metres * rng.normal(size=3)]))
+        moved(pose, np.concatenate([np.radians(degrees) * rng.normal(size=3), metres * rng.normal(size=3)]))
     return out.astype(np.float32)
 
 
