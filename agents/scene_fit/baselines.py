@@ -10,6 +10,7 @@ hill-climb             random changes of spheres, kept where they lower the mean
 hill-climb-free-space  the same with free space in the loss
 encoder                the shipped encoder, which has learned from other scenes
 encoder-refined        the same, then 60 steps of Adam on the depth map (``prototypes.refine``)
+encoder-searched       the encoder's slots, then blind search in the environment's own moves (``search``)
 cheat-shell            one surface wrapped on the depth map, which costs a one-directional loss nothing
 cheat-crumpled         every vertex anywhere, so that some surface is near everything
 """
@@ -24,12 +25,14 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
+from agents.scene_fit.search import blind_search
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
 from spatial_envs.prototypes.kmeans import clusters
 from spatial_envs.prototypes.pieces import pieces
 from spatial_envs.prototypes.refine import refined
 from spatial_envs.prototypes.residuals import violations
 from spatial_envs.prototypes.scores import Fit
+from spatial_envs.prototypes.slots import Shapes, SlotState
 from spatial_envs.prototypes.sphere import Sphere, sphere
 from spatial_envs.prototypes.superquadric import ellipsoid, fit_superquadric, superquadric_surface
 from spatial_envs.prototypes.target import Target
@@ -39,6 +42,7 @@ EVALUATIONS = 2000  # of a hill-climb
 CLIMBED_POINTS = 400  # of the target's, that a hill-climb looks at
 SHELL_SUBDIVISIONS = 6
 REFINEMENT = 60  # steps of Adam
+SEARCHED_POINTS = 512  # of the target's, that a search looks at, as an episode does
 
 Fitter = Callable[[Target, int, int], Fit]
 
@@ -198,6 +202,16 @@ class Encoded:
             return Fit(bank(given).numpy(), bank.topology, (bank.presence(given) > 0.5).numpy())
 
 
+def encoder_searched(target: Target, slots: int, seed: int = 0) -> Fit:
+    """Begin with the shipped encoder's slots, and search as long as an episode lasts."""
+    model = ENCODER.model
+    start = encoded(model, [target], slots)[0].double().numpy()
+    state = SlotState(target, Shapes.of(model.bank), start, SEARCHED_POINTS)
+    blind_search(state, seed)
+    return state.fit()
+
+
+ENCODER = Encoded()
 FITTERS: dict[str, Fitter] = {
     "random-spheres": random_spheres,
     "kmeans-spheres": kmeans_spheres,
@@ -207,8 +221,9 @@ FITTERS: dict[str, Fitter] = {
     "oracle": oracle,
     "hill-climb": hill_climb,
     "hill-climb-free-space": partial(hill_climb, free_space=True),
-    "encoder": Encoded(),
-    "encoder-refined": Encoded(steps=REFINEMENT),
+    "encoder": ENCODER,
+    "encoder-refined": ENCODER.then_refined(),
+    "encoder-searched": encoder_searched,
     "cheat-shell": shell,
     "cheat-crumpled": crumpled,
 }

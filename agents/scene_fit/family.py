@@ -16,6 +16,7 @@ from agents.runs import adapted, single_env, untrained
 from agents.scene_fit import evaluation
 from agents.scene_fit.baselines import FITTERS, Encoded
 from agents.scene_fit.policy import SlotFeatures
+from agents.scene_fit.search import Searched
 from agents.scene_fit.teacher import LeastSquares, Refinement
 from agents.statistics import interval
 from spatial_envs.prototypes.encoder import encoded
@@ -69,20 +70,22 @@ def _tables(common: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _rows(own: dict[str, Any], model, env, played: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The run before and after training; an encoder, and what refinement makes of its fits. A policy of slots
-    that take turns serves any number of them."""
+    """The run before and after training, and the best of its own samples in each turn; an encoder, and what
+    refinement makes of its fits. A policy of slots that take turns serves any number of them."""
     if own["algo"] == "encoder":
         return {"": (env, model), ", refined": (env, model.then_refined())}
     home = single_env(own, **changes)
     trained = model.observation_space.spaces["slots"].shape[0]
-    if home.task.slots != trained and "turn" not in home.observation_space.spaces:
+    by_turn = "turn" in home.observation_space.spaces
+    if home.task.slots != trained and not by_turn:
         raise ValueError(
             f"slots: got {home.task.slots} for a run with {trained} that do not take turns; expected --set "
             f"slots={trained} and as many objects"
         )
     first = untrained(own, adapted(home))
     model.policy.observation_space = model.observation_space = home.observation_space
-    return {UNTRAINED: (home, first), "": (home, model)}
+    rows = {UNTRAINED: (home, first), "": (home, model)}
+    return rows | {", searching": (home, Searched(model, home))} if by_turn else rows
 
 
 def _figures(scores: Scores, rival: Scores) -> dict[str, float]:

@@ -39,6 +39,7 @@ from spatial_envs.prototypes.kmeans import clusters
 from spatial_envs.prototypes.slots import REACH, RESIDUALS, SCALES, Shapes, SlotState, moved
 from spatial_envs.prototypes.target import Target, make_target
 from spatial_envs.rendering import make_renderer
+from spatial_envs.scene_fit.close_up import CHANNELS, PLACE, SIDE, close_up, place
 from spatial_envs.scene_fit.episode import Episode, Figures
 from spatial_envs.scene_fit.picture import draw_fit
 from spatial_envs.scene_fit.settings import REWARDS, SceneFitSettings
@@ -101,6 +102,8 @@ class SceneFit(Rows[Episode]):
         }
         if self.action == "slot" and self.turn == "round_robin":
             available["turn"] = spaces.MultiBinary(self.slots)
+            available["close_up"] = spaces.Box(-1.0, 1.0, (CHANNELS, SIDE, SIDE), np.float32)
+            available["close_up_place"] = spaces.Box(-REACH, REACH, (PLACE,), np.float32)
         if self.backbone is not None:
             available["features"] = self.features.box(self._feature_size(self.backbone))
         return available
@@ -179,6 +182,8 @@ class SceneFit(Rows[Episode]):
             "slots": state.slot_rows,
             "residuals": state.residual_rows,
             "turn": lambda: (np.arange(self.slots) == episode.steps % self.slots).astype(np.int8),
+            "close_up": lambda: close_up(state, episode.steps % self.slots),
+            "close_up_place": lambda: place(state, episode.steps % self.slots),
             "remaining": lambda: np.array([1 - episode.steps / self.steps], np.float32),
             "rgb": lambda: view.rgb.copy(),
             "depth": lambda: view.depth[..., None].clip(0, FARTHEST),
