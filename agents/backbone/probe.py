@@ -3,17 +3,19 @@ of each of the 64 candidate views, on objects never seen.
 
 States are sets of 1 to 4 views from random cameras of next-best-view's region; gains are log-Chamfer gains by
 the measured depth. Every feature is the mean over patches and views, and comes with what the poses alone say:
-for each candidate the cosine to the nearest view, and that view's radius, and how many views there are. A
-ridge regression, and a network of one hidden layer, are fitted on the train split (their strengths chosen on
-its last fifth) and judged on the test split: R^2 over all candidates, and the regret of the argmax as a
-share of the best candidate's gain; intervals by bootstrap over objects.
+for each candidate the cosine to the nearest view, and that view's radius, and how many views there are. "In
+place" adds the first view's patches, cell by cell. A ridge regression, and three networks of one hidden
+layer, are fitted on the train split (their strengths chosen on its last fifth) and judged on the test split:
+R^2 over all candidates, and the regret of the argmax as a share of the best candidate's gain; what it costs
+the networks to be shown the next object from the same poses; intervals by bootstrap over objects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,11 +28,16 @@ from agents.flags import UserPath
 from spatial_envs.backbones.backbone import Backbone
 from spatial_envs.backbones.compact import Compact, CompactNet
 from spatial_envs.backbones.unproject import Unproject
+from spatial_envs.core.features import pool
 from spatial_envs.foundation.threads import set_threads
 from spatial_envs.geometry.camera import pinhole, turn_about_y, unproject
 from spatial_envs.geometry.view import View
 from spatial_envs.nbv import NBVDiscreteEnv
 from spatial_envs.nbv.task import CANDIDATES
+
+NETWORKS = 3
+Fit = Callable[[np.ndarray], np.ndarray]  # from features (S, F) to gains (S, 64)
+Feature = Callable[[View], np.ndarray]  # of a set of views
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,9 @@ class Flags:
     states: int = 8
     """States of each."""
     test_objects: int = 64
-    """Objects of the test split, with half as many states of each."""
+    """Objects of the test split, at least 2."""
+    test_states: int = 4
+    """States of each."""
     weights: UserPath | None = None
     """Of the compact backbone; by default those that ship."""
     keep: UserPath | None = None
@@ -53,11 +62,13 @@ class Flags:
 
 @dataclass(frozen=True, eq=False)
 class States:
-    """views: list of View (n, H, W), in the gravity frame; gains (S, 64), NaN-free; objects (S,)."""
+    """views: list of View (n, H, W), in the gravity frame; gains (S, 64), NaN-free; objects (S,); foreign:
+    the next object from the same poses."""
 
     views: list[View]
     gains: np.ndarray
     objects: np.ndarray
+    foreign: list[View]
 
 
 def gather(
@@ -81,11 +92,15 @@ def gather(
     meshes = [env.task.objects.load(k) for k in range(objects)]
     size = (image_size, image_size)
     intrinsics = pinhole(env.task.fov, size)
-    views = []
-    for k, poses in zip(names, cameras, strict=True):
-        seen = env.task.renderer.render(meshes[k], poses, intrinsics, size)
-        views.append(seen.moved(turn_about_y(-np.arctan2(poses[0, 0, 3], poses[0, 2, 3]))))
-    return States(views, gains, names)
+
+    def seen(shift: int) -> list[View]:
+        views = []
+        for k, poses in zip(names, cameras, strict=True):
+            shown = env.task.renderer.render(meshes[(k + shift) % objects], poses, intrinsics, size)
+            views.append(shown.moved(turn_about_y(-np.arctan2(poses[0, 0, 3], poses[0, 2, 3]))))
+        return views
+
+    return States(seen(0), gains, names, seen(1))
 
 
 def _gains(env: NBVDiscreteEnv, index: int, poses: np.ndarray) -> np.ndarray:
@@ -99,7 +114,7 @@ def _gains(env: NBVDiscreteEnv, index: int, poses: np.ndarray) -> np.ndarray:
 # ---- features: from a set of views to a vector
 
 
-def tokens(backbone: Backbone) -> Callable[[View], np.ndarray]:
+def tokens(backbone: Backbone) -> Feature:
     """The mean over patches and views of a backbone's tokens."""
 
     def pooled(views: View) -> np.ndarray:
@@ -107,6 +122,18 @@ def tokens(backbone: Backbone) -> Callable[[View], np.ndarray]:
         return encoding.tokens[0].mean(dim=(0, 1)).cpu().numpy()
 
     return pooled
+
+
+def tokens_in_place(backbone: Backbone) -> Feature:
+    """The same, and the first view's tokens in the cells of pooling "grid"."""
+
+    def placed(views: View) -> np.ndarray:
+        found = backbone.encode(views[None], np.ones((1, len(views.depth)), np.bool_)).tokens
+        height, width = (side // backbone.patch for side in views.image_size)
+        first = pool(found[:, :1], "grid", (height, width))
+        return torch.cat([found[0].mean(dim=(0, 1)), first.flatten()]).cpu().numpy()
+
+    return placed
 
 
 def pooled_rgb(views: View) -> np.ndarray:
@@ -143,7 +170,7 @@ def pose_map(views: View, candidates: np.ndarray) -> np.ndarray:
 # ---- the probes
 
 
-def fit_ridge(x: np.ndarray, y: np.ndarray, held: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def fit_ridge(x: np.ndarray, y: np.ndarray, held: np.ndarray) -> Fit:
     """Ridge regression, its strength chosen on the rows ``held``."""
 
     def solve(rows: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
@@ -160,9 +187,7 @@ def fit_ridge(x: np.ndarray, y: np.ndarray, held: np.ndarray) -> Callable[[np.nd
     return lambda new: new @ weights + centre
 
 
-def fit_network(
-    x: np.ndarray, y: np.ndarray, held: np.ndarray, seed: int
-) -> Callable[[np.ndarray], np.ndarray]:
+def fit_network(x: np.ndarray, y: np.ndarray, held: np.ndarray, seed: int) -> Fit:
     """One hidden layer of 256, AdamW, stopped where the rows ``held`` are predicted best."""
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Linear(x.shape[1], 256), nn.GELU(), nn.Dropout(0.3), nn.Linear(256, y.shape[1]))
@@ -189,13 +214,14 @@ def fit_network(
 def probe(flags: Flags) -> str:
     """Markdown: one row for each kind of feature."""
     train = gather("train", flags.objects, flags.states, flags.seed, flags.keep)
-    test = gather("test", flags.test_objects, max(1, flags.states // 2), flags.seed, flags.keep)
+    test = gather("test", flags.test_objects, flags.test_states, flags.seed, flags.keep)
     compact, random = Compact(flags.weights), Compact(flags.weights)
     torch.manual_seed(flags.seed)
     random.use(CompactNet(compact.sizes))
-    kinds: dict[str, Callable[[View], np.ndarray]] = {
+    kinds: dict[str, Feature] = {
         "pose only": nothing,
         "compact": tokens(compact),
+        "compact, in place": tokens_in_place(compact),
         "unproject": tokens(Unproject()),
         "pooled RGB": pooled_rgb,
         "compact, random weights": tokens(random),
@@ -204,7 +230,7 @@ def probe(flags: Flags) -> str:
     return compared(kinds, train, test, flags.seed)
 
 
-def compared(kinds: dict[str, Callable[[View], np.ndarray]], train: States, test: States, seed: int) -> str:
+def compared(kinds: dict[str, Feature], train: States, test: States, seed: int) -> str:
     """The table of these features, of which the first is "pose only"."""
     env = NBVDiscreteEnv(num_objects=1, backbone=None)
     candidates = env.task.region.fibonacci_poses(CANDIDATES)[:, :3, 3] / env.task.region.middle
@@ -214,51 +240,78 @@ def compared(kinds: dict[str, Callable[[View], np.ndarray]], train: States, test
         f"{len(train.views)} states of {objects} objects to fit, {len(test.views)} of {others} others to "
         "judge; each feature beside the poses",
         "",
-        "| features | R^2, ridge | R^2, network | regret, ridge | regret, network "
-        "| R^2 over pose only, network |",
-        "|---|---|---|---|---|---|",
+        "| features | R^2, ridge | R^2, networks | regret, ridge | regret, networks "
+        "| R^2 over pose only, networks | regret with another object's features minus own, networks |",
+        "|---|---|---|---|---|---|---|",
     ]
-    squared: dict[str, np.ndarray] = {}
+    alone: Judged | None = None
     for name, feature in kinds.items():
-        x, new = (
-            np.array(
-                [
-                    np.concatenate([feature(v), pose_map(v, candidates)])
-                    for v in tqdm(states.views, name, leave=False)
-                ]
-            )
-            for states in (train, test)
-        )
-        mean, std = x.mean(axis=0), x.std(axis=0)
-        varied = std > 0.01 * std.max()  # a voxel that one state fills would weigh as much as all the others
-        x, new = (((rows - mean) / np.maximum(std, 1e-9))[:, varied].clip(-5, 5) for rows in (x, new))
-        cells, regrets = [], []
-        for fit in (fit_ridge(x, train.gains, held), fit_network(x, train.gains, held, seed)):
-            predicted = fit(new)
-            squared[name] = ((predicted - test.gains) ** 2).sum(axis=1)
-            cells.append(f"{_r2(squared[name], test.gains):.3f}")
-            chosen = np.take_along_axis(test.gains, predicted.argmax(axis=1)[:, None], axis=1)[:, 0]
-            regret = 1 - chosen.sum() / test.gains.max(axis=1).sum()
-            regrets.append(f"{100 * regret:.1f} %")
-        lines.append(f"| {name} | {' | '.join(cells + regrets)} | {_over(squared, name, test, seed)} |")
+
+        def rows(views: list[View], name: str = name, feature: Feature = feature) -> np.ndarray:
+            shown = tqdm(views, name, leave=False)
+            return np.array([np.concatenate([feature(each), pose_map(each, candidates)]) for each in shown])
+
+        x, own, foreign = _standard(*map(rows, (train.views, test.views, test.foreign)))
+        networks = [fit_network(x, train.gains, held, seed + k) for k in range(NETWORKS)]
+        ridge = _judged([fit_ridge(x, train.gains, held)], own, test.gains)
+        network, misled = (_judged(networks, each, test.gains) for each in (own, foreign))
+        alone = network if alone is None else alone
+        cells = [f"{_r2(each.errors, test.gains):.3f}" for each in (ridge, network)]
+        cells += [
+            f"{100 * each.regrets.sum() / test.gains.max(axis=1).sum():.1f} %" for each in (ridge, network)
+        ]
+        cells += [_added(network, alone, test, seed), _lost(misled, network, test, seed)]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _standard(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    """Features (S, F) in standard deviations of the first ones, clipped, without those that hardly vary."""
+    mean, std = train.mean(axis=0), train.std(axis=0)
+    varied = std > 0.01 * std.max()  # a voxel that one state fills would weigh as much as all the others
+    return [((x - mean) / np.maximum(std, 1e-9))[:, varied].clip(-5, 5) for x in (train, *others)]
+
+
+class Judged(NamedTuple):
+    """Of each state (S,), means over fits: the squared error over the candidates, and what the best one gains
+    less the one that is predicted to be best."""
+
+    errors: np.ndarray
+    regrets: np.ndarray
+
+
+def _judged(fits: Sequence[Fit], x: np.ndarray, gains: np.ndarray) -> Judged:
+    errors, regrets = np.zeros(len(x)), np.zeros(len(x))
+    for fit in fits:
+        predicted = fit(x)
+        chosen = np.take_along_axis(gains, predicted.argmax(axis=1)[:, None], axis=1)[:, 0]
+        errors += ((predicted - gains) ** 2).sum(axis=1) / len(fits)
+        regrets += (gains.max(axis=1) - chosen) / len(fits)
+    return Judged(errors, regrets)
 
 
 def _r2(squared: np.ndarray, gains: np.ndarray) -> float:
     return float(1 - squared.sum() / ((gains - gains.mean(axis=0)) ** 2).sum())
 
 
-def _over(squared: dict[str, np.ndarray], name: str, test: States, seed: int) -> str:
-    """What the feature adds, with the 95 % interval of a paired bootstrap over objects."""
+def _added(with_it: Judged, alone: Judged, test: States, seed: int) -> str:
+    def figure(some: np.ndarray) -> float:
+        return _r2(with_it.errors[some], test.gains[some]) - _r2(alone.errors[some], test.gains[some])
+
+    return _interval(figure, test, seed)
+
+
+def _lost(misled: Judged, own: Judged, test: States, seed: int) -> str:
+    return _interval(lambda some: float((misled.regrets - own.regrets)[some].mean()), test, seed)
+
+
+def _interval(figure: Callable[[np.ndarray], float], test: States, seed: int) -> str:
+    """A figure of the states with these numbers, and its 95 % interval by bootstrap over objects."""
     rng = np.random.default_rng(seed)
     rows = [np.flatnonzero(test.objects == o) for o in np.unique(test.objects)]
     drawn = [np.concatenate([rows[k] for k in rng.integers(len(rows), size=len(rows))]) for _ in range(1000)]
-    added = [
-        _r2(squared[name][d], test.gains[d]) - _r2(squared["pose only"][d], test.gains[d]) for d in drawn
-    ]
-    low, high = np.quantile(added, [0.025, 0.975])
-    whole = _r2(squared[name], test.gains) - _r2(squared["pose only"], test.gains)
-    return f"{whole:+.3f} [{low:+.3f}, {high:+.3f}]"
+    low, high = np.quantile([figure(d) for d in drawn], [0.025, 0.975])
+    return f"{figure(np.arange(len(test.objects))):+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 if __name__ == "__main__":
