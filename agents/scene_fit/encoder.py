@@ -6,7 +6,9 @@ each scene. Procedural scenes have a truth, so each object is given the slot tha
 (Hungarian), which is then to explain all of the object's surface, seen or not, and nothing else; weights of 0
 for surface, own, reverse, centre and presence train without. The numbers of objects grow (curriculum),
 queries start at pieces of the depth map or k-means, the temperature of the softmax falls, and a prototype
-that hardly any slot uses is seeded again from the one used most. ``weigh: losses`` weighs the distances of
+that hardly any slot uses is seeded again from the one used most. With ``teacher: depth`` nothing is told but
+the depth map: the groups that queries start at stand for objects, and what was seen of them for their
+surface; so it learns from any data set of depth (``--scenes``). ``weigh: losses`` weighs the distances of
 unblended prototypes instead of blending vertices.
 """
 
@@ -16,6 +18,7 @@ import csv
 import math
 import reprlib
 import time
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -30,7 +33,7 @@ from tqdm import tqdm
 from agents.hyperparameters import check_numbers
 from agents.scene_fit.baselines import Encoded
 from agents.scene_fit.colors import color_prototypes
-from agents.scene_fit.encoder_data import Flags, Pool, prepare
+from agents.scene_fit.encoder_data import Flags, Pool, by_groups, prepare, prepare_files
 from spatial_envs.foundation.arguments import check_choice, user_path
 from spatial_envs.foundation.files import replacing
 from spatial_envs.prototypes.bank import BankSizes, PrototypeBank
@@ -51,6 +54,7 @@ from spatial_envs.scenes.depth_frames import open_depth
 POINTS = 256  # of the target and, again, of the true surface, that one step looks at
 MISSING = 1.0  # units: what a point costs where no slot is present
 SHOWN = 6  # objects in the scenes that colours are taken from
+OPTIONS = ("max_depth", "intrinsics", "depth_scale", "invalid", "image_size")  # of files
 DEAD = 0.15  # of a fair share: a prototype used less is seeded again
 
 
@@ -58,10 +62,16 @@ def train_encoder(folder: Path, run: dict[str, Any]) -> Encoded:
     """Train to the end, or go on with the run in the folder. ``run`` is what config.yaml holds, its
     hyperparameters those of configs/encoder.yml. ``minutes`` are of processor time, so that a busy machine
     does not shorten it; the learning rate falls to nothing by then."""
-    config, data = run["hyperparameters"], user_path("data", run["hyperparameters"]["data"])
-    maker = get_context("spawn").Process(
-        target=prepare, args=(Flags(data, scenes=config["scenes"]),), daemon=True
-    )
+    config, made = run["hyperparameters"], run["scenes"] == "procedural"
+    data = user_path("data", config["data"]) if made else folder / "data"
+    slots = SHOWN if made else run["env_kwargs"]["slots"]
+    options = {name: run["env_kwargs"][name] for name in OPTIONS if name in run["env_kwargs"]}
+    options |= {"scenes": run["scenes"], "num_objects": slots}
+    frames = open_depth(**options)
+    make = partial(prepare_files, data, options, slots, config["scenes"])
+    if made:
+        make = partial(prepare, Flags(data, scenes=config["scenes"]))
+    maker = get_context("spawn").Process(target=make, daemon=True)
     maker.start()
     try:
         while not any(Pool(data).paths.values()):
@@ -71,7 +81,7 @@ def train_encoder(folder: Path, run: dict[str, Any]) -> Encoded:
         model = _train(folder, run["seed"], config, Pool(data))
     finally:
         maker.terminate()
-    color_prototypes(model.eval(), open_depth("procedural", num_objects=SHOWN), config["colored"], SHOWN)
+    color_prototypes(model.eval(), frames, min(config["colored"], len(frames)), slots)
     return Encoded(_save_weights(folder, model))
 
 
@@ -82,6 +92,7 @@ def check_hyperparameters(given: dict[str, Any], published: dict[str, Any]) -> N
             shown = reprlib.repr(given.get(key))
             raise ValueError(f"{key}: got {shown}; expected one such as {published[key]}")
     check_choice("weigh", given["weigh"], ("vertices", "losses"))
+    check_choice("teacher", given["teacher"], ("truth", "depth"))
     flat = {key: value for key, value in published.items() if not isinstance(value, (str, dict))}
     check_numbers("", {key: given[key] for key in flat}, flat, real=("minutes",))
     check_numbers("weights: ", given["weights"], published["weights"])
@@ -127,6 +138,8 @@ def _train(folder: Path, seed: int, config: dict[str, Any], pool: Pool) -> SlotE
         slots = count + int(rng.integers(0, config["spare_slots"] + 1))
         batch = max(2, config["batch_objects"] // max(count, 3))
         targets, labels = pool.draw(count, batch, rng, slots, config["kmeans"])
+        if config["teacher"] == "depth":
+            targets = [by_groups(*each) for each in zip(targets, labels, strict=True)]
         model.train()
         warmth = temperature(done, config)
         terms, weights = losses(model, targets, labels, slots, warmth, rng, config["weigh"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
@@ -64,32 +65,57 @@ def prepare(flags: Flags) -> None:
                 write(target, unfinished)
 
 
+def prepare_files(out: Path, options: dict[str, Any], slots: int, most: int) -> None:
+    """Keep the first so many frames of a data set of depth, as ``open_depth`` has them by these options, each
+    to be explained by so many slots; those with nothing to explain are left out. Whose points are whose is
+    not kept, nor any surface. Raises ValueError where there is no frame."""
+    out.mkdir(parents=True, exist_ok=True)
+    frames = open_depth(**options)
+    for index in tqdm(range(min(most, len(frames)))):
+        path = out / f"{slots:02}-{index:05}.npz"
+        if path.exists():
+            continue
+        try:
+            target = make_target(frames.load(index))
+        except ValueError:
+            continue
+        with replacing(path) as unfinished:
+            write(replace(target, objects=None, surface=None, surface_objects=None), unfinished)
+
+
 def write(target: Target, path: Path) -> None:
     """A target, thinned out."""
-    assert target.surface is not None
-    assert target.surface_objects is not None
+    if target.surface is not None and target.surface_objects is not None:
+        target = _thinned(target, target.surface, target.surface_objects)
+    kept = replace(target, pixels=target.pixels.astype(np.int32), held_out=np.zeros((0, 3), np.float32))
+    named = {field.name: getattr(kept, field.name) for field in fields(Target)}
+    np.savez_compressed(path, **{name: value for name, value in named.items() if value is not None})
+
+
+def _thinned(target: Target, surface: np.ndarray, objects: np.ndarray) -> Target:
     thin = np.concatenate(
         [
             rows[np.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).astype(int)]
-            for rows in (
-                np.flatnonzero(target.surface_objects == k) for k in np.unique(target.surface_objects)
-            )
+            for rows in (np.flatnonzero(objects == k) for k in np.unique(objects))
         ]
     )
-    kept = replace(
-        target, surface=target.surface[thin], surface_objects=target.surface_objects[thin],
-        pixels=target.pixels.astype(np.int32), held_out=np.zeros((0, 3), np.float32),
-    )  # fmt: skip
-    np.savez_compressed(path, **{field.name: getattr(kept, field.name) for field in fields(Target)})
+    return replace(target, surface=surface[thin], surface_objects=objects[thin])
 
 
 def read(path: Path) -> Target:
     """What ``write`` wrote."""
     with np.load(path) as file:
-        arrays = {name: file[name] for name in file.files}
+        arrays = dict.fromkeys(field.name for field in fields(Target)) | {n: file[n] for n in file.files}
     arrays["unit"] = float(arrays["unit"])
     arrays["pixels"] = arrays["pixels"].astype(np.int64)
     return Target(**arrays)
+
+
+def by_groups(target: Target, labels: np.ndarray) -> Target:
+    """The target as if each group of its points (N,) were an object, whose surface is what was seen of it:
+    what an encoder learns from that is told no more than the depth map."""
+    objects = (labels + 1).astype(np.int32)
+    return replace(target, objects=objects, surface=target.points, surface_objects=objects)
 
 
 def mirrored(target: Target) -> Target:

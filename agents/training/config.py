@@ -197,25 +197,30 @@ def _resolve_encoder(flags: Flags) -> dict[str, Any]:
     if "encoder" not in kind.algorithms:
         having = [env_id for env_id in known_ids() if "encoder" in family(env_id).algorithms]
         raise ValueError(f"algo: got encoder for {flags.env}; expected --env {' or '.join(having)}")
-    if flags.scenes != "procedural":
-        raise ValueError(f"scenes: got {flags.scenes!r}; expected procedural, which the encoder learns from")
     for name in UNUSED:
         if getattr(flags, name) not in (None, ()):
             raise ValueError(f"{name}: means nothing to the encoder, whose training has --hyper minutes=...")
     published = _entry(CONFIGS / "encoder.yml", flags.env)
     hyperparameters = dict(published)
-    own = {} if flags.config is None else _entry(flags.config, flags.env)
+    made = flags.scenes == "procedural"
+    default = None if made else CONFIGS / "encoder_from_depth.yml"
+    file = flags.config or default
+    own = {} if file is None else _entry(file, flags.env)
     for key, value in (own | parse_settings("hyper", flags.hyper)).items():
         if key not in published:
             raise ValueError(f"hyper: unknown key {key!r}; valid are {', '.join(sorted(published))}")
         whole = isinstance(published[key], dict) and isinstance(value, dict)
         hyperparameters[key] = published[key] | value if whole else value
     check_hyperparameters(hyperparameters, published)
-    env_kwargs = {"num_objects": 6, "slots": 6, **parse_settings("set", flags.set)}
-    env_kwargs |= {"scenes": "procedural", "backbone": None}
+    if not made and hyperparameters["teacher"] == "truth":
+        raise ValueError(
+            f"teacher: got 'truth' for scenes={flags.scenes!r}, of which nobody knows it; expected 'depth'"
+        )
+    env_kwargs = {**({"num_objects": 6} if made else {}), "slots": 6, **parse_settings("set", flags.set)}
+    env_kwargs |= {"scenes": flags.scenes, "backbone": None}
     _checked_env(flags, dict(env_kwargs))
     return {
-        "algo": "encoder", "env": flags.env, "scenes": "procedural", "seed": flags.seed,
+        "algo": "encoder", "env": flags.env, "scenes": flags.scenes, "seed": flags.seed,
         "final_starts": kind.final_starts if flags.final_starts is None else flags.final_starts,
         "resolved_backbone": "none", "env_kwargs": env_kwargs, "hyperparameters": hyperparameters,
     }  # fmt: skip

@@ -25,8 +25,10 @@ from spatial_envs.foundation import yaml_files
 from spatial_envs.geometry.camera import unproject
 from spatial_envs.prototypes.bank import BankSizes, PrototypeBank
 from spatial_envs.prototypes.encoder import SHIPPED, EncoderSizes, SlotEncoder
+from spatial_envs.prototypes.pieces import pieces
 from spatial_envs.prototypes.refine import refined
 from spatial_envs.prototypes.scores import score_fit
+from spatial_envs.prototypes.target import make_target
 from spatial_envs.scene_fit import SceneFitEnv
 from spatial_envs.scenes.depth_frames import open_depth
 
@@ -94,6 +96,37 @@ def test_the_encoder_learns_and_a_killed_run_goes_on(data, tmp_path):
     assert fitter(fitting_data.read(next(data.glob("*.npz"))), 2).vertices.shape[0] == 2
 
 
+def test_an_encoder_learns_from_files_of_depth_alone(tmp_path):
+    frames = open_depth("procedural", num_objects=2)
+    (tmp_path / "depth").mkdir()
+    for k in range(3):
+        np.save(tmp_path / "depth" / f"{k}.npy", frames.load(k).view.depth)
+    flags = training.Flags(
+        "encoder", FIT, scenes=str(tmp_path / "depth"), out=tmp_path / "run", final_starts=0,
+        set=("slots=2", "intrinsics=[80, 80, 48, 36]"),
+        hyper=(*SMALL_ENCODER, "minutes=0.1"),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"teacher: got 'truth' for scenes=.*depth', .*expected 'depth'"):
+        training.train(replace(flags, hyper=(*flags.hyper, "teacher=truth")))
+    folder = training.train(flags)
+    rows = np.genfromtxt(folder / "losses.csv", delimiter=",", names=True)
+    assert rows["own"][-1] < rows["own"][0]
+    kept = fitting_data.read(next((folder / "data").glob("02-*.npz")))
+    assert kept.objects is None
+    assert kept.surface is None
+    config = yaml_files.read(folder / "config.yaml")["hyperparameters"]
+    assert (config["teacher"], config["weights"]["reverse"], config["weights"]["own"]) == ("depth", 0.2, 1.0)
+
+
+def test_groups_stand_for_objects():
+    target = make_target(open_depth("procedural", num_objects=2).load(0))
+    labels = pieces(target, 3)
+    told = fitting_data.by_groups(target, labels)
+    assert set(told.objects) == {1, 2, 3}
+    for k in range(3):
+        np.testing.assert_array_equal(told.surface[told.surface_objects == k + 1], target.points[labels == k])
+
+
 def test_prototypes_take_the_colours_of_what_they_explain():
     model, frames = SlotEncoder.load(SHIPPED), open_depth("procedural", num_objects=1)
 
@@ -121,7 +154,8 @@ def test_prototypes_take_the_colours_of_what_they_explain():
 
 BAD_ENCODERS = {
     "environment": ({"env": "NBV-MapAnything-v0"}, "expected --env SceneFit-Prototype-v0"),
-    "scenes": ({"scenes": "rooms"}, "scenes: got 'rooms'; expected procedural"),
+    "scenes": ({"scenes": "rooms"}, "scenes: .*rooms"),
+    "teacher": ({"hyper": ("teacher=me",)}, "teacher: got 'me'; .*'truth', 'depth'"),
     "timesteps": ({"timesteps": 100}, "timesteps: .* has --hyper minutes="),
     "hyper": ({"hyper": ("minute=3",)}, "hyper: unknown key 'minute'; valid are bank"),
     "weights": ({"hyper": ("weights={free: 3}",)}, "weights: unknown key 'free'; valid are distance"),
