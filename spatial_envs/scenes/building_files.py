@@ -31,7 +31,7 @@ from spatial_envs.scenes.building_frame import frame_of, has_light, in_metres, r
 from spatial_envs.scenes.formats import ply
 from spatial_envs.scenes.formats.parts import Fault
 from spatial_envs.scenes.mesh_files import read_named
-from spatial_envs.scenes.sets import files_below, warn_left_out
+from spatial_envs.scenes.sets import FileFrame, files_below, warn_left_out
 
 SUFFIXES = (".glb", ".gltf", ".ply", ".obj")
 SYNONYMS = {  # data sets' words for the categories of procedural apartments
@@ -69,13 +69,13 @@ class BuildingFile(NamedTuple):
         return read_building(self.path, self.up, self.name, self.scale, lit=None)
 
 
-def list_buildings(path: Path, up: str, where: str, scale: float | str = "auto") -> dict[str, BuildingFile]:
+def list_buildings(path: Path, frame: FileFrame, where: str) -> dict[str, BuildingFile]:
     """Buildings by name, sorted: the file itself, or what is in the folder. ``where`` begins the errors."""
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise ValueError(f"{where}: {path} is no building; endings read: {' '.join(SUFFIXES)}")
         name = stem(path)
-        return {name: BuildingFile(name, str(path), up_axis(path) if up == "auto" else up, scale)}
+        return {name: _listed(name, path, frame)}
     files: list[Path] = []
     for pattern in ("stages", "*/stages"):  # HSSD, whose other folders hold furniture
         files = files or sorted(f for stages in path.glob(pattern) for f in stages.rglob("*.glb"))
@@ -99,8 +99,12 @@ def list_buildings(path: Path, up: str, where: str, scale: float | str = "auto")
         name = "/".join(part for part in parts if part != "stages")
         if name in found:
             name = file.relative_to(path).as_posix()
-        found[name] = BuildingFile(name, str(file), up_axis(file) if up == "auto" else up, scale)
+        found[name] = _listed(name, file, frame)
     return found
+
+
+def _listed(name: str, path: Path, frame: FileFrame) -> BuildingFile:
+    return BuildingFile(name, str(path), up_axis(path) if frame.up == "auto" else frame.up, frame.scale)
 
 
 def _is_building(name: str, beside: list[str]) -> bool:

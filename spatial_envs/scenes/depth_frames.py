@@ -29,6 +29,7 @@ from spatial_envs.scenes.formats.beside import pointer_at
 from spatial_envs.scenes.sets import (
     PROCEDURAL,
     SPLITS,
+    FileFrame,
     SceneSet,
     existing,
     files_below,
@@ -343,7 +344,7 @@ def open_depth(
 
     scenes:       "procedural"; a folder in one of the layouts of ``depth_layouts`` (its root, or any
                   folder above or below that); a folder or file of depth in no layout (.png, .tiff, .pgm,
-                  .npy, .npz, .exr), with ``intrinsics``; or a YAML file as for ``open_objects``
+                  .npy, .npz, .exr), with ``intrinsics``; or a YAML file of ``splits`` as for ``open_objects``
     split:        "train", "validation", "test", and for "procedural" also "test_category" (every second
                   object is of categories never trained on). A folder has no splits: each split is all of
                   it, and the set is ``leaky``.
@@ -389,12 +390,13 @@ def open_depth(
             raise ValueError(f"{name}: {value!r} is for scenes='procedural' only; got scenes={str(scenes)!r}")
     path = existing(scenes, "a folder, a depth file or a scene-set YAML")
 
-    def listed(place: Path, up: str, where: str) -> dict[str, _Recorded | _Loose]:
+    def listed(place: Path, frame: FileFrame, where: str) -> dict[str, _Recorded | _Loose]:
         return _listed(place, where, options)
 
     has_splits = path.is_file() and path.suffix.lower() in (".yaml", ".yml")
     label = f"{path.name}/{split}" if has_splits else path.name
-    named = scene_set(path, split, "auto", listed) if has_splits else listed(path, "auto", "scenes")
+    unknown = FileFrame()
+    named = scene_set(path, split, unknown, listed) if has_splits else listed(path, unknown, "scenes")
     titles = {s.file.layout.title if isinstance(s, _Recorded) else "plain files" for s in named.values()}
     logger.info("%s: %d depth frames, %s", label, len(named), " and ".join(sorted(titles)))
     return DepthSet(tuple(named), label, not has_splits, tuple(named.values()))
