@@ -98,6 +98,12 @@ class Mesh:
         """The faces in blocks of neighbours, of which a renderer can leave out what does not show."""
         return in_blocks(self.vertices, self.faces)
 
+    def only(self, faces: np.ndarray) -> Mesh:
+        """The mesh of some faces, (F,) bool; it keeps all vertices."""
+        texture = None if self.face_texture is None else self.face_texture[faces]
+        segment = None if self.segment is None else self.segment[faces]
+        return replace(self, faces=self.faces[faces], face_texture=texture, segment=segment)
+
     def normalised(self) -> Mesh:
         """The mesh with the centre of its bounding box at the origin and its farthest vertex at 0.5 m."""
         vertices = self.vertices.astype(np.float64)

@@ -119,7 +119,7 @@ def read_building(
     path: str | Path, up: str = "y", name: str = "", scale: float | str = 1.0, lit: bool | None = False
 ) -> Building:
     """The building in a file, in its own place, turned to Y up and in metres, with semantics where the file
-    or what lies beside it has them.
+    or what lies beside it has them. What most light goes through (``mesh_files.Named``) becomes ``glass``.
 
     up     the file's up axis, "y", "z", or "auto": see ``building_frame``; a warning tells of a guess
     scale  the metres in the file's unit, or "auto"
@@ -128,7 +128,7 @@ def read_building(
     """
     path = user_path("path", path)
     try:
-        mesh, nodes = read_named(path, "y")  # as the file has it
+        mesh, nodes, clear = read_named(path, "y")  # as the file has it
     except MeshError as error:
         if "KHR_texture_basisu" in str(error):
             raise MeshError(f"{error}; HM3D's plain <id>.glb (the 'glb' download) can be read") from None
@@ -151,15 +151,23 @@ def read_building(
     for reader in readers:
         if (semantics := reader(path, frame, mesh, nodes)) is not None:
             segment, named = semantics
-            mesh = replace(mesh, segment=segment.astype(np.int32))
-            return Building(name, mesh, boxes(mesh, named), lit=lit, path=str(path), frame=frame)
+            break
+    else:
+        segment, named = np.zeros(len(mesh.faces)), {}
+    mesh = replace(mesh, segment=segment.astype(np.int32))
     reason = (
         f"the nodes of {path.name} have no names of objects (as 'sofa_3'), and there is no semantics.json, "
         f"{stem(path)}.semantic.txt or habitat/info_semantic.json beside it"
     )
-    unknown = np.zeros(len(mesh.faces), np.int32)
     return Building(
-        name, replace(mesh, segment=unknown), no_semantics=reason, lit=lit, path=str(path), frame=frame
+        name,
+        mesh.only(~clear) if clear.any() else mesh,
+        boxes(mesh, named),
+        no_semantics="" if named else reason,
+        lit=lit,
+        glass=mesh.only(clear) if clear.any() else None,
+        path=str(path),
+        frame=frame,
     )
 
 
@@ -228,7 +236,7 @@ def _hm3d(path: Path, frame: Frame, mesh: Mesh, nodes: tuple[str, ...]) -> Seman
         named[int(match[1])] = (f"{category}_{match[1]}", category)
     if not colors:
         raise MeshError(f'{table}: no line with id,RRGGBB,"category",region')
-    other, _ = read_named(painted, "y")
+    other = read_named(painted, "y").mesh
     shown = _face_colors(other).astype(np.int64) @ [65536, 256, 1]
     known = np.array(sorted(colors))
     at = np.minimum(np.searchsorted(known, shown), len(known) - 1)
