@@ -6,7 +6,8 @@
 | Matterport3D | ``<id>/<id>.glb`` | Z | none |
 | HM3D | ``00800-<id>/<id>.glb`` or ``<id>.basis.glb`` | Z | ``<id>.semantic.glb`` and ``<id>.semantic.txt`` |
 | Replica | ``<scene>/mesh.ply`` | Z | ``<scene>/habitat/mesh_semantic.ply`` and ``info_semantic.json`` |
-| HSSD | ``stages/<id>.glb`` | Y | none: a stage is the empty building |
+| HSSD, ReplicaCAD | ``<name>.scene_instance.json``: a stage with its objects | Y | none |
+| stages without scene instances | ``stages/<id>.glb`` | Y | none |
 | ScanNet | ``<scene>_vh_clean_2.ply`` | Z | none |
 | any other | .glb, .gltf, .ply, .obj | ``building_frame`` | node names, or ``semantics.json`` by them |
 """
@@ -27,9 +28,18 @@ from spatial_envs.foundation.arguments import user_path
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building, Frame, boxes
 from spatial_envs.geometry.mesh import Mesh
-from spatial_envs.scenes.building_frame import frame_of, has_light, in_metres, read_json, stem, up_axis
+from spatial_envs.scenes.building_frame import (
+    frame_of,
+    frame_of_stage,
+    has_light,
+    in_metres,
+    read_json,
+    stem,
+    up_axis,
+)
 from spatial_envs.scenes.formats import ply
 from spatial_envs.scenes.formats.parts import Fault
+from spatial_envs.scenes.habitat_scenes import INSTANCE, furnished, instance_name, read_instance
 from spatial_envs.scenes.mesh_files import read_named
 from spatial_envs.scenes.sets import FileFrame, files_below, warn_left_out
 
@@ -69,8 +79,26 @@ class BuildingFile(NamedTuple):
         return read_building(self.path, self.up, self.name, self.scale, lit=None)
 
 
-def list_buildings(path: Path, frame: FileFrame, where: str) -> dict[str, BuildingFile]:
+class SceneFile(NamedTuple):
+    """One of habitat's scene instances."""
+
+    path: str
+    up: str = "y"
+
+    def load(self) -> Building:
+        instance = read_instance(Path(self.path))
+        path = instance.stage[1].mesh
+        up, scale = frame_of_stage(path)
+        return furnished(instance, read_building(path, up, scale=scale, lit=None))
+
+
+def list_buildings(path: Path, frame: FileFrame, where: str) -> dict[str, BuildingFile | SceneFile]:
     """Buildings by name, sorted: the file itself, or what is in the folder. ``where`` begins the errors."""
+    if path.name.endswith((INSTANCE, ".scene_dataset_config.json")):
+        scenes = [path] if path.name.endswith(INSTANCE) else sorted(path.parent.rglob(f"*{INSTANCE}"))
+        if not scenes:
+            raise ValueError(f"{where}: no scene instance (*{INSTANCE}) below {path.parent}")
+        return _scenes(path, scenes, frame, where)
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise ValueError(f"{where}: {path} is no building; endings read: {' '.join(SUFFIXES)}")
@@ -79,19 +107,15 @@ def list_buildings(path: Path, frame: FileFrame, where: str) -> dict[str, Buildi
     files: list[Path] = []
     for pattern in ("stages", "*/stages"):  # HSSD, whose other folders hold furniture
         files = files or sorted(f for stages in path.glob(pattern) for f in stages.rglob("*.glb"))
-    if files and (scenes := sorted(path.rglob("*.scene_instance.json"))):
-        warnings.warn(
-            f"{path}: {len(files)} stages are read alone, without the objects that {len(scenes)} scene "
-            f"instances ({scenes[0].name}, ...) put into them: rooms are empty",
-            stacklevel=2,
-        )
+    if files and (scenes := sorted(path.rglob(f"*{INSTANCE}"))):
+        return _scenes(path, scenes, frame, where)
     files = files or sorted(path.glob("*/mesh.ply"))  # Replica, whose other files are the same again
     if not files:
         files, left = files_below(path, _is_building)
         warn_left_out(path, left)
     if not files:
         raise ValueError(f"{where}: no building in {path}; endings looked for: {' '.join(SUFFIXES)}")
-    found: dict[str, BuildingFile] = {}
+    found: dict[str, BuildingFile | SceneFile] = {}
     for file in sorted(files):
         parts = [*file.relative_to(path).parent.parts, stem(file)]
         if len(parts) > 1 and (parts[-1] == "mesh" or parts[-2].endswith(parts[-1])):
@@ -101,6 +125,20 @@ def list_buildings(path: Path, frame: FileFrame, where: str) -> dict[str, Buildi
             name = file.relative_to(path).as_posix()
         found[name] = _listed(name, file, frame)
     return found
+
+
+def _scenes(
+    path: Path, scenes: list[Path], frame: FileFrame, where: str
+) -> dict[str, BuildingFile | SceneFile]:
+    """Scene instances by name. ValueError for a frame, as they have one."""
+    if frame != FileFrame():
+        raise ValueError(
+            f"{where}: up= and scale= are for mesh files; {path} has scenes of habitat's, in metres with Y up"
+        )
+    names = [instance_name(scene) for scene in scenes]
+    if len(set(names)) < len(names):
+        names = [scene.relative_to(path).as_posix().removesuffix(INSTANCE) for scene in scenes]
+    return {name: SceneFile(str(scene)) for name, scene in zip(names, scenes, strict=True)}
 
 
 def _listed(name: str, path: Path, frame: FileFrame) -> BuildingFile:

@@ -130,6 +130,13 @@ def frame_of(path: Path, mesh: Mesh, up: str = "auto", scale: float | str = "aut
     return Frame(axis, metres, f"{axis.upper()} up {why}; {_named(metres)} {unit}", guessed)
 
 
+def frame_of_stage(path: Path) -> tuple[str, float]:
+    """The up axis and the metres in a unit of a stage that a scene instance names: as configurations say,
+    else habitat's, Y and metres."""
+    told = up_axis(path)
+    return ("y" if told == "auto" else told), _told_unit(path, "")[0] or 1.0
+
+
 def in_metres(points: np.ndarray, frame: Frame) -> np.ndarray:
     """Points (N, 3) of a file that lies so, with Y up."""
     if frame.up == "z":

@@ -33,9 +33,10 @@ def open_buildings(
 ) -> BuildingSet:
     """The buildings of a split.
 
-    scenes: "procedural"; a mesh file (.glb, .gltf, .ply, .obj); a folder of buildings as Gibson,
-            Matterport3D, HM3D, Replica, HSSD and habitat-test-scenes have them; or a YAML file as for
-            ``open_objects``, which may say ``scale``, too
+    scenes: "procedural"; a mesh file (.glb, .gltf, .ply, .obj); one of habitat's scenes
+            (.scene_instance.json) or all of a data set's (.scene_dataset_config.json); a folder of buildings
+            as Gibson, Matterport3D, HM3D, Replica, HSSD and habitat-test-scenes have them; or a YAML file as
+            for ``open_objects``, which may say ``scale``, too
     split:  "train", "validation", "test". A file or folder has no splits: each split is all of it, and the
             set is ``leaky``.
     up:     the up axis of files, "y", "z", or "auto": what lies beside a file says it, or its name, or else

@@ -174,14 +174,6 @@ def test_plain_colours_are_lit_unless_a_configuration_says_that_light_is_in_them
     assert not loaded(tmp_path / "scan.ply")[0].lit
 
 
-def test_stages_whose_objects_are_left_out_say_so(tmp_path):
-    write(tmp_path / "stages/102.glb")
-    (tmp_path / "scenes").mkdir()
-    (tmp_path / "scenes/102.scene_instance.json").write_text("{}")
-    with pytest.warns(UserWarning, match=r"1 stages are read alone, without the objects.*102\.scene_inst"):
-        open_buildings(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("line", "scale"),
     [("# units in meters", 1.0), ("# Units: in", 0.0254), ("# File units = millimeters", 0.001), ("#", 1.0)],

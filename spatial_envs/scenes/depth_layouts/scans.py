@@ -70,7 +70,8 @@ def _replica_pose(file: DepthFile) -> np.ndarray | None:
 
 
 def _seven_picture(file: DepthFile) -> Path | None:
-    return existing(file.folder / f"frame-{file.number:06d}.color.png")
+    stem = file.folder / f"frame-{file.number:06d}"
+    return existing(Path(f"{stem}.color.png")) or existing(Path(f"{stem}.color.jpg"))
 
 
 def _seven_pose(file: DepthFile) -> np.ndarray | None:
