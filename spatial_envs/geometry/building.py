@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +62,8 @@ class Building:
     rooms         of procedural buildings, else empty
     no_semantics  why there are no objects
     lit           whether its colours are albedo, to be shaded; False where light is in them, as in scans
+    glass         faces of the same vertices that are seen through and stand in the way, or None; ``mesh``
+                  is without them
     path, frame   the file that it was read from, kept absolute, and how it lies in that; "" for one without
     """
 
@@ -70,12 +73,29 @@ class Building:
     rooms: tuple[Room, ...] = ()
     no_semantics: str = ""
     lit: bool = False
+    glass: Mesh | None = None
     path: str = ""
     frame: Frame = UPRIGHT
 
     def __post_init__(self) -> None:
         if self.path:  # habitat-sim reads it again, later and from another folder
             object.__setattr__(self, "path", os.path.abspath(self.path))
+
+    @cached_property
+    def solid(self) -> Mesh:
+        """All that stands in the way: ``mesh`` and ``glass``."""
+        if self.glass is None:
+            return self.mesh
+        both = (self.mesh, self.glass)
+        texture = None
+        if self.mesh.face_texture is not None:
+            texture = np.concatenate([part.face_texture for part in both])
+        return replace(
+            self.mesh,
+            faces=np.concatenate([part.faces for part in both]),
+            face_texture=texture,
+            segment=np.concatenate([part.face_segments for part in both]),
+        )
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -108,8 +128,7 @@ def cut_away(building: Building, floor: float = 0.0) -> Mesh:
         if o.category == "ceiling" or (o.low[1] > floor + 1.8 and o.category not in STRUCTURE)
     ]
     keep = ~((high & (mesh.face_normals[:, 1] < -0.5)) | np.isin(mesh.face_segments, hanging))
-    texture = None if mesh.face_texture is None else mesh.face_texture[keep]
-    return replace(mesh, faces=mesh.faces[keep], face_texture=texture, segment=mesh.face_segments[keep])
+    return mesh.only(keep)
 
 
 def boxes(mesh: Mesh, named: Mapping[int, tuple[str, str]]) -> dict[int, SceneObject]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -98,6 +99,12 @@ class Mesh:
         """The faces in blocks of neighbours, of which a renderer can leave out what does not show."""
         return in_blocks(self.vertices, self.faces)
 
+    def only(self, faces: np.ndarray) -> Mesh:
+        """The mesh of some faces, (F,) bool; it keeps all vertices."""
+        texture = None if self.face_texture is None else self.face_texture[faces]
+        segment = None if self.segment is None else self.segment[faces]
+        return replace(self, faces=self.faces[faces], face_texture=texture, segment=segment)
+
     def normalised(self) -> Mesh:
         """The mesh with the centre of its bounding box at the origin and its farthest vertex at 0.5 m."""
         vertices = self.vertices.astype(np.float64)
@@ -113,6 +120,33 @@ class Mesh:
             if isinstance(value, cached_property):
                 other.__dict__[name] = getattr(self, name)
         return other
+
+
+def joined(meshes: Sequence[Mesh]) -> Mesh:
+    """Several meshes as one, in their places, with all of their textures; segments stay as they are."""
+    first = np.cumsum([0, *[len(mesh.vertices) for mesh in meshes]])
+    textures: list[np.ndarray] = []
+    numbers, uv = [], []
+    for mesh in meshes:
+        own = np.full(len(mesh.faces), -1, np.int32) if mesh.face_texture is None else mesh.face_texture
+        places = []
+        for texture in mesh.textures:  # of which parts of a mesh may share one
+            known = next((k for k, other in enumerate(textures) if other is texture), len(textures))
+            textures += [texture][: known + 1 - len(textures)]
+            places.append(known)
+        numbers.append(np.array([*places, -1], np.int32)[own])
+        uv.append(np.zeros((len(mesh.vertices), 2), np.float32) if mesh.uv is None else mesh.uv)
+    return Mesh(
+        np.concatenate([mesh.vertices for mesh in meshes]),
+        np.concatenate([mesh.faces + start for mesh, start in zip(meshes, first, strict=False)]).astype(
+            np.int32
+        ),
+        np.concatenate([mesh.colors for mesh in meshes]),
+        np.concatenate(uv) if textures else None,
+        tuple(textures),
+        np.concatenate(numbers) if textures else None,
+        np.concatenate([mesh.face_segments for mesh in meshes]),
+    )
 
 
 def _mip_maps(texture: np.ndarray) -> list[np.ndarray]:

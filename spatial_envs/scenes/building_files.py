@@ -6,7 +6,8 @@
 | Matterport3D | ``<id>/<id>.glb`` | Z | none |
 | HM3D | ``00800-<id>/<id>.glb`` or ``<id>.basis.glb`` | Z | ``<id>.semantic.glb`` and ``<id>.semantic.txt`` |
 | Replica | ``<scene>/mesh.ply`` | Z | ``<scene>/habitat/mesh_semantic.ply`` and ``info_semantic.json`` |
-| HSSD | ``stages/<id>.glb`` | Y | none: a stage is the empty building |
+| HSSD, ReplicaCAD | ``<name>.scene_instance.json``: a stage with its objects | Y | none |
+| stages without scene instances | ``stages/<id>.glb`` | Y | none |
 | ScanNet | ``<scene>_vh_clean_2.ply`` | Z | none |
 | any other | .glb, .gltf, .ply, .obj | ``building_frame`` | node names, or ``semantics.json`` by them |
 """
@@ -27,11 +28,20 @@ from spatial_envs.foundation.arguments import user_path
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building, Frame, boxes
 from spatial_envs.geometry.mesh import Mesh
-from spatial_envs.scenes.building_frame import frame_of, has_light, in_metres, read_json, stem, up_axis
+from spatial_envs.scenes.building_frame import (
+    frame_of,
+    frame_of_stage,
+    has_light,
+    in_metres,
+    read_json,
+    stem,
+    up_axis,
+)
 from spatial_envs.scenes.formats import ply
 from spatial_envs.scenes.formats.parts import Fault
+from spatial_envs.scenes.habitat_scenes import INSTANCE, furnished, instance_name, read_instance
 from spatial_envs.scenes.mesh_files import read_named
-from spatial_envs.scenes.sets import files_below, warn_left_out
+from spatial_envs.scenes.sets import FileFrame, files_below, warn_left_out
 
 SUFFIXES = (".glb", ".gltf", ".ply", ".obj")
 SYNONYMS = {  # data sets' words for the categories of procedural apartments
@@ -69,29 +79,43 @@ class BuildingFile(NamedTuple):
         return read_building(self.path, self.up, self.name, self.scale, lit=None)
 
 
-def list_buildings(path: Path, up: str, where: str, scale: float | str = "auto") -> dict[str, BuildingFile]:
+class SceneFile(NamedTuple):
+    """One of habitat's scene instances."""
+
+    path: str
+    up: str = "y"
+
+    def load(self) -> Building:
+        instance = read_instance(Path(self.path))
+        path = instance.stage[1].mesh
+        up, scale = frame_of_stage(path)
+        return furnished(instance, read_building(path, up, scale=scale, lit=None))
+
+
+def list_buildings(path: Path, frame: FileFrame, where: str) -> dict[str, BuildingFile | SceneFile]:
     """Buildings by name, sorted: the file itself, or what is in the folder. ``where`` begins the errors."""
+    if path.name.endswith((INSTANCE, ".scene_dataset_config.json")):
+        scenes = [path] if path.name.endswith(INSTANCE) else sorted(path.parent.rglob(f"*{INSTANCE}"))
+        if not scenes:
+            raise ValueError(f"{where}: no scene instance (*{INSTANCE}) below {path.parent}")
+        return _scenes(path, scenes, frame, where)
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise ValueError(f"{where}: {path} is no building; endings read: {' '.join(SUFFIXES)}")
         name = stem(path)
-        return {name: BuildingFile(name, str(path), up_axis(path) if up == "auto" else up, scale)}
+        return {name: _listed(name, path, frame)}
     files: list[Path] = []
     for pattern in ("stages", "*/stages"):  # HSSD, whose other folders hold furniture
         files = files or sorted(f for stages in path.glob(pattern) for f in stages.rglob("*.glb"))
-    if files and (scenes := sorted(path.rglob("*.scene_instance.json"))):
-        warnings.warn(
-            f"{path}: {len(files)} stages are read alone, without the objects that {len(scenes)} scene "
-            f"instances ({scenes[0].name}, ...) put into them: rooms are empty",
-            stacklevel=2,
-        )
+    if files and (scenes := sorted(path.rglob(f"*{INSTANCE}"))):
+        return _scenes(path, scenes, frame, where)
     files = files or sorted(path.glob("*/mesh.ply"))  # Replica, whose other files are the same again
     if not files:
         files, left = files_below(path, _is_building)
         warn_left_out(path, left)
     if not files:
         raise ValueError(f"{where}: no building in {path}; endings looked for: {' '.join(SUFFIXES)}")
-    found: dict[str, BuildingFile] = {}
+    found: dict[str, BuildingFile | SceneFile] = {}
     for file in sorted(files):
         parts = [*file.relative_to(path).parent.parts, stem(file)]
         if len(parts) > 1 and (parts[-1] == "mesh" or parts[-2].endswith(parts[-1])):
@@ -99,8 +123,26 @@ def list_buildings(path: Path, up: str, where: str, scale: float | str = "auto")
         name = "/".join(part for part in parts if part != "stages")
         if name in found:
             name = file.relative_to(path).as_posix()
-        found[name] = BuildingFile(name, str(file), up_axis(file) if up == "auto" else up, scale)
+        found[name] = _listed(name, file, frame)
     return found
+
+
+def _scenes(
+    path: Path, scenes: list[Path], frame: FileFrame, where: str
+) -> dict[str, BuildingFile | SceneFile]:
+    """Scene instances by name. ValueError for a frame, as they have one."""
+    if frame != FileFrame():
+        raise ValueError(
+            f"{where}: up= and scale= are for mesh files; {path} has scenes of habitat's, in metres with Y up"
+        )
+    names = [instance_name(scene) for scene in scenes]
+    if len(set(names)) < len(names):
+        names = [scene.relative_to(path).as_posix().removesuffix(INSTANCE) for scene in scenes]
+    return {name: SceneFile(str(scene)) for name, scene in zip(names, scenes, strict=True)}
+
+
+def _listed(name: str, path: Path, frame: FileFrame) -> BuildingFile:
+    return BuildingFile(name, str(path), up_axis(path) if frame.up == "auto" else frame.up, frame.scale)
 
 
 def _is_building(name: str, beside: list[str]) -> bool:
@@ -115,7 +157,7 @@ def read_building(
     path: str | Path, up: str = "y", name: str = "", scale: float | str = 1.0, lit: bool | None = False
 ) -> Building:
     """The building in a file, in its own place, turned to Y up and in metres, with semantics where the file
-    or what lies beside it has them.
+    or what lies beside it has them. What most light goes through (``mesh_files.Named``) becomes ``glass``.
 
     up     the file's up axis, "y", "z", or "auto": see ``building_frame``; a warning tells of a guess
     scale  the metres in the file's unit, or "auto"
@@ -124,7 +166,7 @@ def read_building(
     """
     path = user_path("path", path)
     try:
-        mesh, nodes = read_named(path, "y")  # as the file has it
+        mesh, nodes, clear = read_named(path, "y")  # as the file has it
     except MeshError as error:
         if "KHR_texture_basisu" in str(error):
             raise MeshError(f"{error}; HM3D's plain <id>.glb (the 'glb' download) can be read") from None
@@ -147,15 +189,23 @@ def read_building(
     for reader in readers:
         if (semantics := reader(path, frame, mesh, nodes)) is not None:
             segment, named = semantics
-            mesh = replace(mesh, segment=segment.astype(np.int32))
-            return Building(name, mesh, boxes(mesh, named), lit=lit, path=str(path), frame=frame)
+            break
+    else:
+        segment, named = np.zeros(len(mesh.faces)), {}
+    mesh = replace(mesh, segment=segment.astype(np.int32))
     reason = (
         f"the nodes of {path.name} have no names of objects (as 'sofa_3'), and there is no semantics.json, "
         f"{stem(path)}.semantic.txt or habitat/info_semantic.json beside it"
     )
-    unknown = np.zeros(len(mesh.faces), np.int32)
     return Building(
-        name, replace(mesh, segment=unknown), no_semantics=reason, lit=lit, path=str(path), frame=frame
+        name,
+        mesh.only(~clear) if clear.any() else mesh,
+        boxes(mesh, named),
+        no_semantics="" if named else reason,
+        lit=lit,
+        glass=mesh.only(clear) if clear.any() else None,
+        path=str(path),
+        frame=frame,
     )
 
 
@@ -224,7 +274,7 @@ def _hm3d(path: Path, frame: Frame, mesh: Mesh, nodes: tuple[str, ...]) -> Seman
         named[int(match[1])] = (f"{category}_{match[1]}", category)
     if not colors:
         raise MeshError(f'{table}: no line with id,RRGGBB,"category",region')
-    other, _ = read_named(painted, "y")
+    other = read_named(painted, "y").mesh
     shown = _face_colors(other).astype(np.int64) @ [65536, 256, 1]
     known = np.array(sorted(colors))
     at = np.minimum(np.searchsorted(known, shown), len(known) - 1)

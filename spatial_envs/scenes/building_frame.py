@@ -28,7 +28,8 @@ WORDS = (
     ("metres", r"m|met(?:er|re)s?"),
 )
 CEILINGS = (1.9, 4.5)  # metres above the floor, in a building of another unit
-HALLS = 7.0  # metres: higher ceilings are rather those of another unit
+HALLS = 7.0  # metres: higher ceilings are those of another unit, unless tables and lintels say metres
+TABLES, LINTELS = (0.68, 1.1), (1.95, 2.15)  # metres above the floor: what faces up, and down
 LEVEL = 0.005  # of the diagonal: how thick a floor or wall may be
 CLEARLY = 1.8  # times that floors are more marked than walls before an axis counts as found
 FEW = 64  # colours that a building without texture is painted in
@@ -129,6 +130,13 @@ def frame_of(path: Path, mesh: Mesh, up: str = "auto", scale: float | str = "aut
     return Frame(axis, metres, f"{axis.upper()} up {why}; {_named(metres)} {unit}", guessed)
 
 
+def frame_of_stage(path: Path) -> tuple[str, float]:
+    """The up axis and the metres in a unit of a stage that a scene instance names: as configurations say,
+    else habitat's, Y and metres."""
+    told = up_axis(path)
+    return ("y" if told == "auto" else told), _told_unit(path, "")[0] or 1.0
+
+
 def in_metres(points: np.ndarray, frame: Frame) -> np.ndarray:
     """Points (N, 3) of a file that lies so, with Y up."""
     if frame.up == "z":
@@ -192,24 +200,41 @@ def _marked(mesh: Mesh, axis: int) -> float:
     return sum(float((levels(mesh, axis, sign)[1] ** 2).sum()) for sign in (1.0, -1.0))
 
 
-def _clear_height(mesh: Mesh, axis: int) -> float:
-    """From the largest floor to the ceiling over it, in the file's unit; NaN where there is none."""
+def _floor_and_ceiling(mesh: Mesh, axis: int) -> tuple[float, float]:
+    """Where the largest floor with a ceiling over it and that ceiling are, in units of the file, or NaN. A
+    roof may be larger than the floor; what is less than half of the largest is no floor."""
     middles, floors = levels(mesh, axis, 1.0)
     _, ceilings = levels(mesh, axis, -1.0)
-    floor = int(floors.argmax())
-    over = np.flatnonzero(ceilings[floor + 2 :] > 0.25 * floors[floor])
-    if not len(over):
-        return np.nan
-    first = floor + 2 + over[0]
-    first += int(ceilings[first : first + 2].argmax())  # the fuller of two that overlap
-    return float(middles[first] - middles[floor])
+    for floor in np.argsort(-floors, kind="stable")[: (floors > 0.5 * floors.max()).sum()]:
+        over = np.flatnonzero(ceilings[floor + 2 :] > 0.25 * floors[floor])
+        if len(over):
+            first = floor + 2 + over[0]
+            first += int(ceilings[first : first + 2].argmax())  # the fuller of two that overlap
+            return float(middles[floor]), float(middles[first])
+    return np.nan, np.nan
+
+
+def _is_hall(mesh: Mesh, axis: int, floor: float, metres: float) -> bool:
+    """Whether lintels over a floor, else tables, are as high as if a unit were a metre rather than so many
+    metres. Areas count by metre of height: noise, which is at all heights, then speaks for neither."""
+    facing = mesh.face_normals[:, axis]
+    high = mesh.vertices[mesh.faces, axis].mean(axis=1, dtype=np.float64) - floor
+    for sign, (low, top) in ((-1, LINTELS), (1, TABLES)):
+        there = [
+            float(mesh.areas[(sign * facing > 0.9) & (low < high * unit) & (high * unit < top)].sum()) * unit
+            for unit in (1.0, metres)
+        ]
+        if max(there) > 2 * min(there):
+            return there[0] > there[1]
+    return False
 
 
 def _up_by_geometry(mesh: Mesh) -> tuple[str, str, bool]:
     """The axis along which floors are, why, and whether that is another than glTF's Y."""
     marked = {"y": _marked(mesh, 1), "z": _marked(mesh, 2)}
     ratio = marked["z"] / max(marked["y"], 1e-12)
-    height = _clear_height(mesh, 2)
+    floor, ceiling = _floor_and_ceiling(mesh, 2)
+    height = ceiling - floor
     roomy = any(height * metres > CEILINGS[0] for metres in UNITS.values()) or np.isnan(height)
     if ratio > CLEARLY and roomy:
         sure = "clearly" if ratio > CLEARLY**2 else "probably"
@@ -224,16 +249,22 @@ def _up_by_geometry(mesh: Mesh) -> tuple[str, str, bool]:
 
 
 def _unit_by_geometry(mesh: Mesh, up: str) -> tuple[float, str, bool]:
-    """The metres in a unit by how high ceilings are, why, and whether it is another than the metre."""
-    height, word = _clear_height(mesh, "xyz".index(up)), "ceilings are {:.4g} units above floors"
+    """The metres in a unit by how high ceilings are, why, and whether it is another than the metre. A ceiling
+    that is a hall's in metres and a room's in feet is a hall's where ``_is_hall`` says so, and else, as in an
+    empty shell, a room's."""
+    axis = "xyz".index(up)
+    floor, ceiling = _floor_and_ceiling(mesh, axis)
+    height, word = ceiling - floor, "ceilings are {:.4g} units above floors"
     if np.isnan(height):
-        height, word = float(np.ptp(mesh.vertices[:, "xyz".index(up)])), "it is {:.4g} units high"
+        height, word = float(np.ptp(mesh.vertices[:, axis])), "it is {:.4g} units high"
         if height < 60:  # a building without a roof, of any number of storeys
             return 1.0, "as nothing says otherwise", False
     word = word.format(height)
     if height > HALLS:
         for name, metres in UNITS.items():
             if CEILINGS[0] <= height * metres <= CEILINGS[1] and name != "metres":
+                if _is_hall(mesh, axis, floor, metres):
+                    return 1.0, f"as {word}, a hall's, by its lintels or tables", False
                 return metres, f"by its geometry, probably: {word}", True
         return 1.0, f"as nothing says otherwise, though {word}; scale= decides", False
     return 1.0, f"as {word}", False

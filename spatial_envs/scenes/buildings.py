@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from spatial_envs.foundation.arguments import check_range
 from spatial_envs.geometry.building import Building
 from spatial_envs.scenes import sets
 from spatial_envs.scenes.building_files import list_buildings
-from spatial_envs.scenes.sets import SceneSet, open_scenes
+from spatial_envs.scenes.sets import FileFrame, SceneSet, open_scenes
 
 PROCEDURAL = {split: sets.PROCEDURAL[split] for split in ("train", "validation", "test")}
 
@@ -35,9 +33,10 @@ def open_buildings(
 ) -> BuildingSet:
     """The buildings of a split.
 
-    scenes: "procedural"; a mesh file (.glb, .gltf, .ply, .obj); a folder of buildings as Gibson,
-            Matterport3D, HM3D, Replica, HSSD and habitat-test-scenes have them; or a YAML file as for
-            ``open_objects``
+    scenes: "procedural"; a mesh file (.glb, .gltf, .ply, .obj); one of habitat's scenes
+            (.scene_instance.json) or all of a data set's (.scene_dataset_config.json); a folder of buildings
+            as Gibson, Matterport3D, HM3D, Replica, HSSD and habitat-test-scenes have them; or a YAML file as
+            for ``open_objects``, which may say ``scale``, too
     split:  "train", "validation", "test". A file or folder has no splits: each split is all of it, and the
             set is ``leaky``.
     up:     the up axis of files, "y", "z", or "auto": what lies beside a file says it, or its name, or else
@@ -46,7 +45,6 @@ def open_buildings(
             ceilings are. A warning tells of a guess that is not metres with Y up.
     Raises ValueError that names the argument, or the file and key, what was got and what was expected.
     """
-    if scale != "auto":
-        check_range("scale", scale, 1e-6, 1e6)
-    listed = partial(list_buildings, scale=scale)
-    return open_scenes(BuildingSet, scenes, split, up, PROCEDURAL, {"procedural": _Seed}, listed)
+    made = {"procedural": _Seed}
+    frame = FileFrame(up, scale)
+    return open_scenes(BuildingSet, scenes, split, frame, PROCEDURAL, made, list_buildings, FileFrame._fields)

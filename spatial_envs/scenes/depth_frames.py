@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,8 +23,19 @@ from spatial_envs.rendering.depth_shading import UPRIGHT, shaded
 from spatial_envs.rendering.sensor_noise import noisy_depth
 from spatial_envs.scenes import depth_decoding as decoding
 from spatial_envs.scenes.depth_forms import READERS
-from spatial_envs.scenes.depth_layouts import DepthFile, find
-from spatial_envs.scenes.sets import PROCEDURAL, SPLITS, SceneSet, existing, scene_set
+from spatial_envs.scenes.depth_layouts import find
+from spatial_envs.scenes.depth_layouts.layout import DepthFile, Layout
+from spatial_envs.scenes.formats.beside import pointer_at
+from spatial_envs.scenes.sets import (
+    PROCEDURAL,
+    SPLITS,
+    FileFrame,
+    SceneSet,
+    existing,
+    files_below,
+    scene_set,
+    warn_left_out,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -102,9 +112,16 @@ class _Options(NamedTuple):
     depth_scale: float | None
     invalid: float | None
 
-    def decoded(self, path: Path) -> np.ndarray:
-        """(H, W), metres: a file whose coding no layout knows, or the caller."""
-        return decoding.lone(path, self.depth_scale, self.invalid, self.max_depth)
+    def decoded(self, path: Path, layout: Layout | None = None) -> np.ndarray:
+        """(H, W), metres, as the caller says that a file is coded, else as its layout has it."""
+        try:
+            if layout is None or self.depth_scale is not None or self.invalid is not None:
+                return decoding.lone(path, self.depth_scale, self.invalid, self.max_depth)
+            return layout.decode(path)
+        except SceneError:
+            if (pointer := pointer_at(path)) is not None:
+                raise SceneError(f"{path}: {pointer}") from None
+            raise
 
 
 class _Seed(NamedTuple):
@@ -162,8 +179,7 @@ class _Recorded(NamedTuple):
     def load(self) -> DepthFrame:
         file, options = self.file, self.options
         layout = file.layout
-        told = options.depth_scale is not None or options.invalid is not None
-        depth = options.decoded(Path(file.path)) if told else layout.decode(Path(file.path))
+        depth = options.decoded(Path(file.path), layout)
         if options.intrinsics is None:
             intrinsics = layout.intrinsics(file).matrix(depth.shape[1], depth.shape[0])
         else:
@@ -248,7 +264,7 @@ def _picture(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except Exception as error:  # Pillow raises a dozen kinds, by what is damaged
-        raise SceneError(f"{path}: no picture that can be read: {error}") from None
+        raise SceneError(f"{path}: no picture that can be read: {pointer_at(path) or error}") from None
 
 
 def _frame(
@@ -328,7 +344,7 @@ def open_depth(
 
     scenes:       "procedural"; a folder in one of the layouts of ``depth_layouts`` (its root, or any
                   folder above or below that); a folder or file of depth in no layout (.png, .tiff, .pgm,
-                  .npy, .npz, .exr), with ``intrinsics``; or a YAML file as for ``open_objects``
+                  .npy, .npz, .exr), with ``intrinsics``; or a YAML file of ``splits`` as for ``open_objects``
     split:        "train", "validation", "test", and for "procedural" also "test_category" (every second
                   object is of categories never trained on). A folder has no splits: each split is all of
                   it, and the set is ``leaky``.
@@ -374,12 +390,13 @@ def open_depth(
             raise ValueError(f"{name}: {value!r} is for scenes='procedural' only; got scenes={str(scenes)!r}")
     path = existing(scenes, "a folder, a depth file or a scene-set YAML")
 
-    def listed(place: Path, up: str, where: str) -> dict[str, _Recorded | _Loose]:
+    def listed(place: Path, frame: FileFrame, where: str) -> dict[str, _Recorded | _Loose]:
         return _listed(place, where, options)
 
     has_splits = path.is_file() and path.suffix.lower() in (".yaml", ".yml")
     label = f"{path.name}/{split}" if has_splits else path.name
-    named = scene_set(path, split, "auto", listed) if has_splits else listed(path, "auto", "scenes")
+    unknown = FileFrame()
+    named = scene_set(path, split, unknown, listed) if has_splits else listed(path, unknown, "scenes")
     titles = {s.file.layout.title if isinstance(s, _Recorded) else "plain files" for s in named.values()}
     logger.info("%s: %d depth frames, %s", label, len(named), " and ".join(sorted(titles)))
     return DepthSet(tuple(named), label, not has_splits, tuple(named.values()))
@@ -390,34 +407,41 @@ def is_depth(scenes: str | Path) -> bool:
     path = absolute("scenes", scenes)
     if path.is_file():
         return path.suffix.lower() in SUFFIXES
-    return path.is_dir() and bool(find(path, _files(path)))
+    return path.is_dir() and bool(find(path, _files(path)[0]))
 
 
-def _files(path: Path) -> list[Path]:
-    """The files of a folder and below that may be depth, or the file itself; sorted."""
+def _files(path: Path) -> tuple[list[Path], dict[str, list[Path]]]:
+    """The files of a folder and below that may be depth, or the file itself; and what was left out, by the
+    reason."""
     if path.is_file():
-        return [path]
-    files: list[Path] = []
-    for folder, inner, names in os.walk(path, followlinks=True):
-        inner[:] = [name for name in inner if not name.startswith(".")]
-        files += [Path(folder, n) for n in names if n.lower().endswith(SUFFIXES) and not n.startswith(".")]
-    return sorted(files)
+        return [path], {}
+    return files_below(path, lambda name, _: name.lower().endswith(SUFFIXES))
 
 
 def _listed(path: Path, where: str, options: _Options) -> dict[str, _Recorded | _Loose]:
     """Depth files by name: the file itself, or what is in the folder. ``where`` begins the errors."""
-    files = _files(path)
+    files, left = _files(path)
     if not files or (path.is_file() and path.suffix.lower() not in SUFFIXES):
         raise ValueError(f"{where}: no depth in {path}; endings looked for: {' '.join(SUFFIXES)}")
-    if known := find(path, files):
+    known = find(path, files)
+    if known:
+        of_known = {file.path for file in known.values()}
+        if other := [file for file in files if _called_depth(file) and str(file) not in of_known]:
+            left["called depth, in no layout"] = other
+    warn_left_out(path, left)
+    if known:
         return {name: _Recorded(file, name, options) for name, file in known.items()}
     if options.intrinsics is None:
         raise ValueError(
-            f"{where}: {path} is in no known layout (depth_layouts.py lists them); "
+            f"{where}: {path} is in no known layout (depth_layouts lists them); "
             "for plain depth files intrinsics=(fx, fy, cx, cy) is needed"
         )
     names = [file.name if path.is_file() else file.relative_to(path).as_posix() for file in files]
     return {name: _Loose(str(file), name, options) for name, file in zip(names, files, strict=True)}
+
+
+def _called_depth(file: Path) -> bool:
+    return any("depth" in name.lower() for name in (file.parent.name, file.name))
 
 
 def checked_count(value: int | Sequence[int]) -> tuple[int, int]:

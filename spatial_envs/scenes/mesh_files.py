@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,9 +50,9 @@ def read_mesh(path: str | Path, up: str = "y") -> Mesh:
     All that shows is joined: a glTF's default scene, each mesh by its node's transform and in all of its
     instances, skins and morph targets in their rest pose, hidden nodes left out. Polygons become triangles,
     concave ones too. Texture, base colour and vertex or face colours are taken as they stand, in sRGB; alpha
-    is dropped, the Kd of an .obj counts only without a texture, and a material that only emits light has
-    the colour of that light. Colours of .stl are not read. Triangles without area and vertices without a
-    triangle are left out.
+    is dropped, so that glass shows, the Kd of an .obj counts only without a texture, and a material that only
+    emits light has the colour of that light. Colours of .stl are not read. Triangles without area and
+    vertices without a triangle are left out.
 
     path: one of SUFFIXES. What it names is looked for beside it, in whichever case, percent-encoded or not,
           and where GSO keeps it (``../materials/textures``); a texture that is missing or broken gives a
@@ -60,13 +61,26 @@ def read_mesh(path: str | Path, up: str = "y") -> Mesh:
     Raises MeshError, naming the file, the fault, and where there is one the remedy; ValueError for another
     ``up``.
     """
-    return replace(read_named(path, up)[0], segment=None)
+    return replace(read_named(path, up).mesh, segment=None)
 
 
-def read_named(path: str | Path, up: str = "y") -> tuple[Mesh, tuple[str, ...]]:
-    """``read_mesh`` with ``segment`` and the names of what is in the file: segment s is names[s - 1].
+class Named(NamedTuple):
+    """A mesh with ``segment``, and the names of what is in its file: segment s is names[s - 1].
 
-    In glTF these are nodes with a mesh, and a node without a name has its mesh's; in .obj, materials.
+    clear  (F,) bool: faces that most light goes through, as glass: by a glTF material's transmission or,
+           where it blends, its alpha below 0.5; by an .obj's d below 0.5 or Tr above. False of all where it
+           would be true of all, as broken exporters have it.
+    """
+
+    mesh: Mesh
+    names: tuple[str, ...]
+    clear: np.ndarray
+
+
+def read_named(path: str | Path, up: str = "y") -> Named:
+    """``read_mesh`` with what its faces are.
+
+    In glTF the names are of nodes with a mesh, and a node without a name has its mesh's; in .obj, materials.
     """
     path = user_path("path", path)
     if up not in ("y", "z"):
@@ -85,8 +99,7 @@ def read_named(path: str | Path, up: str = "y") -> tuple[Mesh, tuple[str, ...]]:
             raise Fault("the file is empty")
         if (pointer := pointer_to(data)) is not None:
             raise Fault(pointer)
-        joined, names = _join(READERS[suffix](data, beside))
-        mesh = _checked(joined)
+        found = _checked(_join(READERS[suffix](data, beside)))
     except Fault as fault:
         like = next(
             (f"; it begins like {what}" for head, what in HEADS.items() if re.match(head, data, re.I)), ""
@@ -99,13 +112,13 @@ def read_named(path: str | Path, up: str = "y") -> tuple[Mesh, tuple[str, ...]]:
     for warning in beside.warnings:
         warnings.warn(f"{path}: {warning}", stacklevel=2)
     if up == "z":
-        x, y, z = mesh.vertices.T
-        mesh = replace(mesh, vertices=np.stack([x, z, -y], 1))
-    return mesh, names
+        x, y, z = found.mesh.vertices.T
+        found = found._replace(mesh=replace(found.mesh, vertices=np.stack([x, z, -y], 1)))
+    return found
 
 
-def _join(parts: list[Part]) -> tuple[Mesh, tuple[str, ...]]:
-    """All parts as one mesh, float64, not yet checked for shape, and the names of its segments."""
+def _join(parts: list[Part]) -> Named:
+    """All parts as one mesh, float64, not yet checked for shape."""
     textures: list[np.ndarray] = []
     columns, vertex_count = [], 0
     names: dict[int, tuple[int, str]] = {}  # segment and name by node
@@ -124,19 +137,23 @@ def _join(parts: list[Part]) -> tuple[Mesh, tuple[str, ...]]:
         segment, _ = names.setdefault(part.node, (len(names) + 1, part.name))
         textured, segments = (np.full(len(part.faces), n, np.int32) for n in (number, segment))
         faces = faces.reshape(-1, 3) + vertex_count
-        columns.append((vertices, faces, part.colors[used], uv, textured, segments))
+        clear = np.full(len(faces), part.clear)
+        columns.append((vertices, faces, part.colors[used], uv, textured, segments, clear))
         vertex_count += len(used)
     if not columns:
         raise Fault("no triangles in it (a point cloud, lines, or not a mesh)")
-    vertices, faces, colors, uv, numbers, segments = (np.concatenate(c) for c in zip(*columns, strict=True))
+    vertices, faces, colors, uv, numbers, segments, clear = (
+        np.concatenate(c) for c in zip(*columns, strict=True)
+    )
     mesh = Mesh(vertices, faces, colors, segment=segments)
     if textures:
         mesh = replace(mesh, uv=uv, textures=tuple(textures), face_texture=numbers)
-    return mesh, tuple(name for _, name in names.values())
+    return Named(mesh, tuple(name for _, name in names.values()), clear)
 
 
-def _checked(mesh: Mesh) -> Mesh:
+def _checked(found: Named) -> Named:
     """The mesh in its final types, without degenerate triangles and unused vertices, or a Fault."""
+    mesh = found.mesh
     check_count(len(mesh.faces))
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     largest, farthest = (high - low).max(), max(np.abs(low).max(), np.abs(high).max())
@@ -150,7 +167,7 @@ def _checked(mesh: Mesh) -> Mesh:
     if not keep.any():
         raise Fault("flat: none of its triangles has an area")
     used, faces = np.unique(mesh.faces[keep], return_inverse=True)
-    return Mesh(
+    final = Mesh(
         mesh.vertices[used].astype(np.float32),
         faces.reshape(-1, 3).astype(np.int32),
         np.ascontiguousarray(mesh.colors[used]),
@@ -159,3 +176,5 @@ def _checked(mesh: Mesh) -> Mesh:
         None if mesh.face_texture is None else mesh.face_texture[keep],
         mesh.face_segments[keep],
     )
+    clear = found.clear[keep]
+    return Named(final, found.names, clear & (not clear.all()))

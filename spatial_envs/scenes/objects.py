@@ -10,7 +10,15 @@ from typing import NamedTuple
 
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.scenes.mesh_files import SUFFIXES, read_mesh
-from spatial_envs.scenes.sets import PROCEDURAL, SceneSet, Source, files_below, open_scenes, warn_left_out
+from spatial_envs.scenes.sets import (
+    PROCEDURAL,
+    FileFrame,
+    SceneSet,
+    Source,
+    files_below,
+    open_scenes,
+    warn_left_out,
+)
 
 
 class Layout(NamedTuple):
@@ -104,18 +112,17 @@ def open_objects(scenes: str | Path, split: str = "train", up: str = "auto") -> 
     Raises ValueError that names the argument, or the file and key, what was got and what was expected.
     """
     made: dict[str, Callable[[int], Source[Mesh]]] = {"procedural": _Seed, "procedural-scans": _Scan}
-    return open_scenes(ObjectSet, scenes, split, up, PROCEDURAL, made, _listed)
+    return open_scenes(ObjectSet, scenes, split, FileFrame(up), PROCEDURAL, made, _listed)
 
 
-def _listed(path: Path, up: str, where: str) -> dict[str, _File]:
+def _listed(path: Path, frame: FileFrame, where: str) -> dict[str, _File]:
     """Mesh files by name, sorted: the file itself, or what is in the folder. ``where`` begins the errors."""
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise ValueError(
                 f"{where}: {path} is no mesh file; endings read: {' '.join(SUFFIXES)}, or .yaml for a set"
             )
-        axis = _found(path.parts[1:])
-        return {path.stem: _File(str(path), up if up != "auto" else axis.up if axis else "y")}
+        return {path.stem: _File(str(path), _up(frame, _found(path.parts[1:])))}
     files, left = files_below(path, lambda name, _: name.lower().endswith(SUFFIXES))
     if not files:
         raise ValueError(f"{where}: no mesh file in {path}; endings looked for: {' '.join(SUFFIXES)}")
@@ -135,11 +142,13 @@ def _listed(path: Path, up: str, where: str) -> dict[str, _File]:
     names = {file: found.name if (found := known[file]) else plain[file].rpartition(".")[0] for file in kept}
     doubles = Counter(names.values())
     return {
-        plain[file] if doubles[name] > 1 else name: _File(
-            str(file), up if up != "auto" else found.up if (found := known[file]) else "y"
-        )
+        plain[file] if doubles[name] > 1 else name: _File(str(file), _up(frame, known[file]))
         for file, name in names.items()
     }
+
+
+def _up(frame: FileFrame, found: _Found | None) -> str:
+    return frame.up if frame.up != "auto" else found.up if found else "y"
 
 
 def _found(parts: tuple[str, ...]) -> _Found | None:

@@ -10,12 +10,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from spatial_envs.foundation import yaml_files
-from spatial_envs.foundation.arguments import absolute, legible
+from spatial_envs.foundation.arguments import absolute, check_range, legible
 from spatial_envs.foundation.errors import SceneError
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,21 @@ PROCEDURAL = {  # first seed and number of objects; only test_category has the f
 }
 SPLITS = tuple(PROCEDURAL)
 WORDS = ("procedural", "procedural-scans")  # what ``scenes=`` may say that is no path
+
+
+class FileFrame(NamedTuple):
+    """What is known of how files lie: their up axis, "y", "z" or "auto", and the metres in their unit, or
+    "auto"."""
+
+    up: str = "auto"
+    scale: float | str = "auto"
+
+    def check(self, where: str = "") -> None:
+        """Raises ValueError that begins with ``where``."""
+        if self.up not in ("auto", "y", "z"):
+            raise ValueError(f"{where}up: got {self.up!r}, expected 'auto', 'y' or 'z'")
+        if self.scale != "auto":
+            check_range(f"{where}scale", self.scale, 1e-6, 1e6)
 
 
 class Source(Protocol[S_co]):
@@ -143,23 +158,26 @@ def open_scenes(
     kind: type[Set],
     scenes: str | Path,
     split: str,
-    up: str,
+    frame: FileFrame,
     procedural: Mapping[str, tuple[int, int]],
     made: Mapping[str, Callable[[int], Source]],
-    listed: Callable[[Path, str, str], dict[str, F]],
+    listed: Callable[[Path, FileFrame, str], dict[str, F]],
+    keys: tuple[str, ...] = ("up",),
 ) -> Set:
     """The scenes of a split as a ``kind`` of set: what ``open_objects`` and ``open_buildings`` share.
 
     procedural: first seed and count by split; made: by the word for it, seed -> the source of a scene
-    listed: (path, up, where errors begin) -> the files there by name
+    listed: (path, frame, where errors begin) -> the files there by name
+    keys: what of ``frame`` a scene-set YAML may say
     """
     if split not in tuple(procedural):
         raise ValueError(f"split: got {split!r}, expected one of {', '.join(procedural)}")
-    if up not in ("auto", "y", "z"):
-        raise ValueError(f"up: got {up!r}, expected 'auto', 'y' or 'z'")
+    frame.check()
     if (seeded := made.get(str(scenes))) is not None:
-        if up == "z":
+        if frame.up == "z":
             raise ValueError(f"up: got 'z', but procedural {kind.word}s are made with Y up")
+        if frame.scale != "auto":
+            raise ValueError(f"scale: got {frame.scale!r}, but procedural {kind.word}s are made in metres")
         first, count = procedural[split]
         seeds = range(first, first + count)
         names = tuple(f"{scenes}-{seed:07d}" for seed in seeds)
@@ -170,9 +188,9 @@ def open_scenes(
     path = existing(scenes, "a mesh file, a folder or a scene-set YAML", words)
     has_splits = path.is_file() and path.suffix.lower() in (".yaml", ".yml")
     label = f"{path.name}/{split}" if has_splits else path.name
-    named = scene_set(path, split, up, listed) if has_splits else listed(path, up, "scenes")
+    named = scene_set(path, split, frame, listed, keys) if has_splits else listed(path, frame, "scenes")
     axes = " and ".join(sorted({file.up.upper() for file in named.values()}))
-    logger.info("%s: %d %ss, %s up (up=%r)", label, len(named), kind.word, axes, up)
+    logger.info("%s: %d %ss, %s up (up=%r)", label, len(named), kind.word, axes, frame.up)
     return kind(tuple(named), label, not has_splits, tuple(named.values()))
 
 
@@ -188,16 +206,23 @@ def existing(scenes: str | Path, expected: str, words: str = "'procedural'") -> 
 
 
 def scene_set(
-    path: Path, split: str, up: str, listed: Callable[[Path, str, str], dict[str, L]]
+    path: Path,
+    split: str,
+    frame: FileFrame,
+    listed: Callable[[Path, FileFrame, str], dict[str, L]],
+    keys: tuple[str, ...] = (),
 ) -> dict[str, L]:
     """The scenes of a split of a scene-set YAML; all splits are listed, so that a file in two is noticed.
 
-    listed: (path of an entry, up, where errors begin) -> its files by name
+    frame: where it is "auto", what the file says by those ``keys`` counts
+    listed: (path of an entry, frame, where errors begin) -> its files by name
     """
-    content = _mapping(path, "the file", yaml_files.read(path), ("up", "splits"))
-    axis = content.get("up", "auto")
-    if axis not in ("auto", "y", "z"):
-        raise ValueError(f"{path}: up: got {axis!r}, expected 'auto', 'y' or 'z'")
+    content = _mapping(path, "the file", yaml_files.read(path), (*keys, "splits"))
+    said = FileFrame(**{key: content[key] for key in keys if key in content})
+    said.check(f"{path}: ")
+    frame = FileFrame(
+        said.up if frame.up == "auto" else frame.up, said.scale if frame.scale == "auto" else frame.scale
+    )
     if "splits" not in content:
         raise ValueError(f"{path}: splits: missing; expected a mapping of {', '.join(SPLITS[:3])}")
     splits = _mapping(path, "splits", content["splits"], SPLITS[:3])
@@ -215,7 +240,7 @@ def scene_set(
             place = Path(os.path.realpath(place.parent), place.name)  # what is a link keeps its own ending
             if not os.path.exists(place):
                 raise ValueError(f"{where}: {entry!r} does not exist (looked for at {str(place)!r})")
-            for name, file in listed(place, axis if up == "auto" else up, where).items():
+            for name, file in listed(place, frame, where).items():
                 if (real := os.path.realpath(file.path)) in seen:
                     raise ValueError(f"{where}: {file.path} is already in {seen[real]}; expected it once")
                 seen[real] = key

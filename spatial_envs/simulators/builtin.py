@@ -41,6 +41,7 @@ class BuiltinSimulator(Agent):
     space          the navigable space where it is known already: agent_height, agent_radius and agent_climb
                    are its own
     agent_climb    metres, the highest step that it takes
+    solid          what it walks on and into, where that is more than what it sees, as glass is; None: mesh
     Raises ValueError for a mesh without a floor, or an argument out of range.
     """
 
@@ -61,11 +62,15 @@ class BuiltinSimulator(Agent):
         renderer: str | Renderer = "builtin",
         space: NavigableSpace | None = None,
         agent_climb: float = 0.2,
+        solid: Mesh | None = None,
     ):
         super().__init__(camera_height, hfov, image_size, forward_step, turn_step, tilt_step, sliding)
         self.mesh = mesh
         self.renderer = make_renderer(renderer)
-        self.space = NavigableSpace(mesh, agent_height, agent_radius, agent_climb) if space is None else space
+        if space is None:
+            walked = mesh if solid is None else solid
+            space = NavigableSpace(walked, agent_height, agent_radius, agent_climb)
+        self.space = space
         self.islands = self.space.islands
         self.snap, self.island, self.sample = self.space.snap, self.space.island, self.space.sample
         self.distance, self.path = self.space.distance, self.space.path

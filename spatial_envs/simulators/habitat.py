@@ -82,7 +82,7 @@ class HabitatSimulator(Agent):
         self._one_sided = is_read_directly(building)
         if self._one_sided:
             check_file(building.path, building.frame.up)
-        self._columns = cast_columns(building.mesh)
+        self._columns = cast_columns(building.solid)
         with tempfile.TemporaryDirectory() as folder:
             stage = write_stage(building, Path(folder))
             agent = self._agent_configuration(hfov)

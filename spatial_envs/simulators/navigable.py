@@ -55,9 +55,10 @@ class NavigableSpace:
         check_range("agent_height", agent_height, 0.05, 10.0)
         check_range("agent_radius", agent_radius, 0.01, 2.0)
         check_range("agent_climb", agent_climb, 0.0, agent_height / 2)
-        self.floors = find_floors(as_walked(mesh), agent_height, agent_radius, agent_climb)
+        walked = as_walked(mesh)
+        self.floors = find_floors(walked, agent_height, agent_radius, agent_climb)
         if not self.floors:
-            largest = largest_floor(mesh, agent_height, agent_climb)
+            largest = largest_floor(walked, agent_height, agent_climb)
             small = (
                 f" (the largest piece on which it can stand has {largest:.2g} square metres, less than the "
                 f"{MIN_AREA:g} that a floor needs)"

@@ -2,7 +2,7 @@
 
 habitat-sim shows the colours as they are, without light. Where a building's colours are albedo, the light of
 `spatial_envs.rendering` is multiplied into the colours of the corners, which are what a renderer that shades
-shows wherever a triangle is seen from its front.
+shows wherever a triangle is seen from its front. Glass is as solid as the rest: habitat-sim blends nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def write_stage(building: Building, folder: Path) -> Path:
         write_glb(building, source)
     semantics: dict[str, Any] = {}
     if building.objects:
-        write_object_ids(building.mesh, folder / "objects.ply")
+        write_object_ids(building.solid, folder / "objects.ply")
         semantics = {"semantic_asset": str(folder / "objects.ply"), "has_semantic_textures": False}
         semantics |= {f"semantic_{key}": value for key, value in UPWARDS["y"].items()}
     return write_configuration(folder, source, up, **semantics)
@@ -72,7 +72,7 @@ def is_read_directly(building: Building) -> bool:
 def write_glb(building: Building, path: str | Path) -> None:
     """Write ``building`` as a .glb, Y up, double-sided: a node for each object, by
     its name, so that `read_building` finds the same objects again. Light is in the colours; see above."""
-    mesh = building.mesh
+    mesh = building.solid
     corners = mesh.colors[mesh.faces] / np.float32(255)  # (F, 3, 3)
     if building.lit:
         corners = corners * _light(mesh.corner_normals)[..., None]

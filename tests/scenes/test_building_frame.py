@@ -88,6 +88,38 @@ def test_ceilings_tell_the_unit_where_nothing_else_does(tmp_path, unit, word, up
     assert np.allclose(np.ptp(plain.mesh.vertices, axis=0), 2 * np.array(SIZE), atol=1e-3)
 
 
+def test_a_hall_in_metres_is_told_from_a_room_in_feet_by_its_tables_and_doors(tmp_path):
+    shell = (-0.2, 20.2, 9, 9.2, -0.2, 16.2)
+    table, door_head = (8, 10, 0.7, 0.75, 8, 9), (9, 9.2, 2.03, 4, 0, 16)
+    for name, extra, metres in (
+        ("empty", (), 0.3048),  # which nothing tells from a room in feet
+        ("table", (table,), 1.0),
+        ("door", (door_head,), 1.0),
+        ("feet", (tuple(v / 0.3048 for v in (2, 3, 0.7, 0.75, 2, 3)),), 0.3048),
+        ("steps", ((2, 6, 0, 0.6, 2, 6),), 0.3048),  # of 18 cm
+    ):
+        mesh = room(0, 20, 0, 16, shell, *extra, height=9)
+        trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).export(tmp_path / f"{name}.glb")
+        building, warned = loaded(tmp_path / f"{name}.glb")
+        assert building.frame.scale == metres, name
+        assert ("units are feet" in warned) == (metres != 1.0)
+        assert loaded(tmp_path / f"{name}.glb", scale=2.0)[0].frame.scale == 2.0
+
+
+def test_scene_sets_say_axis_and_unit(tmp_path):
+    write(tmp_path / "a.glb", 0.01, "z")
+    listed = "splits:\n  train: [a.glb]\n"
+    (tmp_path / "set.yaml").write_text(f"up: z\nscale: 0.01\n{listed}")
+    building, warned = loaded(tmp_path / "set.yaml")
+    check(building)
+    assert not warned
+    larger, _ = loaded(tmp_path / "set.yaml", scale=0.02)  # what is given decides
+    assert np.allclose(np.ptp(larger.mesh.vertices, axis=0), 2 * np.array(SIZE), atol=1e-3)
+    (tmp_path / "set.yaml").write_text(f"scale: inches\n{listed}")
+    with pytest.raises(ValueError, match=r"set\.yaml: scale: got 'inches'; expected float from 1e-06"):
+        open_buildings(tmp_path / "set.yaml")
+
+
 def test_a_file_without_a_ceiling_says_its_unit_or_its_height_does(tmp_path):
     mesh = room(0, 6, 0, 5)
     for name, words in (("said", "# Units = inches\n"), ("silent", "")):
@@ -140,14 +172,6 @@ def test_plain_colours_are_lit_unless_a_configuration_says_that_light_is_in_them
     scan.visual.vertex_colors = np.random.default_rng(0).integers(0, 255, (len(scan.vertices), 4), np.uint8)
     scan.export(tmp_path / "scan.ply")
     assert not loaded(tmp_path / "scan.ply")[0].lit
-
-
-def test_stages_whose_objects_are_left_out_say_so(tmp_path):
-    write(tmp_path / "stages/102.glb")
-    (tmp_path / "scenes").mkdir()
-    (tmp_path / "scenes/102.scene_instance.json").write_text("{}")
-    with pytest.warns(UserWarning, match=r"1 stages are read alone, without the objects.*102\.scene_inst"):
-        open_buildings(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 import json
 import re
 import struct
+from dataclasses import replace
 
+import buildings as made
 import numpy as np
 import pytest
 import trimesh
@@ -13,6 +15,7 @@ from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import STRUCTURE
 from spatial_envs.rendering.builtin import BuiltinRenderer
 from spatial_envs.scenes.buildings import PROCEDURAL, open_buildings
+from spatial_envs.simulators import make_simulator
 
 RED, BLUE = (0xD7, 0x10, 0x20), (0x10, 0x20, 0xB9)
 
@@ -298,3 +301,56 @@ def test_the_reference_views_without_light(reference):
         off = np.abs(view.rgb.astype(int) - rgb[..., :3]).max(axis=-1)
         right.append((np.abs(view.depth - depth) < 0.005) & (off <= 1))
     assert np.mean(right) > 0.995
+
+
+@pytest.mark.parametrize(
+    "glass",
+    [
+        {"alphaMode": "BLEND", "pbrMetallicRoughness": {"baseColorFactor": [0.9, 1, 0.9, 0.2]}},
+        {"extensions": {"KHR_materials_transmission": {"transmissionFactor": 0.9}}},
+        "d 0.2",
+        "Tr 0.8",
+    ],
+)
+def test_glass_is_seen_through_and_not_walked_through(tmp_path, glass):
+    """A pane across a room of 4 x 4 m, at x = 2, and its ways from one half to the other."""
+    opaque = {"pbrMetallicRoughness": {"baseColorFactor": [0.9, 0.9, 0.9, 0.2]}}  # alpha does not count
+    meshes = {"m": made.room(0, 4, 0, 4), "g": made.boxes((1.98, 2.02, 0, 2.5, 0, 4))}
+    if isinstance(glass, str):
+        path, text, start = tmp_path / "a.obj", "mtllib a.mtl\n", 1
+        for name, mesh in meshes.items():
+            text += "".join("v {} {} {}\n".format(*v) for v in mesh.vertices) + f"usemtl {name}\n"
+            text += "".join("f {} {} {}\n".format(*f) for f in mesh.faces + start)
+            start += len(mesh.vertices)
+        path.write_text(text)
+        (tmp_path / "a.mtl").write_text(f"newmtl m\nKd 1 1 1\nd 1\nTr 1\nnewmtl g\nKd 1 1 1\n{glass}\n")
+    else:
+        path = tmp_path / "a.glb"
+        scene = trimesh.Scene()
+        for name, mesh in meshes.items():
+            shown = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+            shown.visual = trimesh.visual.TextureVisuals(material=trimesh.visual.material.PBRMaterial(name))
+            scene.add_geometry(shown, node_name=name)
+        content = {"m": opaque, "g": glass}
+
+        def with_glass(tree):
+            tree["materials"] = [{"name": m["name"], **content[m["name"]]} for m in tree["materials"]]
+
+        path.write_bytes(trimesh.exchange.gltf.export_glb(scene, tree_postprocessor=with_glass))
+    building = open_buildings(path, scale=1.0, up="y").load(0)
+    assert len(building.glass.faces) == 12
+    assert len(building.solid.faces) == len(building.mesh.faces) + 12
+    simulator = make_simulator("builtin", building, image_size=32)
+    assert len(simulator.islands) == 2
+    pose = simulator.camera_pose(simulator.reset(np.array([1.0, 0, 2.0]), -np.pi / 2))  # towards +X
+    assert simulator.render_view(pose).depth[16, 16] == pytest.approx(3.0, abs=0.01)
+    shut = make_simulator("builtin", replace(building, mesh=building.solid, glass=None), image_size=32)
+    assert shut.render_view(pose).depth[16, 16] == pytest.approx(0.98, abs=0.01)
+
+
+def test_what_is_all_of_glass_is_shown(tmp_path):
+    mesh, text = made.room(0, 4, 0, 4), "mtllib a.mtl\nusemtl g\n"
+    text += "".join("v {} {} {}\n".format(*v) for v in mesh.vertices)
+    (tmp_path / "a.obj").write_text(text + "".join("f {} {} {}\n".format(*f) for f in mesh.faces + 1))
+    (tmp_path / "a.mtl").write_text("newmtl g\nTr 1\n")
+    assert open_buildings(tmp_path / "a.obj").load(0).glass is None

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from spatial_envs.foundation.errors import SceneError
 from spatial_envs.geometry.camera import unproject
 from spatial_envs.scenes.depth_frames import is_depth, open_depth
-from spatial_envs.scenes.depth_layouts import depth_residual
+from spatial_envs.scenes.depth_layouts.synthia import depth_residual
 
 FRAMES = 3
 CM = 0.0051
@@ -305,6 +305,35 @@ def test_one_file_alone_and_a_folder_of_files_in_no_layout(tmp_path):
     assert is_depth(tmp_path / "plain/m.npy")
     assert not is_depth(tmp_path / "plain")
     assert not is_depth(tmp_path / "gone")
+
+
+def test_links_are_followed_once_and_what_is_left_out_is_named(tmp_path):
+    synthia(tmp_path / "set/a", drive(2))
+    (tmp_path / "set/a/loop").symlink_to(tmp_path / "set")
+    (tmp_path / "set/again").symlink_to("a")
+    (tmp_path / "set/gone.png").symlink_to("nowhere.png")
+    write_png(tmp_path / "set/a/other_depth.png", np.ones((4, 4, 3), np.uint16))
+    links = r"1 links to nothing \(gone.png\); 2 links to what is there already \(a/loop, again\)"
+    other = r"1 called depth, in no layout \(a/other_depth.png\)"
+    with pytest.warns(UserWarning, match=rf"set: left out: {other}; {links}"):
+        found = open_depth(tmp_path / "set")
+    assert found.names == tuple(f"a/Depth/Stereo_Left/Omni_F/00000{k}" for k in range(2))
+
+
+def test_pointers_are_refused_by_name(tmp_path):
+    synthia(tmp_path, drive(2))
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    (tmp_path / "Depth/Stereo_Left/Omni_F/000000.png").write_bytes(pointer)
+    (tmp_path / "RGB/Stereo_Left/Omni_F/000001.png").write_bytes(pointer)
+    (tmp_path / "plain.npy").write_bytes(pointer)
+    frames = open_depth(tmp_path / "Depth")
+    for load in (
+        lambda: frames.load(0),
+        lambda: frames.load(1),
+        lambda: open_depth(tmp_path / "plain.npy", intrinsics=(100, 100, 64, 38)).load(0),
+    ):
+        with pytest.raises(SceneError, match="a Git LFS pointer, not the file itself; fetch it by"):
+            load()
 
 
 def test_scene_sets_name_splits(tmp_path):

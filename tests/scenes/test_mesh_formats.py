@@ -584,7 +584,7 @@ def test_instances_and_hidden_nodes(tmp_path, box):
         {"mesh": 0},
     ]
     box.header["extensionsRequired"] = ["EXT_mesh_gpu_instancing", "KHR_node_visibility"]
-    mesh, names = read_named(folder(tmp_path, m_gltf=box.json()))
+    mesh, names, _ = read_named(folder(tmp_path, m_gltf=box.json()))
     check(mesh, WHITE, 10 + 40 + 10, 36)
     assert names == ("many",)
     assert mesh.vertices[:, 0].max() == 9

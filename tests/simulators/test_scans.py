@@ -87,3 +87,12 @@ def test_how_high_a_step_may_be_is_an_argument():
     steps = room(0, 4, 0, 4, (2, 4, 0, 0.3, 0, 4))
     assert len(BuiltinSimulator(steps).islands) == 2
     assert len(BuiltinSimulator(steps, agent_climb=0.35).islands) == 1
+
+
+def test_the_size_of_a_refused_floor_is_that_of_the_smoothed_scan():
+    vertices, faces = scanned()
+    rng = np.random.default_rng(0)
+    near = (vertices[faces][..., [0, 2]] < 1.3).all(axis=(1, 2))
+    noisy = as_mesh(vertices + rng.normal(0, 0.02, vertices.shape), faces[near])
+    with pytest.raises(MeshError, match=r"has 1\.4 square metres"):  # of the noisy one 1.3
+        NavigableSpace(noisy)

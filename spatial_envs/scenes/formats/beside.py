@@ -56,6 +56,15 @@ def pointer_to(data: bytes) -> str | None:
     return next((what for head, what in POINTERS.items() if data.startswith(head)), None)
 
 
+def pointer_at(path: Path) -> str | None:
+    """``pointer_to`` the beginning of a file; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return pointer_to(file.read(64))
+    except OSError:
+        return None
+
+
 def _forms(name: str) -> Iterator[str]:
     name = name.replace("\\", "/")
     yield name

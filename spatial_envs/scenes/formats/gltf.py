@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ class _Look(NamedTuple):
 
     factor: list[float]
     texture: dict[str, Any] | None = None
+    clear: bool = False
 
 
 def read(data: bytes, beside: Beside) -> list[Part]:
@@ -65,9 +67,8 @@ def read(data: bytes, beside: Beside) -> list[Part]:
             mirror = -1 if np.linalg.det(matrix[:3, :3]) < 0 else 1  # a mirror turns triangles inside out
             for part in shapes[node["mesh"]]:
                 vertices = part.vertices @ matrix[:3, :3].T + matrix[:3, 3]
-                parts.append(
-                    Part(vertices, part.faces[:, ::mirror], part.colors, part.uv, part.texture, name, number)
-                )
+                faces = part.faces[:, ::mirror]
+                parts.append(replace(part, vertices=vertices, faces=faces, name=name, node=number))
     return parts
 
 
@@ -178,7 +179,7 @@ def _part(document: Document, primitive: dict[str, Any], looks: _Looks) -> Part 
     look = looks.of(primitive, painted is not None)
     white = np.full((len(vertices), 3), 255, np.uint8)
     tint = (white if painted is None else _painted(painted)) * np.clip(look.factor, 0, 1)
-    plain = Part(vertices, faces, tint.round().astype(np.uint8))
+    plain = Part(vertices, faces, tint.round().astype(np.uint8), clear=look.clear)
     if look.texture is None:
         return plain
     moved = look.texture.get("extensions", {}).get("KHR_texture_transform", {})
@@ -227,6 +228,14 @@ def _transformed(uv: np.ndarray, moved: dict[str, Any]) -> np.ndarray:
     return uv * moved.get("scale", [1, 1]) @ turn.T + moved.get("offset", [0, 0])
 
 
+def _is_clear(material: dict[str, Any], base: dict[str, Any]) -> bool:
+    """Whether most light goes through a material: by its transmission or its own alpha, not its texture's."""
+    passed = material.get("extensions", {}).get("KHR_materials_transmission", {}).get("transmissionFactor", 0)
+    factor = base.get("baseColorFactor", base.get("diffuseFactor", []))
+    alpha = factor[3] if material.get("alphaMode") == "BLEND" and len(factor) == 4 else 1.0
+    return bool(passed > 0.5 or alpha < 0.5)
+
+
 class _Looks:
     """A document's materials and textures, each decoded once."""
 
@@ -251,7 +260,8 @@ class _Looks:
         glow = material.get("emissiveFactor", [0.0] * 3)
         if any(glow) and (texture is None if factor is None else not any(factor[:3])):
             factor, texture = glow, material.get("emissiveTexture")
-        return _Look(([1.0] * 3 if factor is None else factor)[:3], texture)
+        clear = _is_clear(material, base if gloss is None else gloss)
+        return _Look(([1.0] * 3 if factor is None else factor)[:3], texture, clear)
 
     def texture(self, number: int) -> tuple[np.ndarray | None, tuple[int, int]]:
         """The picture of a texture, and how it goes on in u and v."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -54,8 +54,15 @@ class _Material:
 
     diffuse: list[float] | None = None
     emission: list[float] | None = None
+    opacity: float | None = None
+    transparency: float = 0.0
     map: _Map = field(default_factory=_Map)
     emission_map: _Map = field(default_factory=_Map)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether most light goes through it: by "d", and "Tr" only without it, as some write both as 1."""
+        return self.transparency > 0.5 if self.opacity is None else self.opacity < 0.5
 
 
 def read(data: bytes, beside: Beside) -> list[Part]:
@@ -190,12 +197,16 @@ def _parts(
             mode = CLAMP if material.map.clamp else REPEAT
             laid, placed = repeating(texture, placed, (mode, mode), beside)  # type: ignore[arg-type]
             white = np.full((len(pairs), 3), 255, np.uint8)
-            parts.append(Part(points[at], faces.reshape(-1, 3), white, placed, laid, name=name, node=node))
+            parts.append(
+                Part(points[at], faces.reshape(-1, 3), white, placed, laid, name, node, material.is_clear)
+            )
         if not mapped.all():
             plain = material.diffuse if texture is None and not material.map.name else None
             tint = GREY if plain is None else (np.clip(plain, 0, 1) * 255).round()
             tinted = np.where(has_color[:, None], colors, np.array(tint, np.uint8))
-            parts.append(Part(points, own[~mapped][..., 0], tinted, name=name, node=node))
+            parts.append(
+                Part(points, own[~mapped][..., 0], tinted, None, None, name, node, material.is_clear)
+            )
     return parts
 
 
@@ -224,7 +235,7 @@ def _looks(
         name = names[number] if number >= 0 else "mesh"
         dark = not material.map.name and not any(material.diffuse or ())
         if dark and (material.emission_map.name or any(material.emission or ())):
-            material = _Material(material.emission, map=material.emission_map)
+            material = replace(material, diffuse=material.emission, map=material.emission_map)
         file = material.map.name
         if file and file not in decoded:
             decoded[file] = texture_of(beside, file)
@@ -269,6 +280,15 @@ def _library(names: list[str], beside: Beside) -> dict[str, _Material]:
             material.diffuse = _color(value, beside)
         elif key == "ke":
             material.emission = _color(value, beside)
+        elif key in ("d", "tr"):
+            try:
+                share = float(_uncommented(value).split()[-1])
+            except (ValueError, IndexError):
+                continue
+            if key == "d":
+                material.opacity = share
+            else:
+                material.transparency = share
     return library
 
 

@@ -25,6 +25,7 @@ class Part:
     texture   (h, w, 3) uint8; parts that share it have the same array
     name      of the object that it belongs to
     node      parts of one object have the same number
+    clear     whether its material lets more light through than it stops
     """
 
     vertices: np.ndarray
@@ -34,6 +35,7 @@ class Part:
     texture: np.ndarray | None = None
     name: str = "mesh"
     node: int = 0
+    clear: bool = False
 
 
 def text_of(data: bytes) -> str:
