@@ -13,13 +13,16 @@ from __future__ import annotations
 import logging
 import sys
 
-import tyro
-
-from agents.comparison.compare import Flags, compare
+from agents.progress import phase, watch_compilation
 
 if __name__ == "__main__":
+    with phase("loading"):
+        import tyro
+
+        from agents.comparison.compare import Flags, compare
+
     logging.basicConfig(format="%(message)s")
-    logging.getLogger("spatial_envs.foundation.compilation").setLevel(logging.INFO)
+    watch_compilation()
     try:
         compare(tyro.cli(Flags, description=__doc__))
     except (ValueError, TypeError, OSError, ImportError) as error:

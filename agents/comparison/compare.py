@@ -40,7 +40,7 @@ class Flags:
     """An agent of your own, module:Class."""
     baselines: tuple[str, ...] | None = None
     """Rows to compare with, of those in agents/<family>/baselines.py, or all; of next-best-view's oracle,
-    beam and set-cover are slow, and the default is random, zero-action, farthest and farthest-inner."""
+    beam and set-cover are slow, and the default is random, farthest, zero-action and farthest-inner."""
     env: str | None = None
     """Environment id, or module:id; by default the first run's, or NBV-MapAnything-v0. Runs that were trained
     in another of next-best-view act in it by the poses they choose."""

@@ -131,10 +131,10 @@ def draw(kind: Family, shown: Shown, path: Path) -> None:
     curves = [key for key, column in kind.columns.items() if column.drawn and key in any_scores.figures]
     count = max(len(curves), 1)
     height = 4.6 if curves else 1 + 0.3 * len(results)
-    figure, (columns,) = pyplot.subplots(
+    figure, (columns,) = pyplot().subplots(
         1, count, figsize=(6 * count, height), squeeze=False, layout="constrained"
     )
-    colours = pyplot.get_cmap("tab10" if len(results) <= 10 else "tab20").colors  # type: ignore[attr-defined]
+    colours = pyplot().get_cmap("tab10" if len(results) <= 10 else "tab20").colors  # type: ignore[attr-defined]
     if not curves:
         values = [interval(each.at_end(headline), each.scenes) for each in results.values()]
         for k, (mean, low, high) in enumerate(values):
@@ -162,4 +162,4 @@ def draw(kind: Family, shown: Shown, path: Path) -> None:
         handles, labels = columns[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right center", frameon=False)
     figure.savefig(path, dpi=150)
-    pyplot.close(figure)
+    pyplot().close(figure)
