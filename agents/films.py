@@ -26,15 +26,15 @@ MOST = 256  # pictures of the longest episode
 def film(
     kind: Family,
     policies: Mapping[str, tuple[Any, Any]],
-    folder: Path,
+    path: Path,
     tick: Callable[[], Any],
     episodes: int = EPISODES,
 ) -> None:
-    """Film the first episodes as each policy plays them, side by side, into episode.mp4; the first one's last
-    picture is episode.png. policies: by its name each one's environment and itself. ``tick`` is called after
-    each episode."""
+    """Film the first episodes as each policy plays them, side by side, into ``path``; the first one's last
+    picture lies beside it, .png. policies: by its name each one's environment and itself. ``tick`` is called
+    after each episode."""
     env, _ = next(iter(policies.values()))
-    with imageio.get_writer(folder / "episode.mp4", fps=FPS, macro_block_size=BLOCK) as writer:
+    with imageio.get_writer(path, fps=FPS, macro_block_size=BLOCK) as writer:
         for k, episode in enumerate(kind.episodes(env, episodes)):
             pictures = abreast(kind, policies, episode)
             for picture in pictures:
@@ -43,7 +43,7 @@ def film(
             for _ in range(LAST - kind.hold):  # the end is seen longer
                 writer.append_data(pictures[-1])  # type: ignore[attr-defined]
             if k == 0:
-                imageio.imwrite(folder / "episode.png", pictures[-1])
+                imageio.imwrite(path.with_suffix(".png"), pictures[-1])
             tick()
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agents.comparison.report import Shown, report
+from agents.comparison.report import Shown, filmed, report
 from agents.comparison.scores import Rows, Scores, plain, play
 from agents.comparison.table import page, show
 from agents.comparison.workers import Made, play_apart
@@ -18,6 +18,7 @@ from agents.flags import UserPath
 from agents.play import UNTRAINED
 from agents.run_folder import check_out, heading, load
 from agents.runs import adapted, names, parse_settings, place, single_env, untrained
+from agents.watch import watch
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_range
 from spatial_envs.foundation.files import replacing
@@ -60,6 +61,9 @@ class Flags:
     workers: int = 1
     """Processes that play the rows of a table, each row by one of them; the figures are the same. Each has
     networks and scenes of its own in memory."""
+    watch: bool = False
+    """Instead of tables: watch the first episodes in a window, the rows side by side, or without a display
+    have them filmed, into watch.mp4 in --out or here. Without --baselines, the agent beside one of them."""
     out: UserPath | None = None
     """A folder for the report (tables, report.html, curves, films, every score), or a file .md for the
     tables. For fitting a folder resumes a comparison that was interrupted."""
@@ -77,6 +81,8 @@ def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
         check_range("episodes", flags.episodes, 1, 1_000_000, int)
     check_range("workers", flags.workers, 1, 1024, int)
     if flags.out is not None:
+        if flags.watch and flags.out.suffix == ".md":
+            raise ValueError(f"out: got {flags.out} with --watch; expected a folder, for watch.mp4")
         check_out(flags.out, file=flags.out.suffix == ".md")
     runs = [load(folder, trust=flags.trust) for folder in flags.run]
     set_threads(flags.threads, large=any(own["resolved_backbone"] == "mapanything" for own, _ in runs))
@@ -110,7 +116,7 @@ def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
     called = [f"{name}, trained here" if name in kind.baselines else name for name in called]
     entries = [*zip(called, runs, strict=True)]
     folder = flags.out if flags.out is not None and flags.out.suffix != ".md" else None
-    if folder is not None and kind.resumes:
+    if folder is not None and kind.resumes and not flags.watch:
         _open(folder, kind, common, called, flags.run)
 
     episodes = kind.starts if flags.episodes is None else flags.episodes
@@ -118,6 +124,11 @@ def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
     shown = []
     for title, change in kind.tables(common).items():
         played = {"env": env_id, "env_kwargs": {**common, **change}}
+        if flags.watch:
+            beside = kind.against[:1] if flags.baselines is None else chosen
+            rows = rows_of(kind, env := single_env(played), beside, entries, played, {**changes, **change})
+            watch(kind, filmed(kind, rows | _of_agents(env, agents)), (folder or Path()) / "watch.mp4")
+            return {}
         kept = f"{folder / plain(title)}-" if folder is not None and kind.resumes else None
         here = {**changes, **change}
         make = partial(_made, flags, called, played, here, chosen)

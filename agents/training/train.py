@@ -148,7 +148,7 @@ def _show(folder: Path, run: dict[str, Any], model: BaseAlgorithm) -> None:
 
 def _film(kind: Family, policies: dict[str, tuple[Any, Any]], folder: Path, episodes: int = EPISODES) -> None:
     with phase("film", episodes, "episodes") as bar:
-        film(kind, policies, folder, bar.advance, episodes)
+        film(kind, policies, folder / "episode.mp4", bar.advance, episodes)
 
 
 def best_baseline(kind: Family, rows: Sequence[Mapping[str, str]]) -> str | None:
