@@ -16,14 +16,14 @@ import sys
 from agents.progress import phase, watch_compilation
 
 if __name__ == "__main__":
-    with phase("loading"):
-        import tyro
-
-        from agents.comparison.compare import Flags, compare
-
-    logging.basicConfig(format="%(message)s")
-    watch_compilation()
     try:
+        with phase("loading"):  # PyTorch and what is built on it takes its time
+            import tyro
+
+            from agents.comparison.compare import Flags, compare
+
+        logging.basicConfig(format="%(message)s")
+        watch_compilation()
         compare(tyro.cli(Flags, description=__doc__))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"evaluate_agent.py: {error}")

@@ -17,15 +17,15 @@ import sys
 from agents.progress import phase, watch_compilation
 
 if __name__ == "__main__":
-    with phase("loading"):  # PyTorch and what is built on it takes its time
-        import tyro
-
-        from agents.training.config import Flags
-        from agents.training.train import train
-
-    logging.basicConfig(format="%(message)s")
-    watch_compilation()
     try:
+        with phase("loading"):  # PyTorch and what is built on it takes its time
+            import tyro
+
+            from agents.training.config import Flags
+            from agents.training.train import train
+
+        logging.basicConfig(format="%(message)s")
+        watch_compilation()
         train(tyro.cli(Flags, description=__doc__))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"train_agent.py: {error}")
