@@ -24,7 +24,7 @@ _errors = Console(markup=False, highlight=False, stderr=True)
 if isinstance(sys.stdout, io.TextIOWrapper):  # no evaluation is lost to a letter that the terminal lacks
     sys.stdout.reconfigure(errors="backslashreplace")
 EVERY = 15.0  # seconds between two lines of a phase in a log
-WIDTH = 24  # of a bar, letters
+WIDTH = 16  # of a bar, letters
 
 
 class Phase:
@@ -160,7 +160,7 @@ class _Bars:
 
     def __rich_console__(self, on: Console, options: ConsoleOptions) -> RenderResult:
         table = Table.grid(padding=(0, 1))
-        table.add_column(no_wrap=True, min_width=14)
+        table.add_column(no_wrap=True, min_width=12)
         table.add_column(width=WIDTH)
         table.add_column(overflow="ellipsis", no_wrap=True)
         for each in _shown:

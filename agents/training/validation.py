@@ -171,5 +171,6 @@ class Keeper(BaseCallback):
 
 
 def _figures(figures: dict[str, float], curve: str) -> str:
-    between = [f"{figures[end]:.3f}" for end in ("low", "high") if end in figures]
-    return f"{figures[curve]:.3f}{(between and ' [' + ', '.join(between) + ']') or ''}"
+    score = f"{figures[curve]:.3f}"
+    between = {"low", "high"} <= figures.keys()
+    return f"{score} [{figures['low']:.3f}, {figures['high']:.3f}]" if between else score
