@@ -38,7 +38,8 @@ class Phase:
     def __init__(self, name: str, total: float | None, unit: str, brief: bool) -> None:
         self.name, self.total, self.unit, self.brief = name, total, unit, brief
         self.done, self.detail, self.outcome = 0.0, "", ""
-        self.begun, self.over = time.monotonic(), None
+        self.begun = time.monotonic()
+        self.over: float | None = None
         self.left: Callable[[], float | None] = self._even
         self.below: Callable[[], RenderableType] | None = None
         self.told = self.begun

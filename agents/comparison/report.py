@@ -133,7 +133,7 @@ def draw(kind: Family, shown: Shown, path: Path) -> None:
     figure, (columns,) = pyplot().subplots(
         1, count, figsize=(6 * count, height), squeeze=False, layout="constrained"
     )
-    colours = pyplot().get_cmap("tab10" if len(results) <= 10 else "tab20").colors  # type: ignore[attr-defined]
+    colours = pyplot().get_cmap("tab10" if len(results) <= 10 else "tab20").colors
     if not curves:
         values = [interval(each.at_end(headline), each.scenes) for each in results.values()]
         for k, (mean, low, high) in enumerate(values):
