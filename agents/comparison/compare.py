@@ -16,6 +16,7 @@ from agents.comparison.workers import Made, play_apart
 from agents.families import Family, family, short_id
 from agents.flags import UserPath
 from agents.play import UNTRAINED
+from agents.progress import phase
 from agents.run_folder import check_out, heading, load
 from agents.runs import adapted, names, parse_settings, place, single_env, untrained
 from agents.watch import watch
@@ -189,7 +190,9 @@ def _shown(
     leaky = kind.is_leaky(env) or played["env_kwargs"].get("split", "train") == "train"
     seen_by = dict.fromkeys(name for name, (own, _) in runs if leaky and place(own) == place(played))
     text = f"### {title}\n\n" if title else ""
-    return Shown(title, env, rows, results, text + page(kind, env, results, [*seen_by], budgets))
+    with phase("intervals"):
+        text += page(kind, env, results, [*seen_by], budgets)
+    return Shown(title, env, rows, results, text)
 
 
 def _made(
@@ -236,11 +239,12 @@ def _own_rows(own: dict[str, Any], model, env, played: dict[str, Any], changes: 
 def joined_pages(kind: Family, shown: Iterable[Shown]) -> str:
     """Pages of tables, one after another, each kind of formulas once."""
     text, said = "", ""
-    for each in shown:
-        formulas = kind.formulas(each.env, next(iter(each.results.values())))
-        if said and formulas != said:
-            text += f"{said}\n\n"
-        text, said = text + each.text, formulas
+    with phase("scales"):  # what perfect points score takes a look at every scene
+        for each in shown:
+            formulas = kind.formulas(each.env, next(iter(each.results.values())))
+            if said and formulas != said:
+                text += f"{said}\n\n"
+            text, said = text + each.text, formulas
     return f"{text}{said}\n"
 
 

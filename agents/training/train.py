@@ -12,6 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.comparison.compare import final_tables
+from agents.comparison.report import BOUNDS
 from agents.comparison.table import show
 from agents.curves import plot_curves
 from agents.families import Family, family
@@ -159,12 +160,12 @@ def best_baseline(kind: Family, rows: Sequence[Mapping[str, str]]) -> str | None
 
 
 def _further(kind: Family, run: dict[str, Any], folder: Path) -> str:
-    """How to have the table with the baselines that take longer."""
-    if kind.final is None or {*kind.baselines} <= {*kind.final}:
+    """How to have the table with what bounds all policies, where that is left out as it takes long."""
+    bounds = [name for name in BOUNDS if name in kind.baselines]
+    if kind.final is None or {*bounds} <= {*kind.final}:
         return ""
-    slow = ", ".join(name for name in kind.baselines if name not in kind.final)
-    command = f"python evaluate_agent.py --run {folder} --episodes {run['final_starts']} --baselines all"
-    return f"Baselines that take longer ({slow}):\n\n    {command}\n"
+    flags = f"--run {folder} --episodes {run['final_starts']} --baselines {' '.join([*kind.final, *bounds])}"
+    return f"With {', '.join(bounds)}, which takes longer:\n\n    python evaluate_agent.py {flags}\n"
 
 
 def _train_encoder(folder: Path, run: dict[str, Any], fresh: bool) -> Path:

@@ -106,7 +106,7 @@ def test_a_run_leaves_all_that_it_should(run):
         "farthest",
         "agent",
         "farthest, zero-action |",
-        "--baselines all",
+        "--baselines random farthest zero-action farthest-inner oracle",
         "another object's features",
     ):
         assert name in text
