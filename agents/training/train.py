@@ -165,7 +165,7 @@ def _further(kind: Family, run: dict[str, Any], folder: Path) -> str:
     if kind.final is None or {*bounds} <= {*kind.final}:
         return ""
     flags = f"--run {folder} --episodes {run['final_starts']} --baselines {' '.join([*kind.final, *bounds])}"
-    return f"With {', '.join(bounds)}, which takes longer:\n\n    python evaluate_agent.py {flags}\n"
+    return f"\nWith {', '.join(bounds)}, which takes longer:\n\n    python evaluate_agent.py {flags}\n"
 
 
 def _train_encoder(folder: Path, run: dict[str, Any], fresh: bool) -> Path:
