@@ -14,15 +14,18 @@ from __future__ import annotations
 import logging
 import sys
 
-import tyro
-
-from agents.training.config import Flags
-from agents.training.train import train
+from agents.progress import phase, watch_compilation
 
 if __name__ == "__main__":
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("spatial_envs.foundation.compilation").setLevel(logging.INFO)
     try:
+        with phase("loading"):  # PyTorch and what is built on it takes its time
+            import tyro
+
+            from agents.training.config import Flags
+            from agents.training.train import train
+
+        logging.basicConfig(format="%(message)s")
+        watch_compilation()
         train(tyro.cli(Flags, description=__doc__))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"train_agent.py: {error}")

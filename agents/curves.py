@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import matplotlib
 
-matplotlib.use("Agg")
-from matplotlib import pyplot
+def pyplot() -> Any:
+    """matplotlib's, without a display; imported when something is drawn, as that takes a second."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
 
 
 def plot_curves(
@@ -18,7 +24,7 @@ def plot_curves(
     agent = [row for row in rows if row["policy"] == "agent"]
     steps = [int(row["timesteps"]) for row in agent]
     score, low, high = ([float(row[key]) for row in agent] for key in (column, "low", "high"))
-    figure, axes = pyplot.subplots(figsize=(7, 4.2), constrained_layout=True)
+    figure, axes = pyplot().subplots(figsize=(7, 4.2), constrained_layout=True)
     axes.fill_between(steps, low, high, color="tab:blue", alpha=0.18, linewidth=0)
     axes.plot(steps, score, color="tab:blue", linewidth=2, marker="o", markersize=3)
     levels = levels | {row["policy"]: float(row[column]) for row in rows if row not in agent}
@@ -35,4 +41,4 @@ def plot_curves(
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.02)
     figure.savefig(path, dpi=160)
-    pyplot.close(figure)
+    pyplot().close(figure)

@@ -50,8 +50,9 @@ from agents.agent_yaml import (
 from agents.exported import distinct, is_exported, load_agent
 from agents.families import family, short_id
 from agents.flags import UserPath
+from agents.progress import console
 from agents.run_folder import best, check_out, load, read_config
-from agents.runs import console, single_env
+from agents.runs import single_env
 from spatial_envs import __version__
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import legible

@@ -27,7 +27,8 @@ from stable_baselines3.common.vec_env import VecTransposeImage
 
 from agents.agent_yaml import DESCRIPTION, EXTRACTORS, POLICIES, SHIPPED, WEIGHTS, plain, read_description
 from agents.policies import by_dimension
-from agents.runs import console, single_env
+from agents.progress import console
+from agents.runs import single_env
 from spatial_envs.foundation.arguments import check_device, resolve_device
 
 COUNTS = ("num_layers", "n_lstm_layers", "n_critics")  # of policy_kwargs: a tensor for each, at least

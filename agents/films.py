@@ -1,8 +1,9 @@
-"""Films of policies: some episodes, one after another, or one episode by several policies side by side."""
+"""Films of policies, each of them in a panel under its name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,45 +14,96 @@ from PIL import Image, ImageDraw, ImageFont
 from agents.families import Family
 
 FPS = 10
-WIDTH = 416  # pixels of each policy in a film of several; codecs want multiples of 16
-MOST = 256  # pictures of the longest episode there
+EPISODES = 3
+LAST = 18  # frames that the end of an episode is held
+WIDTH, HEIGHT = 1280, 1040  # pixels, at most, of all panels together
+BLOCK = 16  # codecs want multiples of so many pixels
+TITLE = 32  # pixels, above a panel
+ASPECT = 1.6  # of all panels together, as nearly as may be
+MOST = 256  # pictures of the longest episode
 
 
-def film(kind: Family, env, policy, folder: Path, episodes: int = 3) -> None:
-    """Film the first episodes of one policy into episode.mp4; the first one's last picture is episode.png.
-    The environment is in "rgb_array" mode."""
-    shown = kind.episodes(env, episodes)
-    with imageio.get_writer(folder / "episode.mp4", fps=FPS, macro_block_size=2) as writer:
-        for episode in shown:
-            for picture in kind.reel(env, policy, episode):
+def film(
+    kind: Family,
+    policies: Mapping[str, tuple[Any, Any]],
+    path: Path,
+    tick: Callable[[], Any],
+    episodes: int = EPISODES,
+) -> None:
+    """Film the first episodes as each policy plays them, side by side, into ``path``; the first one's last
+    picture lies beside it, .png. policies: by its name each one's environment and itself. ``tick`` is called
+    after each episode."""
+    env, _ = next(iter(policies.values()))
+    with imageio.get_writer(path, fps=FPS, macro_block_size=BLOCK) as writer:
+        for k, episode in enumerate(kind.episodes(env, episodes)):
+            pictures = abreast(kind, policies, episode)
+            for picture in pictures:
                 for _ in range(kind.hold):
                     writer.append_data(picture)  # type: ignore[attr-defined]
-            if episode == shown[0]:
-                imageio.imwrite(folder / "episode.png", picture)
-            for _ in range(18 - kind.hold):  # the end is seen longer
+            for _ in range(LAST - kind.hold):  # the end is seen longer
+                writer.append_data(pictures[-1])  # type: ignore[attr-defined]
+            if k == 0:
+                imageio.imwrite(path.with_suffix(".png"), pictures[-1])
+            tick()
+
+
+def film_abreast(kind: Family, policies: Mapping[str, tuple[Any, Any]], episode: int, path: Path) -> None:
+    """Film one episode as each policy plays it in its environment, side by side, the names above; a policy
+    without pictures is left out, and where there are none at all there is no film."""
+    pictures = abreast(kind, policies, episode)
+    if not pictures:
+        return
+    with imageio.get_writer(path, fps=FPS, macro_block_size=BLOCK) as writer:
+        for picture in pictures:
+            for _ in range(kind.hold):
                 writer.append_data(picture)  # type: ignore[attr-defined]
 
 
-def film_abreast(kind: Family, policies: dict[str, tuple[Any, Any]], episode: int, path: Path) -> None:
-    """Film one episode as each policy plays it in its environment, side by side, the names above; a policy
-    without pictures is left out, and where there are none at all there is no film."""
+def abreast(kind: Family, policies: Mapping[str, tuple[Any, Any]], episode: int) -> list[np.ndarray]:
+    """The pictures (H, W, 3) uint8 of an episode as each policy plays it, side by side, under their names."""
     reels = []
     for name, (env, policy) in policies.items():
         mode, env.unwrapped.render_mode = env.unwrapped.render_mode, "rgb_array"
-        pictures, stride = _thinned(_titled(each, name) for each in kind.reel(env, policy, episode))
+        pictures, stride = _thinned(kind.reel(env, policy, episode))
         env.unwrapped.render_mode = mode
         if pictures:
-            reels.append((pictures, stride))
+            reels.append((name, pictures, stride))
     if not reels:
-        return
-    common = max(stride for _, stride in reels)
-    thin = [pictures[:: common // stride] + pictures[-1:] for pictures, stride in reels]
-    longest, tallest = (max(f(reel) for reel in thin) for f in (len, lambda reel: len(reel[0])))
-    with imageio.get_writer(path, fps=FPS, macro_block_size=16) as writer:
-        for n in range(longest):
-            row = [_padded(reel[min(n, len(reel) - 1)], tallest) for reel in thin]
-            for _ in range(kind.hold):
-                writer.append_data(np.hstack(row))  # type: ignore[attr-defined]
+        return []
+    common = max(stride for *_, stride in reels)
+    names = [name for name, *_ in reels]
+    thin = [pictures[:: common // stride] + pictures[-1:] for _, pictures, stride in reels]
+    return [panels(names, [reel[min(n, len(reel) - 1)] for reel in thin]) for n in range(max(map(len, thin)))]
+
+
+def panels(names: Sequence[str], pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """(H, W, 3) uint8: pictures in rows and columns, each under its name, as large as there is room for and
+    never larger than they are."""
+    height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
+    height += TITLE
+
+    def shape(columns: int) -> tuple[float, float]:
+        return columns * width, math.ceil(len(pictures) / columns) * height
+
+    columns = min(
+        range(1, len(pictures) + 1),
+        key=lambda n: abs(math.log(shape(n)[0] / shape(n)[1] / ASPECT)),
+    )
+    across, down = shape(columns)
+    scale = min(1.0, WIDTH / across, HEIGHT / down)
+    cell = round(width * scale), TITLE + round((height - TITLE) * scale)
+    size = columns * cell[0], math.ceil(len(pictures) / columns) * cell[1]
+    canvas = Image.new("RGB", tuple(math.ceil(n / BLOCK) * BLOCK for n in size), "white")
+    draw = ImageDraw.Draw(canvas)
+    for k, (name, picture) in enumerate(zip(names, pictures, strict=True)):
+        left, top = k % columns * cell[0], k // columns * cell[1]
+        draw.text((left + 12, top + 7), name, "black", ImageFont.load_default(17))
+        image = Image.fromarray(picture)
+        if scale < 1:
+            size = round(image.width * scale), round(image.height * scale)
+            image = image.resize(size, Image.Resampling.LANCZOS)
+        canvas.paste(image, (left, top + TITLE))
+    return np.asarray(canvas)
 
 
 def _thinned(pictures: Iterator[np.ndarray]) -> tuple[list[np.ndarray], int]:
@@ -65,15 +117,3 @@ def _thinned(pictures: Iterator[np.ndarray]) -> tuple[list[np.ndarray], int]:
         if len(kept) > MOST:
             kept, stride = kept[::2], 2 * stride
     return ([*kept, last] if stride > 1 else kept), stride
-
-
-def _titled(picture: np.ndarray, name: str) -> np.ndarray:
-    height = round(picture.shape[0] * WIDTH / picture.shape[1])
-    canvas = Image.new("RGB", (WIDTH, (height + 47) // 16 * 16), "white")
-    canvas.paste(Image.fromarray(picture).resize((WIDTH, height), Image.Resampling.LANCZOS), (0, 32))
-    ImageDraw.Draw(canvas).text((12, 7), name, "black", ImageFont.load_default(17))
-    return np.asarray(canvas)
-
-
-def _padded(picture: np.ndarray, height: int) -> np.ndarray:
-    return np.pad(picture, ((0, height - len(picture)), (0, 0), (0, 0)), constant_values=255)

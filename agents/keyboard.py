@@ -132,7 +132,7 @@ def play(env, seed: int | None = None) -> list[float]:
     try:
         import pygame
     except ImportError as error:
-        raise DependencyNotInstalled('a window needs pygame: pip install "spatial-envs[viz]"') from error
+        raise DependencyNotInstalled("a window needs pygame: pip install pygame") from error
     rewards: list[float] = []
     played, over = hand(env), False
     env.reset(seed=seed)

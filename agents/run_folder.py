@@ -23,7 +23,8 @@ from stable_baselines3.common.vec_env import VecNormalize
 from agents.exported import ExportedAgent, as_run, is_exported
 from agents.families import env_type, family
 from agents.hyperparameters import MOST, checked, lessons
-from agents.runs import ALGORITHMS, command_line, console
+from agents.progress import console
+from agents.runs import ALGORITHMS, command_line
 from agents.scene_fit.baselines import Encoded
 from agents.signatures import check_name, check_own, sign_file, sign_name
 from spatial_envs.core.task import check_arguments

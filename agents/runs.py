@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pydoc
 import reprlib
 import shlex
@@ -15,7 +14,6 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
-from rich.console import Console
 from sb3_contrib import TQC, CrossQ, MaskablePPO, RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -29,6 +27,7 @@ from agents.families import env_type, family
 from agents.nbv.differentiable import Differentiable
 from agents.nbv.ranking import Ranking
 from agents.policies import by_dimension
+from agents.progress import console
 from agents.sb3.by_step import NormalizeByStep
 from agents.sb3.replay import HeldReplayBuffer, JoinedReplayBuffer
 from agents.sb3.vec_env import SB3VecEnv
@@ -61,9 +60,6 @@ NOWHERE = (
     "device",
 )  # which a row need not say
 BUFFER_LIMIT = 4 * 2**30  # bytes
-console = Console(markup=False)
-if isinstance(sys.stdout, io.TextIOWrapper):  # no evaluation is lost to a letter that the terminal lacks
-    sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def parse_settings(flag: str, settings: tuple[str, ...]) -> dict[str, Any]:

@@ -35,12 +35,12 @@ TESTED: dict[str, dict[str, Any]] = {
 }
 PYTORCH3D = "pip install easypytorch3d (of third parties), or https://github.com/facebookresearch/pytorch3d"
 PACKAGES = {  # what is not needed, by the name that is imported: what for, and how to get it
-    "stable_baselines3": ("train_agent.py", 'pip install "spatial-envs[train]"'),
+    "stable_baselines3": ("train_agent.py", 'pip install -e ".[train]" in a checkout'),
     "mapanything": ("backbone='mapanything'", PAGE),
     "pytorch3d": ("renderer='pytorch3d' and gradients through rendered views", PYTORCH3D),
     "habitat_sim": ("simulator='habitat'", "conda install habitat-sim -c conda-forge -c aihabitat"),
-    "ray": ("RLlib", 'pip install "spatial-envs[rllib]"'),
-    "pygame": ("render_mode='human' and playing by hand", 'pip install "spatial-envs[viz]"'),
+    "ray": ("RLlib", 'pip install "ray[rllib]"'),
+    "pygame": ("render_mode='human' and playing by hand", "pip install pygame"),
     "moviepy": ("gymnasium's RecordVideo", "pip install moviepy"),
 }
 

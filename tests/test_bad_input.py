@@ -184,7 +184,11 @@ ARGUMENTS = {
     "renderer": (make(renderer="opengl"), ValueError, "renderer: got 'opengl'; .*'builtin', 'pytorch3d'"),
     "renderer half": (make(renderer=Half()), ValueError, r"renderer: got .*Half.*name and render"),
     "observations": (make(observations=["rgbd"]), ValueError, "observations: got 'rgbd'; .*'rgb', 'depth'"),
-    "observations a word": (make(observations="rgb"), ValueError, "observations: got 'rgb'; .*list of keys"),
+    "observations a word": (
+        make(observations="rgb"),
+        ValueError,
+        "observations: got 'rgb'; .*'image', 'points', 'all', or a list of keys among poses",
+    ),
     "observations none": (make(observations=[]), ValueError, "observations: got none; .*poses.*rgb"),
     "features without a backbone": (
         make(observations=["features"], backbone=None),

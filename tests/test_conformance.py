@@ -341,6 +341,25 @@ def test_flat_dict_with_finite_bounds(env):
             assert space.dtype == np.uint8, key
 
 
+PRESETS = [(id, preset) for id in IDS for preset in ("state", "image", *["points"] * id.startswith("NBV"))]
+
+
+@pytest.mark.parametrize(("id", "preset"), PRESETS)
+def test_presets_train_without_wrappers(id, preset, small):
+    """A CNN, an MLP, or a network for points: Stable-Baselines3's own policies take them as they are."""
+    sb3 = pytest.importorskip("stable_baselines3")
+    env = gym.make(id, **small(id), observations=preset)
+    observed = env.observation_space.spaces
+    pictures = {key for key, space in observed.items() if space.shape[-1:] == (3,) and len(space.shape) == 3}
+    assert bool(pictures) == (preset == "image"), "state has none, and image has some"
+    assert ("points_mask" in observed) == (preset == "points")
+    model = sb3.PPO("MultiInputPolicy", env, n_steps=4, batch_size=4, n_epochs=1, device="cpu")
+    before = [value.clone() for value in model.policy.parameters()]
+    model.learn(4)
+    after = model.policy.parameters()
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
 def test_observations_are_the_callers_own(env):
     before, _ = env.reset(seed=0)
     kept = {key: value.copy() for key, value in before.items()}
@@ -711,8 +730,9 @@ def test_reset_mask_and_staggered_rows(id, exact):
 
 
 def test_vector_equals_singles_per_seed(id, exact):
-    envs = gym.make_vec(id, num_envs=3, **exact(id))
-    singles = [gym.make(id, **exact(id)) for _ in range(3)]
+    arguments = {**exact(id), "observations": "all"}
+    envs = gym.make_vec(id, num_envs=3, **arguments)
+    singles = [gym.make(id, **arguments) for _ in range(3)]
     for seed in (40, None, [1, 100, 7], None):  # later resets continue each one's own generator
         observation, info = envs.reset(seed=seed)
         own = [None] * 3 if seed is None else seed if isinstance(seed, list) else [seed + k for k in range(3)]

@@ -34,7 +34,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from agents import run_folder, runs
+from agents import progress, run_folder, runs
 from agents.backbone import training as backbone_training
 from agents.comparison import compare as comparison
 from agents.comparison.scores import Kept, joined
@@ -476,7 +476,7 @@ def prepared(place: Path) -> Iterator[None]:
     """A finished run of 16 steps and scenes in the folder ``place``, and nothing that takes long is begun."""
     before = os.getcwd()
     os.chdir(place)
-    console, quiet = runs.console, runs.console.quiet
+    console, quiet = progress.console, progress.console.quiet
     console.quiet = True
     limits = resource.getrlimit(resource.RLIMIT_AS)
     alarm = signal.signal(signal.SIGVTALRM, _too_long)
@@ -506,7 +506,7 @@ def prepared(place: Path) -> Iterator[None]:
         def enough(*_: Any, **__: Any) -> None:
             raise Enough
 
-        patch.setattr(training, "ProgressBarCallback", enough)
+        patch.setattr(training.Keeper, "prepare", enough)
         patch.setattr(training, "train_encoder", enough)
         patch.setattr(training, "WarmStart", enough)
         patch.setattr(comparison, "play", enough)

@@ -9,15 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agents.comparison.report import Shown, report
+from agents.comparison.report import Shown, filmed, report
 from agents.comparison.scores import Rows, Scores, plain, play
 from agents.comparison.table import page, show
 from agents.comparison.workers import Made, play_apart
 from agents.families import Family, family, short_id
 from agents.flags import UserPath
 from agents.play import UNTRAINED
+from agents.progress import phase
 from agents.run_folder import check_out, heading, load
 from agents.runs import adapted, names, parse_settings, place, single_env, untrained
+from agents.watch import watch
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_range
 from spatial_envs.foundation.files import replacing
@@ -40,7 +42,7 @@ class Flags:
     """An agent of your own, module:Class."""
     baselines: tuple[str, ...] | None = None
     """Rows to compare with, of those in agents/<family>/baselines.py, or all; of next-best-view's oracle,
-    beam and set-cover are slow, and the default is random, zero-action, farthest and farthest-inner."""
+    beam and set-cover are slow, and the default is random, farthest, zero-action and farthest-inner."""
     env: str | None = None
     """Environment id, or module:id; by default the first run's, or NBV-MapAnything-v0. Runs that were trained
     in another of next-best-view act in it by the poses they choose."""
@@ -60,6 +62,9 @@ class Flags:
     workers: int = 1
     """Processes that play the rows of a table, each row by one of them; the figures are the same. Each has
     networks and scenes of its own in memory."""
+    watch: bool = False
+    """Instead of tables: watch the first episodes in a window, the rows side by side, or without a display
+    have them filmed, into watch.mp4 in --out or here. Without --baselines, the agent beside one of them."""
     out: UserPath | None = None
     """A folder for the report (tables, report.html, curves, films, every score), or a file .md for the
     tables. For fitting a folder resumes a comparison that was interrupted."""
@@ -77,6 +82,8 @@ def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
         check_range("episodes", flags.episodes, 1, 1_000_000, int)
     check_range("workers", flags.workers, 1, 1024, int)
     if flags.out is not None:
+        if flags.watch and flags.out.suffix == ".md":
+            raise ValueError(f"out: got {flags.out} with --watch; expected a folder, for watch.mp4")
         check_out(flags.out, file=flags.out.suffix == ".md")
     runs = [load(folder, trust=flags.trust) for folder in flags.run]
     set_threads(flags.threads, large=any(own["resolved_backbone"] == "mapanything" for own, _ in runs))
@@ -110,7 +117,7 @@ def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
     called = [f"{name}, trained here" if name in kind.baselines else name for name in called]
     entries = [*zip(called, runs, strict=True)]
     folder = flags.out if flags.out is not None and flags.out.suffix != ".md" else None
-    if folder is not None and kind.resumes:
+    if folder is not None and kind.resumes and not flags.watch:
         _open(folder, kind, common, called, flags.run)
 
     episodes = kind.starts if flags.episodes is None else flags.episodes
@@ -118,6 +125,11 @@ def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
     shown = []
     for title, change in kind.tables(common).items():
         played = {"env": env_id, "env_kwargs": {**common, **change}}
+        if flags.watch:
+            beside = kind.against[:1] if flags.baselines is None else chosen
+            rows = rows_of(kind, env := single_env(played), beside, entries, played, {**changes, **change})
+            watch(kind, filmed(kind, rows | _of_agents(env, agents)), (folder or Path()) / "watch.mp4")
+            return {}
         kept = f"{folder / plain(title)}-" if folder is not None and kind.resumes else None
         here = {**changes, **change}
         make = partial(_made, flags, called, played, here, chosen)
@@ -178,7 +190,9 @@ def _shown(
     leaky = kind.is_leaky(env) or played["env_kwargs"].get("split", "train") == "train"
     seen_by = dict.fromkeys(name for name, (own, _) in runs if leaky and place(own) == place(played))
     text = f"### {title}\n\n" if title else ""
-    return Shown(title, env, rows, results, text + page(kind, env, results, [*seen_by], budgets))
+    with phase("intervals"):
+        text += page(kind, env, results, [*seen_by], budgets)
+    return Shown(title, env, rows, results, text)
 
 
 def _made(
@@ -225,11 +239,12 @@ def _own_rows(own: dict[str, Any], model, env, played: dict[str, Any], changes: 
 def joined_pages(kind: Family, shown: Iterable[Shown]) -> str:
     """Pages of tables, one after another, each kind of formulas once."""
     text, said = "", ""
-    for each in shown:
-        formulas = kind.formulas(each.env, next(iter(each.results.values())))
-        if said and formulas != said:
-            text += f"{said}\n\n"
-        text, said = text + each.text, formulas
+    with phase("scales"):  # what perfect points score takes a look at every scene
+        for each in shown:
+            formulas = kind.formulas(each.env, next(iter(each.results.values())))
+            if said and formulas != said:
+                text += f"{said}\n\n"
+            text, said = text + each.text, formulas
     return f"{text}{said}\n"
 
 

@@ -68,7 +68,7 @@ def report(kind: Family, folder: Path, text: str, shown: Sequence[Shown]) -> Non
         picture = folder / f"{begins}curves.png"
         draw(kind, each, picture)
         pictures.append(f'<img alt="{html.escape(title)}" src="data:image/png;base64,{_base64(picture)}">')
-        policies = _filmed(kind, each)
+        policies = filmed(kind, each.rows)
         for episode in kind.episodes(each.env, max(FILMS // len(shown), 1)):
             path = folder / f"{begins}start_{episode}.mp4"
             film_abreast(kind, policies, episode, path)
@@ -87,9 +87,8 @@ def report(kind: Family, folder: Path, text: str, shown: Sequence[Shown]) -> Non
     (folder / "report.html").write_text(page, encoding="utf-8")
 
 
-def _filmed(kind: Family, shown: Shown) -> dict[str, tuple[Any, Any]]:
-    """Agents first, then what bounds them."""
-    rows = shown.rows
+def filmed(kind: Family, rows: Rows) -> dict[str, tuple[Any, Any]]:
+    """The environments and policies of the rows that are filmed: agents first, then what bounds them."""
     agents = [row for row in rows if row not in kind.baselines and not row.endswith((UNTRAINED, FOREIGN))]
     others = [row for row in (*BOUNDS, *reversed(kind.against), *kind.baselines) if row in rows]
     pictured = [row for row in dict.fromkeys([*agents, *others]) if kind.is_filmed(rows[row][0][1])]
@@ -131,10 +130,10 @@ def draw(kind: Family, shown: Shown, path: Path) -> None:
     curves = [key for key, column in kind.columns.items() if column.drawn and key in any_scores.figures]
     count = max(len(curves), 1)
     height = 4.6 if curves else 1 + 0.3 * len(results)
-    figure, (columns,) = pyplot.subplots(
+    figure, (columns,) = pyplot().subplots(
         1, count, figsize=(6 * count, height), squeeze=False, layout="constrained"
     )
-    colours = pyplot.get_cmap("tab10" if len(results) <= 10 else "tab20").colors  # type: ignore[attr-defined]
+    colours = pyplot().get_cmap("tab10" if len(results) <= 10 else "tab20").colors
     if not curves:
         values = [interval(each.at_end(headline), each.scenes) for each in results.values()]
         for k, (mean, low, high) in enumerate(values):
@@ -162,4 +161,4 @@ def draw(kind: Family, shown: Shown, path: Path) -> None:
         handles, labels = columns[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right center", frameon=False)
     figure.savefig(path, dpi=150)
-    pyplot.close(figure)
+    pyplot().close(figure)

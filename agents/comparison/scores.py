@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from agents.families import Family
+from agents.progress import phase
 from agents.statistics import by_scene
 
 Rows = dict[str, list[tuple[Any, Any]]]  # of each row the environment and the policy of each seed
@@ -55,25 +56,30 @@ def joined(seeds: Sequence[Sequence[dict[str, Any]]]) -> Scores:
 
 
 def play(
-    kind: Family, rows: Rows, episodes: int, kept: str | None = None, progress: bool = True
+    kind: Family, rows: Rows, episodes: int, kept: str | None = None, progress: str | None = "table"
 ) -> dict[str, Scores]:
     """Scores by row. All play an episode before the next begins, so that an environment has its scene at
-    hand. With ``kept``, the beginning of files' names, what is in those files is not played again."""
+    hand. With ``kept``, the beginning of files' names, what is in those files is not played again.
+    progress: what the phase is called that shows how far it is; one of a single policy is brief."""
 
     shown = kind.episodes(next(iter(rows.values()))[0][0], episodes)
     found = {
         name: [Kept(kept_path(kept, name, seed)) for seed in range(len(each))] for name, each in rows.items()
     }
-    for k in tqdm(shown, desc="episodes", leave=False, disable=not progress):
-        for name, each in rows.items():
-            for (env, policy), those in zip(each, found[name], strict=True):
-                if k not in those.rows:
-                    those.add(k, kind.score(env, policy, k))
+    units = len(shown) * sum(map(len, rows.values()))
+    with phase(progress or "", units, "episodes", brief=len(rows) == 1) if progress else nullcontext() as bar:
+        for k in shown:
+            for name, each in rows.items():
+                for (env, policy), those in zip(each, found[name], strict=True):
+                    if k not in those.rows:
+                        those.add(k, kind.score(env, policy, k))
+                    if bar is not None:
+                        bar.advance(detail=name if len(rows) > 1 else None)
     return {name: joined([[those.rows[k] for k in shown] for those in each]) for name, each in found.items()}
 
 
-def evaluate(kind: Family, env, policy, episodes: int, progress: bool = False) -> Scores:
-    """What one policy scores in one environment."""
+def evaluate(kind: Family, env, policy, episodes: int, progress: str | None = None) -> Scores:
+    """What one policy scores in one environment; ``progress`` as for ``play``."""
     return play(kind, {"policy": [(env, policy)]}, episodes, progress=progress)["policy"]
 
 

@@ -13,7 +13,7 @@ from rich.markdown import Markdown
 from agents.comparison.scores import Scores
 from agents.families import Family
 from agents.play import FOREIGN, UNTRAINED
-from agents.runs import console
+from agents.progress import console
 from agents.statistics import interval
 
 TWINS = {UNTRAINED: "untrained", FOREIGN: "own features"}
@@ -34,14 +34,38 @@ def table(kind: Family, results: dict[str, Scores], against: Sequence[str] | Non
     head = ["policy", *(kind.columns[key].title for key in shown), *extra]
     head += [f"{title} minus {name}" for name in (*against, *(TWINS[twin] for twin in twins))]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name, scores in results.items():
+    for name, alike in one_policy(kind, results).items():
+        scores = results[name]
         others = [*against]
         others += [name + twin if twin == UNTRAINED else name.removesuffix(twin) for twin in twins]
-        cells = [name, *(_cell(kind, scores, key, key == headline) for key in shown)]
+        cells = [", ".join([name, *alike]), *(_cell(kind, scores, key, key == headline) for key in shown)]
         cells += [column.get(name, "") for column in extra.values()]
-        cells += [_difference(kind, scores, results.get(o), headline) if o != name else "" for o in others]
+        cells += [
+            _difference(kind, scores, results.get(o), headline) if o not in (name, *alike) else ""
+            for o in others
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def one_policy(kind: Family, results: dict[str, Scores]) -> dict[str, list[str]]:
+    """The rows that are shown, and to each the baselines that scored exactly what it scored in every episode,
+    by every figure: one policy, under several names."""
+    found: dict[str, list[str]] = {}
+    for name, scores in results.items():
+        alike = (row for row in found if {row, name} <= {*kind.baselines} and _same(results[row], scores))
+        first = next(alike, None)
+        if first is None:
+            found[name] = []
+        else:
+            found[first].append(name)
+    return found
+
+
+def _same(one: Scores, other: Scores) -> bool:
+    return one.figures.keys() == other.figures.keys() and all(
+        np.array_equal(values, other.figures[key]) for key, values in one.figures.items()
+    )
 
 
 def _cell(kind: Family, scores: Scores, key: str, is_headline: bool) -> str:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import loky
-from tqdm import tqdm
 
 from agents.comparison.scores import Kept, Rows, Scores, joined, kept_path
 from agents.families import Family
+from agents.progress import phase
 from spatial_envs.foundation.processes import serve
 
 Made = Callable[[], tuple[Family, Rows]]  # the rows, made anew
@@ -33,7 +33,7 @@ def play_apart(
     units = [(name, seed) for name, each in rows.items() for seed in range(len(each))]
     with (
         tempfile.TemporaryDirectory() as folder,
-        tqdm(total=len(units) * len(shown), desc=f"episodes, {workers} workers", leave=False) as bar,
+        phase(f"table, {workers} workers", len(units) * len(shown), "episodes") as bar,
     ):
         done = Path(folder, "done")  # a byte for each episode
         done.touch()
@@ -45,8 +45,7 @@ def play_apart(
             waiting = set(futures.values())
             while waiting:
                 _, waiting = wait(waiting, 0.2, FIRST_EXCEPTION)
-                if news := done.stat().st_size - bar.n:
-                    bar.update(news)
+                bar.reach(done.stat().st_size)
                 for (name, _), future in futures.items():
                     if future.done() and (error := future.exception()) is not None:
                         kind_of = ValueError if isinstance(error, ValueError) else RuntimeError

@@ -1,7 +1,7 @@
 """PPO of Ray RLlib, two workers, each with our batched environment: python -m agents.examples.rllib_ppo
 
 With anchor="first_view" a zero action takes the first view again: the untrained agent gains little; it learns
-to go round the object. Needs pip install "spatial-envs[rllib]".
+to go round the object. Needs pip install "ray[rllib]".
 """
 
 from ray.rllib.algorithms.ppo import PPOConfig

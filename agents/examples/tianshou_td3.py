@@ -1,7 +1,7 @@
 """TD3 of Tianshou 2 on a single environment: python -m agents.examples.tianshou_td3
 
 With anchor="first_view" a zero action takes the first view again: the untrained agent gains little; it learns
-to go round the object. Needs pip install "spatial-envs[tianshou]".
+to go round the object. Needs pip install tianshou.
 """
 
 import gymnasium as gym

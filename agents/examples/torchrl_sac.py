@@ -1,7 +1,7 @@
 """SAC of TorchRL on our batched environment: python -m agents.examples.torchrl_sac
 
 With anchor="first_view" a zero action takes the first view again: the untrained agent gains little; it learns
-to go round the object. Needs pip install "spatial-envs[torchrl]".
+to go round the object. Needs pip install torchrl.
 """
 
 import gymnasium as gym

@@ -20,6 +20,8 @@ SHOWS = (
     "scenes", "split", "up", "num_objects", "placement", "scene_steps", "cache_size", "cache_dir", "prefetch"
 )  # fmt: skip
 
+QUICK = ("random", "farthest", "zero-action", "farthest-inner")  # baselines that take no time
+
 
 def _gains(scores: Scores, farthest: Scores) -> dict[str, float]:
     gain = scores.at_end("gains")
@@ -82,8 +84,8 @@ NEXT_BEST_VIEW = Family(
     stopped=evaluation.stopped,
     baselines=BASELINES,
     senseless=senseless,
-    quick=("random", "zero-action", "farthest", "farthest-inner"),
-    final=("random", "zero-action", "farthest", "farthest-inner", "oracle"),
+    quick=QUICK,
+    final=QUICK,
     against=("farthest", "farthest-inner"),
     starts=64,
     arguments=_arguments,

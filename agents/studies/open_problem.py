@@ -170,7 +170,7 @@ def play(flags: Flags, start: str, path: Path) -> None:
     gains = {}
     for name, policy in policies.items():
         starts = 1 if start == "fixed" and name != "random" else flags.starts
-        gains[name] = evaluate(KIND, env, policy, starts, progress=True).at_end("gains")[0]
+        gains[name] = evaluate(KIND, env, policy, starts, progress=name).at_end("gains")[0]
     np.savez(path, **gains)
 
 
@@ -257,7 +257,7 @@ class Results:
 
     def draw(self, path: Path) -> None:
         """Curves and gradient norms of the variants ``SHOWN``, each seed and the median; the ends of all."""
-        figure, (left, middle, right) = pyplot.subplots(
+        figure, (left, middle, right) = pyplot().subplots(
             1, 3, figsize=(15, 5), width_ratios=(1.1, 1, 1.2), constrained_layout=True
         )
         for variant, colour in SHOWN.items():
@@ -295,7 +295,7 @@ class Results:
         for axes in (left, middle, right):
             axes.spines[["top", "right"]].set_visible(False)
         figure.savefig(path, dpi=130)
-        pyplot.close(figure)
+        pyplot().close(figure)
 
 
 def _stem(variant: str) -> str:

@@ -162,6 +162,8 @@ def resolve(flags: Flags) -> dict[str, Any]:
     env_kwargs["backbone"] = None if env.task.backbone is None else env.task.backbone_name
     if flags.track == "wandb":
         _wandb()  # not only after the environments are made
+    if isinstance(env_kwargs.get("observations"), str):  # the name of a preset
+        env_kwargs["observations"] = [*env.task.observation_space.spaces]
     if env_kwargs.get("observations") is None:
         env_kwargs["observations"] = observed(flags.env, hyperparameters, env.task.observable)
     warm_start = _warm_start(flags, env)

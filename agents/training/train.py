@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import signal
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import ProgressBarCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.comparison.compare import final_tables
+from agents.comparison.report import BOUNDS
 from agents.comparison.table import show
 from agents.curves import plot_curves
-from agents.families import family
-from agents.films import film
+from agents.families import Family, family
+from agents.films import EPISODES, film
 from agents.hyperparameters import lessons
+from agents.progress import console, phase
 from agents.run_folder import (
     begun,
     best,
@@ -28,7 +30,7 @@ from agents.run_folder import (
     save,
     write_config,
 )  # fmt: skip
-from agents.runs import console, single_env, training_envs, untrained
+from agents.runs import single_env, training_envs, untrained
 from agents.scene_fit.encoder import train_encoder
 from agents.training.config import Flags, _open_run, _wandb
 from agents.training.validation import Interrupted, Keeper, answering
@@ -49,11 +51,12 @@ def train(flags: Flags) -> Path:
 
 def _train_agent(folder: Path, run: dict[str, Any], fresh: bool, trust: bool) -> Path:
     kind, here = family(run["env"]), on_devices_here(run)
-    envs = training_envs(here)
     logs = None if run["track"] == "none" else str(folder)
-    model = untrained(here, envs, logs) if fresh else resumed(here, envs, folder, logs, trust)
-    if fresh and "start_from" in run:
-        _begin_with(model, Path(run["start_from"]), trust)
+    with phase("setting up"):
+        envs = training_envs(here)
+        model = untrained(here, envs, logs) if fresh else resumed(here, envs, folder, logs, trust)
+        if fresh and "start_from" in run:
+            _begin_with(model, Path(run["start_from"]), trust)
     warm = lessons(run["warm_start"]) if run.get("warm_start") and fresh else None
     left = run["timesteps"] - model.num_timesteps
     if warm is not None and left <= warm.all_steps:
@@ -63,7 +66,7 @@ def _train_agent(folder: Path, run: dict[str, Any], fresh: bool, trust: bool) ->
     if left <= 0:
         raise ValueError(f"timesteps: got {run['timesteps']}; the run has {model.num_timesteps} already")
     validation = single_env(here, split="validation", **kind.some)
-    keeper = Keeper(kind, validation, folder, run["eval_every"], run["validation_starts"])
+    keeper = Keeper(kind, validation, folder, run["eval_every"], run["validation_starts"], run["timesteps"])
     with begun(folder) if fresh else nullcontext():
         write_config(folder, run)
         console.print(
@@ -84,12 +87,11 @@ def _train_agent(folder: Path, run: dict[str, Any], fresh: bool, trust: bool) ->
             WarmStart(model, warm, kind, run["seed"]).run(folder)
             save(model, folder)
             left -= model.num_timesteps
-        bar, begins = ProgressBarCallback(), fresh and warm is None
+        begins = fresh and warm is None
         with answering(keeper.interrupt):
-            try:
-                model.learn(left, [bar, keeper], tb_log_name="log", reset_num_timesteps=begins)
-            except Interrupted:  # between two steps of the optimiser
-                bar.on_training_end()
+            with keeper.shown, suppress(Interrupted):  # between two steps of the optimiser
+                keeper.prepare(model)
+                model.learn(left, keeper, tb_log_name="log", reset_num_timesteps=begins)
             save(model, folder)
     more = f"go on with: python train_agent.py --resume {folder}"
     compared = f"its table: python evaluate_agent.py --run {folder}"
@@ -132,12 +134,38 @@ def _show(folder: Path, run: dict[str, Any], model: BaseAlgorithm) -> None:
             f"validation split ({kind.curve} {float(row[kind.curve]):.3f})"
         )
     console.print(said)
-    film(kind, single_env(run, split="validation", render_mode="rgb_array", **kind.some), model, folder)
+    env = single_env(run, split="validation", render_mode="rgb_array", **kind.some)
+    filmed = {f"{run['algo']}, trained": (env, model)}
+    beside = best_baseline(kind, evaluations(folder))
+    if beside is not None and kind.is_filmed(policy := kind.baselines[beside](env)):
+        filmed[f"{beside}, the best baseline"] = (env, policy)
+    _film(kind, filmed, folder)
     if run["final_starts"]:
-        text = f"{said}.\n\n{final_tables(run, model)}"
+        text = f"{said}.\n\n{final_tables(run, model)}{_further(kind, run, folder)}"
         (folder / "table.md").write_text(text, encoding="utf-8")
         show(text)
     console.print(f"all of it is in {folder}")
+
+
+def _film(kind: Family, policies: dict[str, tuple[Any, Any]], folder: Path, episodes: int = EPISODES) -> None:
+    with phase("film", episodes, "episodes") as bar:
+        film(kind, policies, folder / "episode.mp4", bar.advance, episodes)
+
+
+def best_baseline(kind: Family, rows: Sequence[Mapping[str, str]]) -> str | None:
+    """The baseline with the most of what the curve shows: of the lines of evaluations.csv and the levels."""
+    scores = {row["policy"]: float(row[kind.curve]) for row in rows} | kind.levels
+    scores = {name: score for name, score in scores.items() if name in kind.baselines}
+    return max(scores, key=lambda name: scores[name], default=None)
+
+
+def _further(kind: Family, run: dict[str, Any], folder: Path) -> str:
+    """How to have the table with what bounds all policies, where that is left out as it takes long."""
+    bounds = [name for name in BOUNDS if name in kind.baselines]
+    if kind.final is None or {*bounds} <= {*kind.final}:
+        return ""
+    flags = f"--run {folder} --episodes {run['final_starts']} --baselines {' '.join([*kind.final, *bounds])}"
+    return f"\nWith {', '.join(bounds)}, which takes longer:\n\n    python evaluate_agent.py {flags}\n"
 
 
 def _train_encoder(folder: Path, run: dict[str, Any], fresh: bool) -> Path:
@@ -158,6 +186,6 @@ def _train_encoder(folder: Path, run: dict[str, Any], fresh: bool) -> Path:
         (folder / "table.md").write_text(text, encoding="utf-8")
         show(text)
     shown = {"split": "validation", "prototypes": str(fitter.weights), **kind.some}
-    film(kind, single_env(run, render_mode="rgb_array", **shown), fitter, folder, episodes=1)
+    _film(kind, {"the encoder's fit": (single_env(run, render_mode="rgb_array", **shown), fitter)}, folder, 1)
     console.print(f"all of it is in {folder}")
     return folder

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 MAIN, SIDE = 480, 240  # pixels: the panel from outside, and the two beside it
 BACKGROUND = (24, 26, 32)
 INK, DIM_INK, PATH_INK = (236, 238, 242), (150, 156, 168), (255, 196, 64)
+START_INK = (110, 200, 255)
 # from covered to missing: a colour-blind safe ramp
 RAMP = np.array([[38, 130, 142], [94, 201, 98], [253, 231, 37], [245, 125, 21], [205, 35, 60]], np.float64)
 

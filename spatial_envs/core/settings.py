@@ -126,8 +126,8 @@ class Settings:
         one_of("mean", "grid", "none"),
         "of features over the patches of a view, all or by the cells of 4 x 4",
     )
-    observations: Sequence[str] | None = setting(
-        None, anything("keys, see above"), "None: all but those on request"
+    observations: Sequence[str] | str | None = setting(
+        None, anything("keys or a preset, see above"), "None: all but those on request"
     )
     image_size: int | tuple[int, int] | None = setting(
         None, anything("None, n, (H, W)"), "pixels, at least 16; None: 112, and 518 for MapAnything"

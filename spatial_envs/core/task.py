@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import reprlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import gymnasium as gym
@@ -133,13 +134,24 @@ def checked_actions(space: gym.Space, actions: np.ndarray) -> np.ndarray:
 
 
 def chosen_space(
-    available: dict[str, gym.spaces.Space], observations: Sequence[str] | None, default: Sequence[str]
+    available: dict[str, gym.spaces.Space],
+    observations: Sequence[str] | str | None,
+    default: Sequence[str],
+    presets: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> gym.spaces.Dict:
-    """The observation space of the keys ``observations``, or of ``default`` for None, in the order in which
-    they are available. ValueError for other keys, or none."""
-    if observations is not None and (isinstance(observations, str) or not np.iterable(observations)):
-        raise ValueError(f"observations: got {observations!r}; expected a list of keys")
-    wanted = list(default if observations is None else observations)
+    """The observation space of the keys ``observations``, in the order in which they are available: a list of
+    them, the name of one of ``presets``, of whose keys those that are available are meant, or None for
+    ``default``. ValueError for other keys and names, or none."""
+    if isinstance(observations, str) and observations in presets:
+        wanted = [key for key in presets[observations] if key in available]
+    elif observations is None:
+        wanted = list(default)
+    elif isinstance(observations, str) or not np.iterable(observations):
+        words = f"one of {', '.join(map(repr, presets))}, or " if presets else ""
+        keys = ", ".join(available)
+        raise ValueError(f"observations: got {observations!r}; expected {words}a list of keys among {keys}")
+    else:
+        wanted = list(observations)
     for key in wanted:
         check_choice("observations", key, tuple(available))
     if not wanted:

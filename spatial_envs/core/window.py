@@ -15,9 +15,7 @@ class _Window:
         try:
             import pygame
         except ImportError as error:
-            raise DependencyNotInstalled(
-                'render_mode="human" needs pygame: pip install "spatial-envs[viz]"'
-            ) from error
+            raise DependencyNotInstalled('render_mode="human" needs pygame: pip install pygame') from error
         pygame.display.init()  # and no audio
         self._pygame, self._clock = pygame, pygame.time.Clock()
         self._screen: Any = None

@@ -54,6 +54,7 @@ class OptionalCache(FunctionCache):
             found = super().load_overload(sig, target_context)
             if found is None:
                 _say_once()
+                logger.debug("compiling %s", self._py_func.__name__)
             return found
         except Exception as error:  # pickle and LLVM raise a dozen kinds, by what is damaged
             warn_once("a file of numba's cache", f"{self.cache_path}: {error!r}", "such files are made again")

@@ -111,6 +111,16 @@ def inverse_pose(pose: np.ndarray) -> np.ndarray:
     return inverse
 
 
+def projected(points: np.ndarray, cam_to_world: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    """(N, 3): column and row, pixels, and depth along the optical axis, metres, of points (N, 3) in the world
+    frame; of what lies behind the camera only the depth means anything."""
+    inverse = inverse_pose(cam_to_world)
+    camera = points @ inverse[:3, :3].T + inverse[:3, 3]
+    z = np.where(np.abs(camera[:, 2]) < 1e-6, 1e-6, camera[:, 2])
+    x, y = (intrinsics[k, k] * camera[:, k] / z + intrinsics[k, 2] for k in (0, 1))
+    return np.stack([x, y, camera[:, 2]], axis=1)
+
+
 @njit
 def transform_points(pose, points):
     """Points (N, 3) float32 moved by a rigid transform (4, 4); in a loop, as BLAS threads stall

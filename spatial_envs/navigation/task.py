@@ -51,6 +51,10 @@ BODY = (  # what a simulator is told of the agent
     "agent_height", "agent_radius", "agent_climb", "camera_height", "hfov", "forward_step", "turn_step",
     "sliding", "renderer",
 )  # fmt: skip
+PRESETS = {
+    "state": ("pointgoal", "objectgoal", "gps", "compass", "odometry", "remaining", "features", "view_mask"),
+    "image": ("rgb", "imagegoal", "pointgoal", "objectgoal"),
+}
 ON_REQUEST = ("semantic", "map")  # observed only where asked for; ObjectNav has semantic by default
 
 
@@ -96,7 +100,8 @@ class Navigation(Rows[Episode]):
         self.observable = tuple(all_spaces)
         own = ("semantic",) if self.goal_kind == "object" else ()
         default = [key for key in all_spaces if key not in ON_REQUEST or key in own]
-        self.observation_space = chosen_space(all_spaces, settings.observations, default)
+        presets = {**PRESETS, "all": tuple(all_spaces)}
+        self.observation_space = chosen_space(all_spaces, settings.observations, default, presets)
         self.action_space: spaces.Space = (
             spaces.Discrete(self.actions)
             if self.action == "discrete"

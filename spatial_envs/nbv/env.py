@@ -56,7 +56,14 @@ class NBVEnv(TaskEnv):
     | depth | (H, W, 1) | of the latest view, metres, 0 = nothing hit |
     | candidates | (64, 4) | with Box actions only where asked for: Fibonacci directions from the object's centre, in the frame's axes; 1 for those farther than 5 degrees from every view |
     | glimpses | (64, 5, 14, 14) uint8 | only where asked for: what each candidate would see of the voxels that the measured depth has filled so far, see ``voxels.VoxelGrid.glimpses``; 64 * 196 rays |
+    | points | (2048, 3) | only where asked for: the reconstruction so far, in the frame, metres, thinned evenly where it has more points, zeros after the last where it has fewer |
+    | points_mask | (2048,) | only where asked for: 1 for the points that there are |
+    | voxels | (1, 32, 32, 32) uint8 | only where asked for: of the voxels of a cube of 1.1 m round the object's centre, along the frame's axes X, Y, Z, the probability of being occupied by the measured depth, 255 = 1; 128 is unknown |
     | gains | (64,) | only where asked for: the true gain of each candidate, which takes 64 views; 0 when the budget is spent |
+
+    or by a name: ``"state"`` (features, poses, view_mask, anchor, remaining, and of discrete actions
+    candidates; for an MLP), ``"image"`` (rgb; for a CNN), ``"points"`` (points, points_mask, poses, view_mask,
+    anchor, remaining; for a point network), ``"all"`` (all but gains, which are the answer).
 
     The frame, ``frame=``: ``"gravity"`` (default: origin at the object's centre, Y up, first camera at azimuth
     0), ``"first_view"`` (origin and axes of the first camera), ``"world"``.

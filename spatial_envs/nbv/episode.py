@@ -44,6 +44,7 @@ class Episode:
     features: np.ndarray | None = None  # (n, ...) float32, pooled, not yet standardised
     per_view: list[Any] | None = None  # (n) what the backbone keeps of each view
     grid: VoxelGrid | None = None  # what the views told about space, for glimpses
+    voxels: VoxelGrid | None = None  # and in the frame's axes, for the observation of that name
     twin: Cloud | None = None  # with audit=True: the measured depth of the same views, unprojected
     anchor: tuple[int, np.ndarray] | None = None  # of so many views, where a zero action goes
     foreseen: Foreseen | None = None  # of the poses last asked for

@@ -48,6 +48,7 @@ from spatial_envs.nbv.actions import (
 )
 from spatial_envs.nbv.candidates import CANDIDATES, GLIMPSE, Candidates, azimuth
 from spatial_envs.nbv.episode import Episode, Foreseen
+from spatial_envs.nbv.occupancy import VOXELS, occupancy
 from spatial_envs.nbv.picture import draw_next_best_view
 from spatial_envs.nbv.reference import build_reference
 from spatial_envs.nbv.settings import NBVDiscreteSettings, NBVSettings
@@ -58,8 +59,13 @@ from spatial_envs.rendering import make_renderer
 from spatial_envs.rendering.builtin import BuiltinRenderer
 from spatial_envs.scenes.objects import open_objects
 
-ON_REQUEST = ("glimpses", "gains")  # observed only where asked for: they take their time
+ON_REQUEST = ("glimpses", "points", "points_mask", "voxels", "gains")  # observed only where asked for
 OF_CANDIDATES = ("candidates", *ON_REQUEST)  # and of continuous actions, what could be looked at
+STATE = ("poses", "view_mask", "anchor", "remaining")
+PRESETS = {
+    "state": ("features", *STATE), "image": ("rgb",), "points": ("points", "points_mask", *STATE),
+}  # fmt: skip
+POINTS = 2048  # of the reconstruction, that are observed
 POINTS_PER_VIEW = 2000  # of a network's points, by a fixed stride
 SUCCESS_SHARE = 0.95  # of the attainable coverage
 
@@ -95,7 +101,10 @@ class NBV(Rows[Episode]):
         self.observable = tuple(all_spaces)
         left_out = ON_REQUEST if self.action == "candidates" else OF_CANDIDATES
         default = [key for key in all_spaces if key not in left_out]
-        self.observation_space = chosen_space(all_spaces, settings.observations, default)
+        presets = {**PRESETS, "all": [key for key in all_spaces if key != "gains"]}  # which are the answer
+        if self.action == "candidates":
+            presets["state"] = (*PRESETS["state"], "candidates")
+        self.observation_space = chosen_space(all_spaces, settings.observations, default, presets)
         self.action_space: spaces.Space
         if self.action == "candidates":
             self.action_space = spaces.Discrete(CANDIDATES + self.stops)
@@ -116,6 +125,9 @@ class NBV(Rows[Episode]):
             "depth": spaces.Box(0.0, outer + 0.5, (height, width, 1), np.float32),
             "candidates": spaces.Box(-1.0, 1.0, (CANDIDATES, 4), np.float32),
             "glimpses": spaces.Box(0, 255, glimpse, np.uint8),
+            "points": spaces.Box(-reach, reach, (POINTS, 3), np.float32),
+            "points_mask": spaces.MultiBinary(POINTS),
+            "voxels": spaces.Box(0, 255, (1, *[VOXELS] * 3), np.uint8),
             "gains": spaces.Box(-np.inf, np.inf, (CANDIDATES,), np.float32),
         }
         if self.backbone is not None:
@@ -289,9 +301,20 @@ class NBV(Rows[Episode]):
             "depth": lambda: latest.depth[..., None].copy(),
             "candidates": lambda: self.candidates.rows(episode),
             "glimpses": lambda: self.candidates.glimpses(episode),
+            "points": lambda: padded(self._points(episode), POINTS),
+            "points_mask": lambda: (np.arange(POINTS) < len(episode.cloud.points)).astype(np.int8),
+            "voxels": lambda: occupancy(episode)[None],
             "gains": lambda: self._candidate_gains(row),
         }
         return {key: made[key]() for key in self.observation_space.spaces}
+
+    def _points(self, episode: Episode) -> np.ndarray:
+        """(n, 3), n <= POINTS: the reconstruction in the frame, metres, thinned by a fixed stride."""
+        points = episode.cloud.points
+        if len(points) > POINTS:
+            points = points[np.linspace(0, len(points) - 1, POINTS).astype(int)]
+        bound = self.observation_space["points"].high[: len(points)]  # type: ignore[attr-defined]
+        return transform_points(inverse_pose(episode.frame_to_world), points).clip(-bound, bound)
 
     def _candidate_gains(self, row: int) -> np.ndarray:
         episode = self.episode(row)
@@ -396,9 +419,12 @@ class NBV(Rows[Episode]):
         """See ``Task.render``."""
         episode = self.episode(row)
         return draw_next_best_view(
-            self.renderer, episode.mesh, episode.views, episode.reference.points,
-            np.sqrt(episode.cloud.tracker.squared_to_cloud), episode.metrics, self.backbone_name,
-        )  # fmt: skip
+            self.renderer,
+            episode.mesh,
+            episode.views,
+            episode.cloud,
+            self.backbone_name if self.reconstruction == "backbone" else "the measured depth",
+        )
 
     def render_view(self, row: int, cam_to_world: np.ndarray) -> View:
         """The row's object from any poses (..., 4, 4)."""

@@ -126,11 +126,19 @@ class Cloud:
         self.voxel = VOXEL_SHARE * tracker.diameter if voxel is None else voxel
         self._taken = np.full(2**12, -1, np.int64)  # hash set of voxel keys
         self._filled = 0
+        self._parts: tuple[np.ndarray, ...] = ()  # shared by copies
+
+    @property
+    def points(self) -> np.ndarray:
+        """(M, 3) float32, metres, in the order in which they came."""
+        return np.concatenate([np.zeros((0, 3), np.float32), *self._parts])
 
     def add(self, points: np.ndarray) -> None:
         """Let the cloud grow by ``points`` (M, 3), metres."""
         points = np.ascontiguousarray(points, np.float32)
-        self.tracker.add(points[self._claim(points)])
+        points = points[self._claim(points)]
+        self._parts += (points,)
+        self.tracker.add(points)
 
     def foreseen(self, points: np.ndarray, squared: np.ndarray) -> Metrics:
         """The figures as they would be with these points (M, 3) float32. Of the cloud nothing changes;

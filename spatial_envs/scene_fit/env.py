@@ -45,6 +45,9 @@ class SceneFitEnv(TaskEnv):
     | fit_rgb, fit_depth | the same | the fit from the same place |
     | features | (D,) | the backbone's tokens of the target view at the nearest multiples of its patch, pooled, standardised, clipped to +-10; (P, D) with ``pooling="none"``, (16, D) with "grid" |
 
+    or by a name: ``"state"`` (slots, residuals, turn, remaining, features; for an MLP), ``"image"`` (rgb,
+    fit_rgb, turn; for a CNN), ``"all"``.
+
     ## Rewards
 
     The gain of a potential: ``reward="full"`` (default), -(occlusion-aware distance / unit + 0.5 fsv + 0.01

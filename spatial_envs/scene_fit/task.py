@@ -46,6 +46,9 @@ from spatial_envs.scene_fit.settings import REWARDS, SceneFitSettings
 from spatial_envs.scenes.depth_frames import DepthFrame, open_depth, resized
 
 FARTHEST = 1000.0  # metres, of observed depth
+PRESETS = {
+    "state": ("slots", "residuals", "turn", "remaining", "features"), "image": ("rgb", "fit_rgb", "turn"),
+}  # fmt: skip
 SUCCESS_DISTANCE, SUCCESS_FSV = 0.03, 0.1  # metres, share
 RENDER_SIZE, RENDER_FOV = (240, 320), 50.0  # of render_view
 
@@ -84,7 +87,8 @@ class SceneFit(Rows[Episode]):
         self.action_space: spaces.Space = spaces.Box(-1.0, 1.0, (size,), np.float32)
         all_spaces = self._observation_spaces()
         self.observable = tuple(all_spaces)
-        self.observation_space = chosen_space(all_spaces, settings.observations, list(all_spaces))
+        presets = {**PRESETS, "all": tuple(all_spaces)}
+        self.observation_space = chosen_space(all_spaces, settings.observations, list(all_spaces), presets)
 
     def _observation_spaces(self) -> dict[str, spaces.Space]:
         height, width = self.image_size

@@ -81,7 +81,7 @@ def _exr(path: Path) -> np.ndarray:
     try:
         import OpenEXR
     except ImportError:
-        raise SceneError(f"{path}: .exr needs OpenEXR: pip install 'spatial-envs[exr]'") from None
+        raise SceneError(f"{path}: .exr needs OpenEXR: pip install OpenEXR") from None
     try:
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = {name: channel.pixels for name, channel in file.channels().items()}

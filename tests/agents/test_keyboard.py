@@ -10,7 +10,7 @@ from agents.keyboard import Looker, Walker, hand, play
 from spatial_envs.geometry.camera import direction
 from spatial_envs.simulators.simulator import DOWN, FORWARD, LEFT, STOP, UP
 
-pygame = pytest.importorskip("pygame", reason="needs the [viz] extra")
+pygame = pytest.importorskip("pygame", reason="needs the [train] extra")
 gym.register_envs(spatial_envs)
 VIEWS = {"num_objects": 1, "image_size": 32, "views": 3, "backbone": None}
 

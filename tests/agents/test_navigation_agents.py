@@ -103,7 +103,7 @@ def test_baselines_stand_in_their_order(env):
     """The oracle arrives by the shortest way, the goal's sensor and a map nearly so, chance does not; and who
     walks to frontiers sees more than who walks at random."""
     rows = {name: [(env, policy)] for name, policy in GOALS.policies(env).items()}
-    results = play(GOALS, rows, 3, progress=False)
+    results = play(GOALS, rows, 3, progress=None)
     spl = {name: scores.figures["spl"].mean() for name, scores in results.items()}
     coverage = {name: scores.figures["coverage"].mean() for name, scores in results.items()}
     assert spl["greedy"] > 0.97

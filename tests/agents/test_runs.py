@@ -46,7 +46,7 @@ def scripted(monkeypatch):
     class Script(list):
         shown: dict = {}  # noqa: RUF012
 
-        def evaluate(self, kind, env, policy, starts):
+        def evaluate(self, kind, env, policy, starts, progress):
             return self.pop(0) if policy.__class__.__name__ == "PPO" else 0.0
 
     found = Script()
@@ -55,7 +55,8 @@ def scripted(monkeypatch):
         figures=lambda score, rival: {"over_farthest": score, "low": score, "high": score},
     )
     monkeypatch.setattr(validation, "evaluate", found.evaluate)
-    filmed = lambda kind, env, policy, folder: found.shown.update(film=weights(policy))  # noqa: E731
+    monkeypatch.setattr(validation.Keeper, "prepare", lambda self, model: None)
+    filmed = lambda kind, policies, *_: found.shown.update(film=weights([*policies.values()][0][1]))  # noqa: E731, RUF015
     monkeypatch.setattr(training, "film", filmed)
     tabled = lambda run, model: found.shown.update(table=weights(model)) or "the table\n"  # noqa: E731
     monkeypatch.setattr(training, "final_tables", tabled)
@@ -187,17 +188,17 @@ def test_an_interrupted_run_plays_no_more_and_is_saved(
 ):
     calls = []
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **keywords):
         calls.append(arguments)
         if where == "the optimiser" or len(calls) == {"the first evaluation": 2, "a later one": 4}[where]:
             os.kill(os.getpid(), asked)
             time.sleep(60 if where != "the optimiser" else 0)  # of playing
-        return original(*arguments)
+        return original(*arguments, **keywords)
 
     if where == "the optimiser":
         original = validation.Keeper._between
         script += [0.0]
-        monkeypatch.setattr(validation.Keeper, "_played", lambda self, policy: 0.0)
+        monkeypatch.setattr(validation.Keeper, "_played", lambda self, name, policy: 0.0)
         monkeypatch.setattr(validation.Keeper, "_between", interrupted)
     else:
         original = script.evaluate

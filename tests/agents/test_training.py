@@ -102,11 +102,11 @@ def test_a_run_leaves_all_that_it_should(run):
     text = (folder / "table.md").read_text()
     for name in (
         "random",
-        "zero-action",
         "untrained",
         "farthest",
         "agent",
-        "oracle",
+        "farthest, zero-action |",
+        "--baselines random farthest zero-action farthest-inner oracle",
         "another object's features",
     ):
         assert name in text
