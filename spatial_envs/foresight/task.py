@@ -281,12 +281,26 @@ class Foresight(Rows[Episode]):
         check_range(f"{name}['steps']", state["steps"], 0, self.steps, int)
         stay = self.stays.checked(state["stay"])
         index = self.recordings.index(state["scene"])
-        poses = [state["draft"], *(given for given, _ in state["guesses"])]
-        if len(poses) - 1 > self.settings.guesses or not all(isinstance(each, Poses) for each in poses):
-            raise ValueError(f"{name}: got {reprlib.repr(poses)}; expected a draft and guesses of poses")
+        guesses = state["guesses"]
+        pairs = isinstance(guesses, list) and all(isinstance(g, tuple) and len(g) == 2 for g in guesses)
+        if not pairs or len(guesses) > self.settings.guesses:
+            got, most = reprlib.repr(guesses), self.settings.guesses
+            raise ValueError(f"{name}['guesses']: got {got}; expected a list of at most {most} pairs")
+        for poses in (state["draft"], *(given for given, _ in guesses)):
+            if not _answers(poses, question):
+                raise ValueError(f"{name}: got {reprlib.repr(poses)}; expected finite poses of each thing")
         episode = self._episode(index, state["number"], question)
-        for given, confidence in state["guesses"]:
+        for given, confidence in guesses:
             self._hand_in(episode, given, confidence)
         episode.draft = state["draft"]
         episode.steps, episode.gain, episode.stay = state["steps"], state["gain"], stay
         self.rows[row] = episode
+
+
+def _answers(poses: Any, question: Question) -> bool:
+    """Whether these are finite poses of the question's things."""
+    shapes = [part.shape for part in question.truth]
+    return isinstance(poses, Poses) and all(
+        isinstance(part, np.ndarray) and part.shape == shape and np.isfinite(part).all()
+        for part, shape in zip(poses, shapes, strict=True)
+    )

@@ -314,7 +314,10 @@ def test_a_state_of_another_kind_is_refused():
         ("question", None, "expected 10 frames, 3 slots"),
         ("number", -1, "state['task']['number']: got -1"),
         ("steps", 99, "state['task']['steps']: got 99"),
-        ("draft", 3, "expected a draft and guesses of poses"),
+        ("draft", 3, "expected finite poses of each thing"),
+        ("draft", Poses(np.zeros((1, 3)), np.zeros((1, 3, 3))), "expected finite poses of each thing"),
+        ("guesses", None, "expected a list of at most 6 pairs"),
+        ("guesses", [(None, 0.5)], "expected finite poses of each thing"),
     ):
         broken = {**state, "task": {**state["task"], key: value}}
         with pytest.raises(ValueError, match=re.escape(message)):
