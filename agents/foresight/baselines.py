@@ -19,13 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
 from agents.foresight.cem import fitted_ends
+from agents.foresight.shown import Shown, shown
 from spatial_envs.foresight.question import REACH, WAY_SHARE
 from spatial_envs.prototypes.motion import next_frames, weighted_line
 
@@ -33,35 +34,6 @@ LINE_FRAMES = 4
 FAN = (1.0, 0.4, 0.575, 0.75, 0.925, 1.1)  # shares of the reference's way
 LINE_FAN = (1.0, 0.0, 0.3, 0.6, 0.9, 1.2)  # of the line's
 STILL_NOISE, ANALYTIC_NOISE = 0.25, 0.15  # metres, each axis
-
-
-class Shown(NamedTuple):
-    """What an observation shows of K things, metres and seconds.
-
-    centres (K, T, 3), seen (K, T) bool, times (T,), query
-    reference, nearest (K, 3): the reference's centres, and those in the seen frame next to the asked time
-    extents (K, 3)
-    """
-
-    centres: np.ndarray
-    seen: np.ndarray
-    times: np.ndarray
-    query: float
-    reference: np.ndarray
-    nearest: np.ndarray
-    extents: np.ndarray
-
-
-def shown(observation: dict[str, np.ndarray]) -> Shown:
-    """An observation in float64; slots that hold nothing are things never seen."""
-    tracks, times = observation["tracks"].astype(np.float64), observation["times"].astype(np.float64)
-    centres, seen, query = tracks[..., :3], tracks[..., -1] > 0.5, float(observation["query"][0])
-    distance = np.where(seen, np.abs(times - query), np.inf)
-    nearest = centres[np.arange(len(centres)), distance.argmin(axis=1)]
-    reference, extents = observation["reference"][:, :3], observation["shapes"][:, :3]
-    return Shown(
-        centres, seen, times, query, reference.astype(np.float64), nearest, extents.astype(np.float64)
-    )
 
 
 Answers = Callable[[Shown], np.ndarray]  # (n, K, 3) centres, n guesses
@@ -123,7 +95,8 @@ class Answering:
         left = round(float(observation["remaining"][0]) * self.task.steps)
         there = max(np.abs(change).max(), np.abs(turn).max()) <= 1 + 1e-6
         action = np.zeros(self.task.action_space.shape, np.float32)
-        action[0] = 1.0 if there or left <= 1 else -1.0
+        late = left <= 1 and not observation["guessed"].any()  # then rather on the way than nothing
+        action[0] = 1.0 if there or late else -1.0
         width = 6 if self.task.settings.rotations else 3
         action[2:] = np.concatenate([change, turn], axis=1)[:, :width].clip(-1, 1).ravel()
         return action, None

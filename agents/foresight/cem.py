@@ -8,10 +8,9 @@ simulator, so a collision is only fitted as far as one thing's own motion can be
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 
+from agents.foresight.shown import Shown
 from spatial_envs.foresight.credit import NEAR
 from spatial_envs.procedural.moving_bodies import Launch, flown
 from spatial_envs.prototypes.motion import NEAREST, fitted_motion
@@ -24,17 +23,7 @@ SPREAD = np.array([0.05] * 3 + [0.3] * 3 + [0.1] * 4)  # of the first round
 SPREAD_IN_THE_PAST = np.array([0.4] * 3 + [1.0] * 3 + [0.1] * 4)
 
 
-class Frames(Protocol):
-    """What is shown, see ``baselines.Shown``."""
-
-    centres: np.ndarray
-    seen: np.ndarray
-    times: np.ndarray
-    query: float
-    extents: np.ndarray
-
-
-def fitted_ends(guesses: int, given: Frames) -> np.ndarray:
+def fitted_ends(guesses: int, given: Shown) -> np.ndarray:
     """(guesses, K, 3) centres at the asked time: of the mean of the starts that were found, then of some."""
     distance = np.abs(given.times - given.query)
     used = np.sort(np.argsort(distance, kind="stable")[:NEAREST])
@@ -59,7 +48,7 @@ def fitted_ends(guesses: int, given: Frames) -> np.ndarray:
     return _followed(starts, given.extents, times)[:, :, -1].swapaxes(0, 1)
 
 
-def _first_mean(given: Frames, begin: float) -> np.ndarray:
+def _first_mean(given: Shown, begin: float) -> np.ndarray:
     """(K, 10): the analytic rule's motion at the time where the simulation begins."""
     lowest = given.extents.min(axis=1)
     motion = fitted_motion(given.centres, given.times, given.seen, lowest, given.query)

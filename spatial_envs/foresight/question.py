@@ -79,7 +79,7 @@ class Question:
         """(K, 3) the centre in the seen frame next to the asked time; the origin, of what was never seen."""
         distance = np.where(self.seen, np.abs(self.times - self.query), np.inf)
         found = self.shown.centres[np.arange(len(self.kind)), distance.argmin(axis=1)]
-        return np.where(self.seen.any(axis=1)[:, None], found, 0.0)
+        return np.where(self.seen.max(axis=1)[:, None], found, 0.0)
 
     @cached_property
     def reach(self) -> np.ndarray:

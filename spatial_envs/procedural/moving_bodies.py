@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from spatial_envs.geometry.bodies import BOX, CAPSULE, CYLINDER, ELLIPSOID, KINDS, SPHERE, half_extents
+from spatial_envs.geometry.bodies import BOX, CAPSULE, CYLINDER, KINDS, SPHERE, half_extents
 
 GRAVITY = 9.81  # m/s^2
 TICK, TICKS = 0.01, 341  # seconds; of a scene
@@ -112,7 +112,9 @@ def moving_bodies(seed: int, num_objects: tuple[int, int], unseen: bool = False)
     rng = np.random.default_rng([seed, 3])
     count = int(rng.integers(num_objects[0], num_objects[1] + 1))
     times = TICK * np.arange(TICKS)
-    kinds, extents, ways, turns, reach = [], [], [], [], []
+    kinds, extents, turns = [], [], []
+    ways: list[np.ndarray] = []
+    reach: list[float] = []
     for _ in range(count):
         kind, own, way, turn = _body(rng, FASTER if unseen else 1.0, times)
         kinds.append(kind)
@@ -144,8 +146,7 @@ def _clear_place(
         places = rng.uniform(-side / 2, side / 2, (TRIES, 3)) * np.array([1, 0, 1])
         clear = np.ones(TRIES, np.bool_)
         for other, own in zip(others, reaches, strict=True):
-            between = (way - other)[::4]  # 4 cm apart at the fastest
-            apart = ((between + places[:, None]) ** 2).sum(axis=-1).min(axis=1)
+            apart = ((way - other + places[:, None]) ** 2).sum(axis=-1).min(axis=1)
             clear &= apart > (reach + own + 0.05) ** 2
         if clear.any():
             return places[clear.argmax()]
@@ -162,12 +163,12 @@ def _body(
     extents = half_extents(np.array(kind), size)
     rolls = kind == SPHERE or (role == "roll" and kind in (CYLINDER, CAPSULE))
     if kind == SPHERE:
-        down, lowest = Rotation.random(random_state=rng), extents[0]
+        down, lowest = Rotation.from_quat(rng.normal(size=4)), extents[0]
     elif kind in (CYLINDER, CAPSULE):
         lies = rolls or kind == CAPSULE or rng.random() < 0.5
         down, lowest = (_SIDES_DOWN["z level"], extents[0]) if lies else (_SIDES_DOWN["z up"], extents[2])
     else:
-        choice = int(rng.integers(3)) if kind in (BOX, ELLIPSOID) else 1
+        choice = int(rng.integers(3))
         down, lowest = _SIDES_DOWN[("x up", "z level", "z up")[choice]], extents[choice]
     heading, speed = rng.uniform(0, 2 * np.pi), faster * rng.uniform(0.8, 4.0)
     yaw = Rotation.from_rotvec([0, heading if rolls else rng.uniform(0, 2 * np.pi), 0])

@@ -105,4 +105,4 @@ def nearest_rotation(rotations: np.ndarray, times: np.ndarray, seen: np.ndarray,
     """
     distance = np.where(seen, np.abs(times - query), np.inf)
     found = np.take_along_axis(rotations, distance.argmin(axis=1)[:, None, None, None], axis=1)[:, 0]
-    return np.where(seen.any(axis=1)[:, None, None], found, np.eye(3))
+    return np.where(seen.max(axis=1)[:, None, None], found, np.eye(3))
