@@ -91,19 +91,19 @@ class Answering:
         due = min(int(observation["guessed"].sum()), len(self._targets) - 1)
         reach = REACH + WAY_SHARE * np.linalg.norm(given.reference - given.nearest, axis=1)
         change = (self._targets[due] - observation["draft"][:, :3]) / reach[:, None]
+        change[given.extents[:, 0] == 0] = 0  # slots that hold nothing
         turn = self.turn(observation)
         left = round(float(observation["remaining"][0]) * self.task.steps)
-        there = max(np.abs(change).max(), np.abs(turn).max()) <= 1 + 1e-6
+        there = max(np.abs(change).max(), np.abs(turn).max(initial=0)) <= 1 + 1e-6
         action = np.zeros(self.task.action_space.shape, np.float32)
         late = left <= 1 and not observation["guessed"].any()  # then rather on the way than nothing
         action[0] = 1.0 if there or late else -1.0
-        width = 6 if self.task.settings.rotations else 3
-        action[2:] = np.concatenate([change, turn], axis=1)[:, :width].clip(-1, 1).ravel()
+        action[2:] = np.concatenate([change, turn], axis=1).clip(-1, 1).ravel()
         return action, None
 
     def turn(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        """(K, 3) rotation vectors that the draft still lacks."""
-        return np.zeros((len(observation["draft"]), 3))
+        """(K, 3) rotation vectors that the draft still lacks, (K, 0) where there are no rotations."""
+        return np.zeros((len(observation["draft"]), 3 if self.task.settings.rotations else 0))
 
 
 class Oracle(Answering):
@@ -119,10 +119,12 @@ class Oracle(Answering):
         return centres[None]
 
     def turn(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        """(K, 3) rotation vectors from the draft to the truth."""
+        """See ``Answering.turn``: from the draft to the truth."""
+        out = super().turn(observation)
+        if not out.size:
+            return out
         episode = self.task.episode(0)
         lacking = episode.question.truth.rotations @ np.swapaxes(episode.draft.rotations, -1, -2)
-        out = np.zeros((len(observation["draft"]), 3))
         out[: len(lacking)] = Rotation.from_matrix(lacking).as_rotvec()
         return out
 

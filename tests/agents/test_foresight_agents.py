@@ -40,7 +40,7 @@ def test_every_baseline_hands_in_what_it_says(name, rotations):
     last = played(name, env, 2)
     question = env.unwrapped.task.rows[0].question
     guesses = [guess.poses.centres for guess in env.unwrapped.task.rows[0].guesses]
-    assert last["guesses"] >= 1
+    assert last["guesses"] == 6 or name in ("mean", "line", "line-fan", "oracle")  # which may be far off
     if name == "still":
         np.testing.assert_allclose(guesses[0], question.nearest, atol=1e-5)
     if name == "analytic":
