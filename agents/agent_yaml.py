@@ -33,6 +33,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from agents import policies
 from agents.families import family, known_ids
+from agents.foresight.policy import TrackFeatures
 from agents.hyperparameters import checked
 from agents.navigation.policy import NavigationFeatures
 from agents.nbv.candidates import CandidateDQNPolicy, CandidateScores, GlimpseDQNPolicy
@@ -70,7 +71,8 @@ POLICIES: dict[str, dict[str, type[BasePolicy]]] = {  # by algorithm and name
     for algorithm, ours in _OURS.items()
 }
 EXTRACTORS = {
-    each.__name__: each for each in (ViewFeatures, NavigationFeatures, SlotFeatures, CandidateScores)
+    each.__name__: each
+    for each in (ViewFeatures, NavigationFeatures, SlotFeatures, TrackFeatures, CandidateScores)
 }
 
 KEYWORDS = (  # of policies
