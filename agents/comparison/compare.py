@@ -15,6 +15,7 @@ from agents.comparison.table import page, show
 from agents.comparison.workers import Made, play_apart
 from agents.families import Family, family, short_id
 from agents.flags import UserPath
+from agents.navigation.planners import Planner
 from agents.play import UNTRAINED
 from agents.run_folder import check_out, heading, load
 from agents.runs import adapted, names, parse_settings, place, single_env, untrained
@@ -213,11 +214,14 @@ def rows_of(
 
 
 def _own_rows(own: dict[str, Any], model, env, played: dict[str, Any], changes: dict[str, Any]):
-    """The run in its own environment before and after training."""
+    """The run in its own environment before and after training; a planner looks for itself, as baselines
+    do."""
     if short_id(own["env"]) != short_id(played["env"]):
         raise ValueError(
             f"run: got one in {own['env']} for {played['env']}; expected runs in one environment"
         )
+    if isinstance(model, Planner):
+        return {"": (env, model.policy_in(env))}
     home = single_env(own, **changes)
     return {UNTRAINED: (home, untrained(own, adapted(home))), "": (home, model)}
 

@@ -34,9 +34,8 @@ class NavigationBaseline(ABC):
     """A policy for one row of an environment, single or batched; ``env`` may be wrapped."""
 
     def __init__(self, env, seed: int = 0, row: int = 0) -> None:
-        self.env, self.row = env.unwrapped, row
+        self.env, self.seed, self.row = env.unwrapped, seed, row
         self.task: Navigation = self.env.task
-        self.generator = np.random.default_rng(seed)
         self._known: Any = None
 
     def predict(self, observation, state=None, episode_start=None, deterministic: bool = True):
@@ -48,6 +47,7 @@ class NavigationBaseline(ABC):
         self.episode = self.task.episode(self.row)
         if self.episode is not self._known:
             self._known = self.episode
+            self.generator = np.random.default_rng([self.seed, self.episode.mission.seed])
             self.begin()
         return self.task.as_action(self.act())
 
@@ -124,8 +124,6 @@ class Frontier(NavigationBaseline):
     """Walks to where the known floor ends nearest to it, by the way over known floor and the turn towards it
     (Yamauchi 1997); where no such place is left, to known places at random. Never stops."""
 
-    unseen = np.inf  # what an unknown cell costs
-
     def begin(self) -> None:
         """An empty map."""
         low, high = self.episode.place.bounds
@@ -149,10 +147,15 @@ class Frontier(NavigationBaseline):
         occupied = self.map.grid == OCCUPIED
         around = max(math.ceil(self.task.agent_radius / CELL), 1)
         close = ndimage.binary_dilation(occupied, np.ones((3, 3), np.bool_), iterations=around)
-        free, unseen = np.where(close, CLOSE, 1.0), np.where(close, CLOSE, self.unseen)
-        self.cost = np.select([self.map.grid == FREE, occupied], [free, np.inf], unseen).astype(np.float32)
+        free, unknown = np.where(close, CLOSE, 1.0), self.unknown_cost()
+        unknown = np.where(close, np.maximum(unknown, CLOSE), unknown)
+        self.cost = np.select([self.map.grid == FREE, occupied], [free, np.inf], unknown).astype(np.float32)
         self.here = self.map.cell(float(state.position[0]), float(state.position[2]))
         self.ways, self.before = ways(self.cost, self.here)
+
+    def unknown_cost(self) -> float | np.ndarray:
+        """What an unknown cell costs, or (rows, columns) each."""
+        return math.inf
 
     def sought(self) -> np.ndarray | None:
         """(H, W) bool: what of the view is to be marked as the target in the map."""
@@ -284,7 +287,9 @@ class FreeSpace(NearestFrontier):
     """Plans to PointNav's goal as if all that is unknown were free, at 1.5 times the price, and plans anew at
     every step; where no way is left, to the place nearest to the goal that can be reached."""
 
-    unseen = UNSEEN
+    def unknown_cost(self) -> float | np.ndarray:
+        """The same for all."""
+        return UNSEEN
 
     def choose(self) -> tuple[int, int]:
         """The cell to walk to where no way leads to the goal."""
@@ -323,8 +328,11 @@ NAVIGATION_BASELINES: dict[str, Callable[..., NavigationBaseline]] = {
 
 def senseless(env) -> tuple[str, ...]:
     """Those that mean nothing in the environment: without a goal there is no way to it, to be told that or to
-    see it, and whoever is told where it is need not look for it."""
-    return {
+    see it, whoever is told where it is need not look for it, and without a map nothing is new to it."""
+    task: Navigation = env.unwrapped.task
+    ceiling = () if task.reconstruction != "none" and task.goal_kind == "none" else ("new-points",)
+    others = {
         "none": ("nearest-frontier", "free-space", "greedy"),
         "point": ("unknown-area",),
-    }.get(env.unwrapped.task.goal_kind, ("free-space",))
+    }.get(task.goal_kind, ("free-space",))
+    return (*others, *ceiling)

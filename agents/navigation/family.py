@@ -7,9 +7,12 @@ from typing import Any
 from agents.families import Family
 from agents.navigation.baselines import NAVIGATION_BASELINES, senseless
 from agents.navigation.evaluation import COLUMNS, EARLY, FORMULAS, score, walk
+from agents.navigation.frontiers import NewPoints
 from agents.navigation.imitation import mirror, stops
 from agents.navigation.policy import NavigationFeatures
 from spatial_envs.scenes.buildings import open_buildings
+
+BASELINES = {**NAVIGATION_BASELINES, "new-points": NewPoints}
 
 
 def _arguments(own: dict[str, Any] | None, changes: dict[str, Any], agent: bool) -> dict[str, Any]:
@@ -43,11 +46,12 @@ def _navigation(curve: str, label: str, rival: str, experts: tuple[str, ...], co
         headline=(curve,),
         formulas=lambda env, scores: FORMULAS,
         details=_details,
-        baselines=NAVIGATION_BASELINES,
+        baselines=BASELINES,
         senseless=senseless,
         against=("random", "greedy", "frontier"),
         arguments=_arguments,
         unseen={"scenes": "procedural", "up": "auto"},
+        resumes=True,
         rival=rival,
         noted=("random", rival),
         label=label,
