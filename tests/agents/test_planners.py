@@ -12,6 +12,7 @@ from agents.navigation.completion import Completed, Completion, coarse, planes_o
 from agents.navigation.evaluation import begin, score
 from agents.navigation.frontier_scores import FrontierScores, ScoredFrontiers
 from agents.navigation.frontiers import BLOCK, NewPoints, crops, new_points
+from agents.navigation.lessons import CompletionLesson, FrontierLesson
 from agents.navigation.planners import load_planner
 from spatial_envs.geometry.camera import measured_points
 from spatial_envs.navigation import ExploreEnv, PointNavEnv
@@ -152,6 +153,54 @@ def test_walks_hold_the_true_floor(recorded):
     before = [path.stat().st_mtime_ns for path in recorded.iterdir()]
     walks.record(walks.Flags(recorded, split="validation", buildings=1, episodes=1))
     assert [path.stat().st_mtime_ns for path in recorded.iterdir()] == before
+
+
+def invented(seed=0):
+    """A walk of two maps and two choices, of 3 and 5 candidates; where more is unknown less is new."""
+    generator = np.random.default_rng(seed)
+    steps, gains = generator.uniform(1, 30, 8), generator.uniform(1, 900, 8)
+    features = np.stack([steps, 1e4 / gains * (steps + 1), np.ones(8), steps], axis=1).astype(np.float32)
+    maps = generator.integers(0, 3, (2, 32, 48)).astype(np.uint8)
+    crop = generator.integers(0, 2, (8, 3, 32, 32)).astype(np.uint8) * 255
+    return walks.Walk(maps, generator.random((32, 48)) < 0.5, features, crop, gains, np.array([3, 5]))
+
+
+def test_who_knows_the_gains_chooses_best():
+    walk = invented()
+    rates = {
+        float(row[0]): float(np.log(gain / (row[0] + 1)))
+        for row, gain in zip(walk.features, walk.gains, strict=True)
+    }
+    lesson = FrontierLesson([walk])
+
+    def oracle(features, crops):
+        return torch.tensor([rates[float(row[0])] for row in features])
+
+    assert lesson.figures(oracle)["share of the best"][0] == 1
+    rule = lesson.figures(FrontierScores())
+    assert rule["share of the best"] == rule["share of the best by the unknown-area rule"]
+    assert rule["share of the best"][0] < 1
+    losses = [float(lesson.loss(each, 8, np.random.default_rng(0))) for each in (oracle, FrontierScores())]
+    assert losses[0] < losses[1]
+
+
+def test_only_what_is_unknown_is_learned():
+    walk = invented()
+    lesson = CompletionLesson([walk])
+    free = {planes_of(grid).tobytes(): coarse(walk.free) for grid in walk.maps}
+
+    def oracle(planes):
+        found = torch.as_tensor(np.stack([free[plane.numpy().tobytes()] for plane in planes]))
+        return torch.logit(torch.where(planes[:, 2] > 0, found, 1 - found), 1e-6)
+
+    figures = lesson.figures(oracle)
+    entropy = [
+        -(p * np.log(p) + (1 - p) * np.log(1 - p)) for p in coarse(walk.free)[None].clip(1e-6, 1 - 1e-6)
+    ]
+    unknown = np.mean([planes_of(grid)[2] for grid in walk.maps], axis=0)
+    least = (entropy[0] * unknown).sum() / unknown.sum()
+    assert figures["cross-entropy"][0] == pytest.approx(least, rel=1e-3)
+    assert figures["cross-entropy of a constant"][0] == pytest.approx(np.log(2), rel=0.02)
 
 
 def flags_of(part, out, recorded):
