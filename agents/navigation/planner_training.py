@@ -1,7 +1,7 @@
 """Train a part of a planner from recorded walks, by configs/planners.yml.
 
-    python -m agents.navigation.walks runs/walks/train --buildings 48
-    python -m agents.navigation.walks runs/walks/validation --split validation --buildings 12
+    python -m agents.navigation.walks runs/walks/train --buildings 14
+    python -m agents.navigation.walks runs/walks/validation --split validation --buildings 4 --episodes 1
     python -m agents.navigation.planner_training completion --out runs/completion-0
     python -m agents.navigation.planner_training frontier-scores --seed 1 --out runs/frontier-scores-1
     python evaluate_agent.py --run runs/completion-0 --baselines free-space
@@ -111,21 +111,24 @@ def _config(flags: Flags) -> dict[str, Any]:
 
 
 def _learn(flags: Flags, config: dict[str, Any], lesson: Lesson) -> tuple[nn.Module, float]:
-    """The trained network, and the seconds that it took."""
+    """The trained network, and the seconds of processor time that it took."""
     torch.manual_seed(flags.seed)
     network = PARTS[flags.part].network(**config["sizes"])
     adam = torch.optim.AdamW(network.parameters(), config["learning_rate"])
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, config["steps"])
     first, spent, state = 0, 0.0, flags.out / "state.pt"
     if state.exists():
-        kept = torch.load(state, weights_only=True)
+        try:
+            kept = torch.load(state, weights_only=True)
+        except Exception as error:
+            raise ValueError(f"out: {state}: expected what a training saved ({error})") from error
         if kept["config"] != config or kept["seed"] != flags.seed:
             raise ValueError(f"out: {flags.out} holds another training; choose another folder")
         network.load_state_dict(kept["network"])
         adam.load_state_dict(kept["adam"])
         falling.load_state_dict(kept["falling"])
         first, spent = kept["step"], kept["spent"]
-    losses, began = [], time.monotonic()
+    losses, began = [], time.process_time()
     for step in tqdm(range(first, config["steps"]), flags.part, config["steps"], initial=first, leave=False):
         loss = lesson.loss(network, config["batch_size"], np.random.default_rng([flags.seed, step]))
         adam.zero_grad()
@@ -135,7 +138,7 @@ def _learn(flags: Flags, config: dict[str, Any], lesson: Lesson) -> tuple[nn.Mod
         falling.step()
         losses.append(float(loss.detach()))
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == config["steps"]:
-            now = spent + time.monotonic() - began
+            now = spent + time.process_time() - began
             _log(flags.out / "losses.csv", step + 1, float(np.mean(losses)), now)
             losses = []
             with replacing(state) as path:
@@ -147,7 +150,7 @@ def _learn(flags: Flags, config: dict[str, Any], lesson: Lesson) -> tuple[nn.Mod
                     },
                     path,
                 )  # fmt: skip
-    return network, spent + time.monotonic() - began
+    return network, spent + time.process_time() - began
 
 
 def _log(path: Path, step: int, loss: float, seconds: float) -> None:
@@ -182,7 +185,7 @@ python evaluate_agent.py --run {name}
 `{command_line().replace("planner_training.py", "-m agents.navigation.planner_training")}`
 
 {training["steps"]:,} steps of {training["batch_size"]} from {training["walks"]} walks, seed
-{training["seed"]}, {training["seconds"]:,} seconds on one CPU core, no GPU.
+{training["seed"]}, {training["seconds"]:,} seconds of processor time on one core, no GPU.
 
 ## Scores
 

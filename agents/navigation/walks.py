@@ -1,7 +1,7 @@
 """Record walks in buildings of the train or validation split, for what planners learn from.
 
-    python -m agents.navigation.walks runs/walks/train --buildings 48
-    python -m agents.navigation.walks runs/walks/validation --split validation --buildings 12
+    python -m agents.navigation.walks runs/walks/train --buildings 14
+    python -m agents.navigation.walks runs/walks/validation --split validation --buildings 4 --episodes 1
 
 A file for each episode of Explore, of 200 steps: the map every 10 steps with the true free space, and at each
 choice of a frontier the candidates with the reference points that each would show. The choices are those of
@@ -45,7 +45,7 @@ class Flags:
     """Buildings, as the environments take them."""
     split: Literal["train", "validation"] = "train"
     """Of which split."""
-    buildings: int = 48
+    buildings: int = 14
     """The first so many of the split."""
     episodes: int = 2
     """In each building."""
