@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -63,7 +64,7 @@ class Flags:
     networks and scenes of its own in memory."""
     out: UserPath | None = None
     """A folder for the report (tables, report.html, curves, films, every score), or a file .md for the
-    tables. For fitting a folder resumes a comparison that was interrupted."""
+    tables. For fitting and navigation a folder resumes a comparison that was interrupted."""
 
 
 def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
@@ -119,7 +120,9 @@ def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
     shown = []
     for title, change in kind.tables(common).items():
         played = {"env": env_id, "env_kwargs": {**common, **change}}
-        kept = f"{folder / plain(title)}-" if folder is not None and kind.resumes else None
+        kept = None
+        if folder is not None and kind.resumes:
+            kept = os.path.join(folder, f"{plain(title)}-" if title else "")
         here = {**changes, **change}
         make = partial(_made, flags, called, played, here, chosen)
         shown.append(

@@ -237,11 +237,17 @@ def test_a_planner_is_played_as_runs_are(recorded, tmp_path):
         "num_buildings=1", "image_size=32", "max_steps=8", "reconstruction=none", "weights={chamfer: 0}"
     )  # fmt: skip
     flags = Comparison(
-        run=(tmp_path / "planner",), baselines=("free-space",), split="validation", episodes=1, set=settings
-    )
+        run=(tmp_path / "planner",), baselines=("free-space",), split="validation", episodes=1, set=settings,
+        out=tmp_path / "out",
+    )  # fmt: skip
     (results,) = compare(flags).values()
     assert set(results) == {"free-space", "completion"}
     np.testing.assert_array_equal(results["free-space"].starts, results["completion"].starts)
+    kept = [tmp_path / "out" / f"{name}-0.jsonl" for name in ("free_space", "completion")]
+    lines = [path.read_text(encoding="utf-8") for path in kept]
+    (again,) = compare(flags).values()  # goes on, with nothing left to play
+    assert [path.read_text(encoding="utf-8") for path in kept] == lines
+    assert again["completion"].figures["steps"] == results["completion"].figures["steps"]
 
 
 def test_what_is_no_planner_is_refused(recorded, tmp_path):
