@@ -136,6 +136,10 @@ class Frontier(NavigationBaseline):
     def act(self) -> int:
         """A discrete action, by the rule of the class."""
         self.look()
+        return self.explore()
+
+    def explore(self) -> int:
+        """The next step to where ``choose`` says."""
         return self.walk(self.choose())
 
     def look(self) -> None:
@@ -273,7 +277,7 @@ class NearestFrontier(Frontier):
             beside = np.isfinite(self.ways) & (away < BESIDE - CELL)
             if beside.any():
                 return self.walk(self.least(beside, self.ways))
-        return self.walk(self.choose())
+        return self.explore()
 
     def nearest(self, frontier: np.ndarray) -> tuple[int, int]:
         """By the way to it and on to the goal, where that is known."""
@@ -300,7 +304,16 @@ class FreeSpace(NearestFrontier):
 
 class UnknownArea(NearestFrontier):
     """As ``NearestFrontier``, but explores where most is unknown for its price: the frontier with the largest
-    unknown area within 1.5 m, for each step to it."""
+    unknown area within 1.5 m, for each step to it. There it looks all round, once, as a step can lead past
+    the place."""
+
+    def explore(self) -> int:
+        """The next step to where ``choose`` says; a turn where it is nearer than a step can tell."""
+        target = self.choose()
+        if target is None or math.dist(target, self.here) * CELL > self.task.forward_step / 2 + CELL:
+            return self.walk(target)
+        self._left = min(self._left, math.ceil(360 / self.task.turn_step))
+        return LEFT
 
     def nearest(self, frontier: np.ndarray) -> tuple[int, int]:
         """By area for each step."""

@@ -17,7 +17,7 @@ from agents.navigation.planners import load_planner
 from spatial_envs.geometry.camera import measured_points
 from spatial_envs.navigation import ExploreEnv, PointNavEnv
 from spatial_envs.navigation.occupancy import CELL, FREE, OCCUPIED, UNKNOWN
-from spatial_envs.simulators.simulator import AgentState
+from spatial_envs.simulators.simulator import LEFT, AgentState
 
 QUICK = {"num_buildings": 1, "backbone": None, "split": "validation", "observations": ["gps"]}
 PLAIN = {"reconstruction": "none", "weights": {"chamfer": 0}}
@@ -87,6 +87,17 @@ def test_candidates_are_the_best_of_their_parts(explore):
         assert features[2] == (part >= 0).sum()
         assert features[3] == pytest.approx(np.hypot(row - policy.here[0], column - policy.here[1]) * CELL)
     assert chooser.nearest(frontier) == policy.nearest(frontier)  # until something is learned
+
+
+def test_a_place_nearer_than_a_step_can_tell_is_looked_round_at_once(explore, monkeypatch):
+    policy = after(explore, NAVIGATION_BASELINES["unknown-area"](explore), 6)
+    row, column = policy.here
+    monkeypatch.setattr(policy, "choose", lambda: (row + 1, column - 2))
+    assert policy.explore() == LEFT
+    assert policy._left == 36  # a whole turn, after which it is given up
+    far = tuple(int(k) for k in np.argwhere(np.isfinite(policy.ways) & (policy.ways > 8))[0])
+    monkeypatch.setattr(policy, "choose", lambda: far)
+    assert policy.explore() == policy.walk(far)
 
 
 def test_crops_are_of_the_map_round_the_place():
