@@ -7,7 +7,7 @@ import torch
 from agents.comparison.compare import Flags as Comparison
 from agents.comparison.compare import compare
 from agents.navigation import planner_training, walks
-from agents.navigation.baselines import CLOSE, NAVIGATION_BASELINES, FreeSpace, Random
+from agents.navigation.baselines import CLOSE, NAVIGATION_BASELINES, PATIENCE, FreeSpace, Random
 from agents.navigation.completion import Completed, Completion, coarse, planes_of
 from agents.navigation.evaluation import begin, score
 from agents.navigation.frontier_scores import FrontierScores, ScoredFrontiers
@@ -93,6 +93,7 @@ def test_a_place_nearer_than_a_step_can_tell_is_looked_round_at_once(explore, mo
     policy = after(explore, NAVIGATION_BASELINES["unknown-area"](explore), 6)
     row, column = policy.here
     monkeypatch.setattr(policy, "choose", lambda: (row + 1, column - 2))
+    policy._left = PATIENCE
     assert policy.explore() == LEFT
     assert policy._left == 36  # a whole turn, after which it is given up
     far = tuple(int(k) for k in np.argwhere(np.isfinite(policy.ways) & (policy.ways > 8))[0])
