@@ -23,6 +23,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from agents.exported import ExportedAgent, as_run, is_exported
 from agents.families import env_type, family
 from agents.hyperparameters import MOST, checked, lessons
+from agents.navigation import planners
 from agents.progress import console
 from agents.runs import ALGORITHMS, command_line
 from agents.scene_fit.baselines import Encoded
@@ -256,10 +257,13 @@ def steps_learned(path: Path) -> int:
 
 def load(folder: Path, flag: str = "run", trust: bool = False) -> tuple[dict[str, Any], Any]:
     """A run's configuration and its best model, for playing; of an encoder's the fitter that it is; of what
-    ``agents.export`` made the exported agent. FileNotFoundError or ValueError, which begin with the flag, for
-    what is no whole run, or without ``trust`` not one's own (``agents.signatures``)."""
+    ``agents.export`` made the exported agent; of a planner's folder the planner. FileNotFoundError or
+    ValueError, which begin with the flag, for what is no whole run, or without ``trust`` not one's own
+    (``agents.signatures``)."""
     if is_exported(folder):
         return as_run(folder, flag)
+    if planners.is_planner(folder):
+        return planners.as_run(folder)
     run = on_devices_here(read_config(folder, flag, trust=trust))
     if run["algo"] == "encoder":
         fitter = Encoded(folder / "encoder.safetensors")

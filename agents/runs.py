@@ -23,9 +23,10 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize, VecTransposeImage
 
-from agents.families import env_type, family
+from agents.families import env_type, family, short_id
 from agents.nbv.differentiable import Differentiable
 from agents.nbv.ranking import Ranking
+from agents.play import UNTRAINED
 from agents.policies import by_dimension
 from agents.progress import console
 from agents.sb3.by_step import NormalizeByStep
@@ -132,6 +133,18 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
     except Exception as error:  # of the library's many ways to say so
         fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ValueError(f"hyper: {run['algo']} cannot be made of these hyperparameters: {fault}") from error
+
+
+def own_rows(
+    own: dict[str, Any], model, env, played: dict[str, Any], changes: dict[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """The run in its own environment before and after training. ValueError for one of another environment."""
+    if short_id(own["env"]) != short_id(played["env"]):
+        raise ValueError(
+            f"run: got one in {own['env']} for {played['env']}; expected runs in one environment"
+        )
+    home = single_env(own, **changes)
+    return {UNTRAINED: (home, untrained(own, adapted(home))), "": (home, model)}
 
 
 def names(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:

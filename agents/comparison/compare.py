@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,12 +14,11 @@ from agents.comparison.report import Shown, filmed, report
 from agents.comparison.scores import Rows, Scores, plain, play
 from agents.comparison.table import page, show
 from agents.comparison.workers import Made, play_apart
-from agents.families import Family, family, short_id
+from agents.families import Family, family
 from agents.flags import UserPath
-from agents.play import UNTRAINED
 from agents.progress import phase
 from agents.run_folder import check_out, heading, load
-from agents.runs import adapted, names, parse_settings, place, single_env, untrained
+from agents.runs import names, own_rows, parse_settings, place, single_env
 from agents.watch import watch
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_range
@@ -67,7 +67,7 @@ class Flags:
     have them filmed, into watch.mp4 in --out or here. Without --baselines, the agent beside one of them."""
     out: UserPath | None = None
     """A folder for the report (tables, report.html, curves, films, every score), or a file .md for the
-    tables. For fitting a folder resumes a comparison that was interrupted."""
+    tables. For fitting and navigation a folder resumes a comparison that was interrupted."""
 
 
 def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
@@ -130,7 +130,9 @@ def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
             rows = rows_of(kind, env := single_env(played), beside, entries, played, {**changes, **change})
             watch(kind, filmed(kind, rows | _of_agents(env, agents)), (folder or Path()) / "watch.mp4")
             return {}
-        kept = f"{folder / plain(title)}-" if folder is not None and kind.resumes else None
+        kept = None
+        if folder is not None and kind.resumes:
+            kept = os.path.join(folder, f"{plain(title)}-" if title else "")
         here = {**changes, **change}
         make = partial(_made, flags, called, played, here, chosen)
         shown.append(
@@ -221,19 +223,9 @@ def rows_of(
     as a run, and ``changes`` are those of the runs' arguments."""
     rows: Rows = {name: [(env, policy)] for name, policy in kind.policies(env, baselines).items()}
     for name, (own, model) in runs:
-        for added, each in (kind.rows or _own_rows)(own, model, env, played, changes).items():
+        for added, each in (kind.rows or own_rows)(own, model, env, played, changes).items():
             rows.setdefault(name + added, []).append(each)
     return rows
-
-
-def _own_rows(own: dict[str, Any], model, env, played: dict[str, Any], changes: dict[str, Any]):
-    """The run in its own environment before and after training."""
-    if short_id(own["env"]) != short_id(played["env"]):
-        raise ValueError(
-            f"run: got one in {own['env']} for {played['env']}; expected runs in one environment"
-        )
-    home = single_env(own, **changes)
-    return {UNTRAINED: (home, untrained(own, adapted(home))), "": (home, model)}
 
 
 def joined_pages(kind: Family, shown: Iterable[Shown]) -> str:

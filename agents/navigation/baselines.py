@@ -34,9 +34,8 @@ class NavigationBaseline(ABC):
     """A policy for one row of an environment, single or batched; ``env`` may be wrapped."""
 
     def __init__(self, env, seed: int = 0, row: int = 0) -> None:
-        self.env, self.row = env.unwrapped, row
+        self.env, self.seed, self.row = env.unwrapped, seed, row
         self.task: Navigation = self.env.task
-        self.generator = np.random.default_rng(seed)
         self._known: Any = None
 
     def predict(self, observation, state=None, episode_start=None, deterministic: bool = True):
@@ -48,6 +47,7 @@ class NavigationBaseline(ABC):
         self.episode = self.task.episode(self.row)
         if self.episode is not self._known:
             self._known = self.episode
+            self.generator = np.random.default_rng([self.seed, self.episode.mission.seed])
             self.begin()
         return self.task.as_action(self.act())
 
@@ -124,8 +124,6 @@ class Frontier(NavigationBaseline):
     """Walks to where the known floor ends nearest to it, by the way over known floor and the turn towards it
     (Yamauchi 1997); where no such place is left, to known places at random. Never stops."""
 
-    unseen = np.inf  # what an unknown cell costs
-
     def begin(self) -> None:
         """An empty map."""
         low, high = self.episode.place.bounds
@@ -138,6 +136,10 @@ class Frontier(NavigationBaseline):
     def act(self) -> int:
         """A discrete action, by the rule of the class."""
         self.look()
+        return self.explore()
+
+    def explore(self) -> int:
+        """The next step to where ``choose`` says."""
         return self.walk(self.choose())
 
     def look(self) -> None:
@@ -149,10 +151,15 @@ class Frontier(NavigationBaseline):
         occupied = self.map.grid == OCCUPIED
         around = max(math.ceil(self.task.agent_radius / CELL), 1)
         close = ndimage.binary_dilation(occupied, np.ones((3, 3), np.bool_), iterations=around)
-        free, unseen = np.where(close, CLOSE, 1.0), np.where(close, CLOSE, self.unseen)
-        self.cost = np.select([self.map.grid == FREE, occupied], [free, np.inf], unseen).astype(np.float32)
+        free, unknown = np.where(close, CLOSE, 1.0), self.unknown_cost()
+        unknown = np.where(close, np.maximum(unknown, CLOSE), unknown)
+        self.cost = np.select([self.map.grid == FREE, occupied], [free, np.inf], unknown).astype(np.float32)
         self.here = self.map.cell(float(state.position[0]), float(state.position[2]))
         self.ways, self.before = ways(self.cost, self.here)
+
+    def unknown_cost(self) -> float | np.ndarray:
+        """What an unknown cell costs, or (rows, columns) each."""
+        return math.inf
 
     def sought(self) -> np.ndarray | None:
         """(H, W) bool: what of the view is to be marked as the target in the map."""
@@ -270,7 +277,7 @@ class NearestFrontier(Frontier):
             beside = np.isfinite(self.ways) & (away < BESIDE - CELL)
             if beside.any():
                 return self.walk(self.least(beside, self.ways))
-        return self.walk(self.choose())
+        return self.explore()
 
     def nearest(self, frontier: np.ndarray) -> tuple[int, int]:
         """By the way to it and on to the goal, where that is known."""
@@ -284,7 +291,9 @@ class FreeSpace(NearestFrontier):
     """Plans to PointNav's goal as if all that is unknown were free, at 1.5 times the price, and plans anew at
     every step; where no way is left, to the place nearest to the goal that can be reached."""
 
-    unseen = UNSEEN
+    def unknown_cost(self) -> float | np.ndarray:
+        """The same for all."""
+        return UNSEEN
 
     def choose(self) -> tuple[int, int]:
         """The cell to walk to where no way leads to the goal."""
@@ -295,7 +304,16 @@ class FreeSpace(NearestFrontier):
 
 class UnknownArea(NearestFrontier):
     """As ``NearestFrontier``, but explores where most is unknown for its price: the frontier with the largest
-    unknown area within 1.5 m, for each step to it."""
+    unknown area within 1.5 m, for each step to it. There it looks all round, once, as a step can lead past
+    the place."""
+
+    def explore(self) -> int:
+        """The next step to where ``choose`` says; a turn where it is nearer than a step can tell."""
+        target = self.choose()
+        if target is None or math.dist(target, self.here) * CELL > self.task.forward_step / 2 + CELL:
+            return self.walk(target)
+        self._left = min(self._left, math.ceil(360 / self.task.turn_step))
+        return LEFT
 
     def nearest(self, frontier: np.ndarray) -> tuple[int, int]:
         """By area for each step."""
@@ -323,8 +341,11 @@ NAVIGATION_BASELINES: dict[str, Callable[..., NavigationBaseline]] = {
 
 def senseless(env) -> tuple[str, ...]:
     """Those that mean nothing in the environment: without a goal there is no way to it, to be told that or to
-    see it, and whoever is told where it is need not look for it."""
-    return {
+    see it, whoever is told where it is need not look for it, and without a map nothing is new to it."""
+    task: Navigation = env.unwrapped.task
+    ceiling = () if task.reconstruction != "none" and task.goal_kind == "none" else ("new-points",)
+    others = {
         "none": ("nearest-frontier", "free-space", "greedy"),
         "point": ("unknown-area",),
-    }.get(env.unwrapped.task.goal_kind, ("free-space",))
+    }.get(task.goal_kind, ("free-space",))
+    return (*others, *ceiling)

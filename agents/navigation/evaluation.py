@@ -35,8 +35,9 @@ FORMULAS = (
     "buildings of their episodes' means; intervals are 95 % bootstrap intervals over seeds, buildings, "
     "then episodes (of a row with one seed they do not hold the chance of a training), and differences are "
     "paired. Learned policies act by drawing from their distributions. greedy follows the shortest way on "
-    "the true map; all else knows only what it saw. ObjectNav's category is marked in the maps, the agents' "
-    "and nearest-frontier's, by the building's true labels."
+    "the true map, and new-points looks at the true building to choose a frontier; all else knows only what "
+    "it saw. ObjectNav's category is marked in the maps, the agents' and the planners', by the building's "
+    "true labels."
 )
 
 

@@ -147,7 +147,7 @@ def test_baselines_walk_with_velocities():
 
 def test_without_a_goal_there_is_no_way_to_it():
     env = ExploreEnv(**SMALL, observations=["gps"])
-    assert set(EXPLORATION.policies(env)) == {"random", "forward", "frontier", "unknown-area"}
+    assert set(EXPLORATION.policies(env)) == {"random", "forward", "frontier", "unknown-area", "new-points"}
 
 
 def test_what_is_unknown_costs_more_but_is_no_wall():

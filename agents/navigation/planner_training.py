@@ -1,0 +1,204 @@
+"""Train a part of a planner from recorded walks, by configs/planners.yml.
+
+    python -m agents.navigation.walks runs/walks/train --buildings 14
+    python -m agents.navigation.walks runs/walks/validation --split validation --buildings 4 --episodes 1
+    python -m agents.navigation.planner_training completion --out runs/completion-0
+    python -m agents.navigation.planner_training frontier-scores --seed 1 --out runs/frontier-scores-1
+    python evaluate_agent.py --run runs/completion-0 --baselines free-space
+
+A folder that was interrupted goes on by the same command.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+import tyro
+from torch import nn
+from tqdm import tqdm
+from tyro.conf import Positional, arg
+
+from agents.flags import UserPath
+from agents.hyperparameters import check_numbers
+from agents.navigation.lessons import CompletionLesson, FrontierLesson, Lesson
+from agents.navigation.planners import (
+    CARD,
+    FORMAT,
+    PARTS,
+    Planner,
+    check_values,
+    is_planner,
+    load_planner,
+    parameters,
+    write_planner,
+)
+from agents.navigation.walks import read_walks
+from agents.run_folder import check_out
+from agents.runs import command_line, parse_settings
+from spatial_envs.foundation import yaml_files
+from spatial_envs.foundation.arguments import check_range
+from spatial_envs.foundation.files import replacing
+from spatial_envs.foundation.threads import set_threads
+
+CONFIG = Path(__file__).resolve().parents[2] / "configs" / "planners.yml"
+LESSONS: dict[str, type[Lesson]] = {"completion": CompletionLesson, "frontier-scores": FrontierLesson}
+SAVE_EVERY = 100  # steps
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What the command line says."""
+
+    part: Positional[Annotated[Literal["completion", "frontier-scores"], arg(metavar="PART")]]
+    """completion: of the map beyond what is seen, for PointNav; frontier-scores: of where to explore."""
+    out: UserPath
+    """The folder to write, or to go on with."""
+    walks: UserPath = Path("runs/walks/train")
+    """Walks to learn from."""
+    validation: UserPath = Path("runs/walks/validation")
+    """Walks in other buildings, to measure on in the end."""
+    seed: int = 0
+    """Of the weights and the batches."""
+    hyper: tuple[str, ...] = ()
+    """Hyperparameters other than the config's, as name=value."""
+
+
+def train(flags: Flags) -> Planner:
+    """Train to the end and write the planner with its card. ValueError for flags that mean nothing."""
+    config = _config(flags)
+    check_out(flags.out)
+    if is_planner(flags.out):
+        raise ValueError(f"out: {flags.out} already holds a planner; choose another folder")
+    lesson, unseen = (LESSONS[flags.part](read_walks(each)) for each in (flags.walks, flags.validation))
+    flags.out.mkdir(parents=True, exist_ok=True)
+    network, seconds = _learn(flags, config, lesson)
+    figures = unseen.figures(network.eval())
+    said = {
+        "format": FORMAT, "part": flags.part, "sizes": config["sizes"], "settings": config["settings"],
+        "training": {
+            "seed": flags.seed, "steps": config["steps"], "walks": len(lesson.walks),
+            "parameters": parameters(network), "seconds": round(seconds),
+            **{key: config[key] for key in ("batch_size", "learning_rate")},
+        },
+        "validation": {name: [round(value, 4) for value in each] for name, each in figures.items()},
+    }  # fmt: skip
+    with replacing(flags.out / CARD) as path:
+        path.write_text(card(said, flags.out.resolve().name), encoding="utf-8")
+    write_planner(flags.out, Planner(said, network))
+    for name, (mean, low, high) in figures.items():
+        print(f"{name}: {mean:.3f} [{low:.3f}, {high:.3f}]")
+    return load_planner(flags.out)
+
+
+def _config(flags: Flags) -> dict[str, Any]:
+    """The hyperparameters, checked against the published ones."""
+    check_range("seed", flags.seed, 0, 2**32 - 1, int)
+    published = yaml_files.read(CONFIG, "config")[flags.part]
+    config = {**published, **parse_settings("hyper", flags.hyper)}
+    numbers = {key: value for key, value in published.items() if not isinstance(value, dict)}
+    given = {key: value for key, value in config.items() if key not in ("sizes", "settings")}
+    check_numbers("hyper: ", given, numbers)
+    check_values("hyper: sizes", config["sizes"], PARTS[flags.part].sizes, int)
+    check_values("hyper: settings", config["settings"], PARTS[flags.part].settings)
+    return config
+
+
+def _learn(flags: Flags, config: dict[str, Any], lesson: Lesson) -> tuple[nn.Module, float]:
+    """The trained network, and the seconds of processor time that it took."""
+    torch.manual_seed(flags.seed)
+    network = PARTS[flags.part].network(**config["sizes"])
+    adam = torch.optim.AdamW(network.parameters(), config["learning_rate"])
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, config["steps"])
+    first, spent, state = 0, 0.0, flags.out / "state.pt"
+    if state.exists():
+        try:
+            kept = torch.load(state, weights_only=True)
+        except Exception as error:
+            raise ValueError(f"out: {state}: expected what a training saved ({error})") from error
+        if kept["config"] != config or kept["seed"] != flags.seed:
+            raise ValueError(f"out: {flags.out} holds another training; choose another folder")
+        network.load_state_dict(kept["network"])
+        adam.load_state_dict(kept["adam"])
+        falling.load_state_dict(kept["falling"])
+        first, spent = kept["step"], kept["spent"]
+    losses, began = [], time.process_time()
+    for step in tqdm(range(first, config["steps"]), flags.part, config["steps"], initial=first, leave=False):
+        loss = lesson.loss(network, config["batch_size"], np.random.default_rng([flags.seed, step]))
+        adam.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        adam.step()
+        falling.step()
+        losses.append(float(loss.detach()))
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == config["steps"]:
+            now = spent + time.process_time() - began
+            _log(flags.out / "losses.csv", step + 1, float(np.mean(losses)), now)
+            losses = []
+            with replacing(state) as path:
+                torch.save(
+                    {
+                        "network": network.state_dict(), "adam": adam.state_dict(),
+                        "falling": falling.state_dict(), "step": step + 1, "spent": now, "config": config,
+                        "seed": flags.seed,
+                    },
+                    path,
+                )  # fmt: skip
+    return network, spent + time.process_time() - began
+
+
+def _log(path: Path, step: int, loss: float, seconds: float) -> None:
+    new = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(("step", "loss", "seconds"))
+        writer.writerow((step, f"{loss:.5g}", f"{seconds:.0f}"))
+
+
+def card(said: dict[str, Any], name: str) -> str:
+    """README.md: what the planner is, how it was trained, how it is played."""
+    part, training = said["part"], said["training"]
+    figures = "".join(
+        f"- {name}: {mean:.3f} [{low:.3f}, {high:.3f}]\n"
+        for name, (mean, low, high) in said["validation"].items()
+    )
+    return f"""# {name}
+
+{PARTS[part].says} For `{PARTS[part].env}`; it sees what the baselines see, and needs no backbone.
+
+weights.safetensors has {training["parameters"]:,} numbers, planner.yaml says what they belong to. Neither
+holds any code.
+
+```bash
+python evaluate_agent.py --run {name}
+```
+
+## How it was trained
+
+`{command_line().replace("planner_training.py", "-m agents.navigation.planner_training")}`
+
+{training["steps"]:,} steps of {training["batch_size"]} from {training["walks"]} walks, seed
+{training["seed"]}, {training["seconds"]:,} seconds of processor time on one core, no GPU.
+
+## Scores
+
+On walks in buildings of the validation split, means with 95 % intervals over walks:
+
+{figures}"""
+
+
+if __name__ == "__main__":
+    set_threads(None)
+    try:
+        train(tyro.cli(Flags, prog="python -m agents.navigation.planner_training", description=__doc__))
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        sys.exit(f"agents.navigation.planner_training: {error}")
+    except KeyboardInterrupt:
+        sys.exit("agents.navigation.planner_training: interrupted")

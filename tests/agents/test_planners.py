@@ -1,0 +1,280 @@
+"""Planners with a learned part: what they learn from, what they plan by, and the folders that they are in."""
+
+import numpy as np
+import pytest
+import torch
+
+from agents.comparison.compare import Flags as Comparison
+from agents.comparison.compare import compare
+from agents.navigation import planner_training, walks
+from agents.navigation.baselines import CLOSE, NAVIGATION_BASELINES, PATIENCE, FreeSpace, Random
+from agents.navigation.completion import Completed, Completion, coarse, planes_of
+from agents.navigation.evaluation import begin, score
+from agents.navigation.frontier_scores import FrontierScores, ScoredFrontiers
+from agents.navigation.frontiers import BLOCK, NewPoints, crops, new_points
+from agents.navigation.lessons import CompletionLesson, FrontierLesson
+from agents.navigation.planners import load_planner
+from spatial_envs.geometry.camera import measured_points
+from spatial_envs.navigation import ExploreEnv, PointNavEnv
+from spatial_envs.navigation.occupancy import CELL, FREE, OCCUPIED, UNKNOWN
+from spatial_envs.simulators.simulator import LEFT, AgentState
+
+QUICK = {"num_buildings": 1, "backbone": None, "split": "validation", "observations": ["gps"]}
+PLAIN = {"reconstruction": "none", "weights": {"chamfer": 0}}
+HYPER = {
+    "completion": ("steps=4", "batch_size=2", "sizes={width: 4}"),
+    "frontier-scores": ("steps=4", "batch_size=2", "sizes={hidden_dim: 8}"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def explore():
+    return ExploreEnv(**QUICK, max_steps=24)
+
+
+@pytest.fixture(scope="module")
+def pointnav():
+    return PointNavEnv(**QUICK, **PLAIN, image_size=32)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("walks")
+    return walks.record(walks.Flags(folder, split="validation", buildings=1, episodes=1))
+
+
+def after(env, policy, steps):
+    begin(env, 0)
+    for _ in range(steps):
+        env.step(policy.predict(None)[0])
+    policy.predict(None)
+    return policy
+
+
+# ---- what is known of frontiers
+
+
+def test_new_points_are_those_that_a_look_round_would_cover(explore):
+    policy = after(explore, NewPoints(explore), 6)
+    frontier = policy.frontier()
+    found = policy.candidates(frontier)
+    places = policy.places(found)[:3]
+    episode = explore.task.episode(0)
+    covered = []
+    for place in places:
+        twin = episode.cloud.copy()
+        for turn in range(4):
+            pose = episode.simulator.camera_pose(AgentState(place, turn * np.pi / 2))
+            view = episode.simulator.render_view(pose)
+            twin.add(measured_points(view.depth, view.intrinsics, view.cam_to_world))
+        share = twin.metrics()["coverage"] - episode.cloud.metrics()["coverage"]
+        covered.append(share * len(twin.tracker.reference))
+    counts = new_points(explore.task, 0, places)
+    np.testing.assert_allclose(counts, covered, rtol=0.25)  # far pixels are more than 5 cm apart
+    rate = new_points(explore.task, 0, policy.places(found)) / (found.features[:, 0] + 1)
+    assert policy.nearest(frontier) == tuple(found.cells[rate.argmax()])
+
+
+def test_candidates_are_the_best_of_their_parts(explore):
+    policy = after(explore, NAVIGATION_BASELINES["unknown-area"](explore), 6)
+    frontier = policy.frontier()
+    chooser = after(explore, ScoredFrontiers(explore, FrontierScores()), 6)
+    found = chooser.candidates(frontier)
+    rate = np.where(frontier, policy.area() / (policy.steps() + 1), -1)
+    for (row, column), features in zip(found.cells, found.features, strict=True):
+        part = rate[row // BLOCK * BLOCK :, column // BLOCK * BLOCK :][:BLOCK, :BLOCK]
+        assert rate[row, column] == part.max()
+        assert features[2] == (part >= 0).sum()
+        assert features[3] == pytest.approx(np.hypot(row - policy.here[0], column - policy.here[1]) * CELL)
+    assert chooser.nearest(frontier) == policy.nearest(frontier)  # until something is learned
+
+
+def test_a_place_nearer_than_a_step_can_tell_is_looked_round_at_once(explore, monkeypatch):
+    policy = after(explore, NAVIGATION_BASELINES["unknown-area"](explore), 6)
+    row, column = policy.here
+    monkeypatch.setattr(policy, "choose", lambda: (row + 1, column - 2))
+    policy._left = PATIENCE
+    assert policy.explore() == LEFT
+    assert policy._left == 36  # a whole turn, after which it is given up
+    far = tuple(int(k) for k in np.argwhere(np.isfinite(policy.ways) & (policy.ways > 8))[0])
+    monkeypatch.setattr(policy, "choose", lambda: far)
+    assert policy.explore() == policy.walk(far)
+
+
+def test_crops_are_of_the_map_round_the_place():
+    grid = np.random.default_rng(0).integers(0, 3, (80, 90)).astype(np.uint8)
+    (crop,) = crops(grid, np.array([[40, 50]]))
+    for channel, kind in enumerate((OCCUPIED, FREE, UNKNOWN)):
+        for row, column in ((0, 0), (16, 16), (31, 7)):
+            window = grid[8 + 2 * row : 10 + 2 * row, 18 + 2 * column : 20 + 2 * column]
+            assert crop[channel, row, column] == 255 * (window == kind).any()
+    (corner,) = crops(grid, np.array([[0, 0]]))
+    assert (corner[2, :16] == 255).all()
+    assert not corner[:2, :16].any()
+
+
+# ---- planning
+
+
+def test_known_floor_alone_is_walked_on(pointnav):
+    policy = after(pointnav, NAVIGATION_BASELINES["nearest-frontier"](pointnav), 1)
+    assert np.isinf(policy.cost[policy.map.grid == UNKNOWN]).all()
+
+
+def test_unknown_cells_cost_by_their_probability(pointnav):
+    torch.manual_seed(0)
+    network = Completion(4).eval()
+    policy = after(pointnav, Completed(pointnav, network, 2.0), 3)
+    grid = policy.map.grid
+    with torch.no_grad():
+        free = network(torch.as_tensor(planes_of(grid))[None])[0].sigmoid().numpy()
+    for row, column in np.argwhere(grid == UNKNOWN)[::97]:
+        expected = 1 - 2 * np.log(free[row // 2, column // 2])
+        assert policy.cost[row, column] in (pytest.approx(expected, rel=1e-4), CLOSE)
+    same = after(pointnav, FreeSpace(pointnav), 3)
+    known = grid != UNKNOWN
+    np.testing.assert_array_equal(policy.cost[known], same.cost[known])
+
+
+def test_planes_are_shares_of_coarse_cells():
+    grid = np.array([[FREE, FREE, UNKNOWN], [FREE, OCCUPIED, UNKNOWN]], np.uint8)
+    planes = planes_of(grid)
+    assert planes.shape == (4, 8, 8)
+    np.testing.assert_array_equal(planes[:, 0, 0], [0.25, 0.75, 0, 1])
+    np.testing.assert_array_equal(planes[:, 0, 1], [0, 0, 0.5, 0.5])
+    assert not planes[:, 1:].any()
+    assert coarse(np.ones((16, 16), np.bool_)).min() == 1
+
+
+def test_an_episode_does_not_hang_on_those_before(pointnav):
+    first, second = Random(pointnav), Random(pointnav)
+    score(pointnav, first, 0)
+    assert score(pointnav, first, 1) == score(pointnav, second, 1)
+
+
+# ---- learning, and folders
+
+
+def test_walks_hold_the_true_floor(recorded):
+    (walk,) = walks.read_walks(recorded)
+    known_free = walk.free[walk.maps[-1] == FREE]
+    assert known_free.mean() > 0.8  # the rest is nearer to a wall than the agent's radius
+    assert not walk.free[walk.maps[-1] == OCCUPIED].any()
+    assert walk.counts.sum() == len(walk.gains) == len(walk.features) == len(walk.crops)
+    assert len(walk.maps) == walks.STEPS // walks.EVERY
+    before = [path.stat().st_mtime_ns for path in recorded.iterdir()]
+    walks.record(walks.Flags(recorded, split="validation", buildings=1, episodes=1))
+    assert [path.stat().st_mtime_ns for path in recorded.iterdir()] == before
+
+
+def invented(seed=0):
+    """A walk of two maps and two choices, of 3 and 5 candidates; where more is unknown less is new."""
+    generator = np.random.default_rng(seed)
+    steps, gains = generator.uniform(1, 30, 8), generator.uniform(1, 900, 8)
+    features = np.stack([steps, 1e4 / gains * (steps + 1), np.ones(8), steps], axis=1).astype(np.float32)
+    maps = generator.integers(0, 3, (2, 32, 48)).astype(np.uint8)
+    crop = generator.integers(0, 2, (8, 3, 32, 32)).astype(np.uint8) * 255
+    return walks.Walk(maps, generator.random((32, 48)) < 0.5, features, crop, gains, np.array([3, 5]))
+
+
+def test_who_knows_the_gains_chooses_best():
+    walk = invented()
+    rates = {
+        float(row[0]): float(np.log(gain / (row[0] + 1)))
+        for row, gain in zip(walk.features, walk.gains, strict=True)
+    }
+    lesson = FrontierLesson([walk])
+
+    def oracle(features, crops):
+        return torch.tensor([rates[float(row[0])] for row in features])
+
+    assert lesson.figures(oracle)["share of the best"][0] == 1
+    rule = lesson.figures(FrontierScores())
+    assert rule["share of the best"] == rule["share of the best by the unknown-area rule"]
+    assert rule["share of the best"][0] < 1
+    losses = [float(lesson.loss(each, 8, np.random.default_rng(0))) for each in (oracle, FrontierScores())]
+    assert losses[0] < losses[1]
+
+
+def test_only_what_is_unknown_is_learned():
+    walk = invented()
+    lesson = CompletionLesson([walk])
+    free = {planes_of(grid).tobytes(): coarse(walk.free) for grid in walk.maps}
+
+    def oracle(planes):
+        found = torch.as_tensor(np.stack([free[plane.numpy().tobytes()] for plane in planes]))
+        return torch.logit(torch.where(planes[:, 2] > 0, found, 1 - found), 1e-6)
+
+    figures = lesson.figures(oracle)
+    entropy = [
+        -(p * np.log(p) + (1 - p) * np.log(1 - p)) for p in coarse(walk.free)[None].clip(1e-6, 1 - 1e-6)
+    ]
+    unknown = np.mean([planes_of(grid)[2] for grid in walk.maps], axis=0)
+    least = (entropy[0] * unknown).sum() / unknown.sum()
+    assert figures["cross-entropy"][0] == pytest.approx(least, rel=1e-3)
+    assert figures["cross-entropy of a constant"][0] == pytest.approx(np.log(2), rel=0.02)
+
+
+def flags_of(part, out, recorded):
+    return planner_training.Flags(part, out, walks=recorded, validation=recorded, hyper=HYPER[part])
+
+
+@pytest.mark.parametrize("part", ["completion", "frontier-scores"])
+def test_a_training_goes_on_where_it_was_ended(part, recorded, tmp_path, monkeypatch):
+    monkeypatch.setattr(planner_training, "SAVE_EVERY", 2)
+    whole = planner_training.train(flags_of(part, tmp_path / "whole", recorded))
+    lesson = planner_training.LESSONS[part]
+    calls, loss = [], lesson.loss
+
+    def ended(self, *arguments):
+        calls.append(0)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return loss(self, *arguments)
+
+    monkeypatch.setattr(lesson, "loss", ended)
+    with pytest.raises(KeyboardInterrupt):
+        planner_training.train(flags_of(part, tmp_path / "ended", recorded))
+    again = planner_training.train(flags_of(part, tmp_path / "ended", recorded))
+    assert len(calls) == 4 + 2
+    for name, value in whole.network.state_dict().items():
+        torch.testing.assert_close(again.network.state_dict()[name], value)
+    with pytest.raises(ValueError, match="already holds a planner"):
+        planner_training.train(flags_of(part, tmp_path / "ended", recorded))
+
+
+def test_a_planner_is_played_as_runs_are(recorded, tmp_path):
+    planner_training.train(flags_of("completion", tmp_path / "planner", recorded))
+    settings = (
+        "num_buildings=1", "image_size=32", "max_steps=8", "reconstruction=none", "weights={chamfer: 0}"
+    )  # fmt: skip
+    flags = Comparison(
+        run=(tmp_path / "planner",), baselines=("free-space",), split="validation", episodes=1, set=settings,
+        out=tmp_path / "out",
+    )  # fmt: skip
+    (results,) = compare(flags).values()
+    assert set(results) == {"free-space", "completion"}
+    np.testing.assert_array_equal(results["free-space"].starts, results["completion"].starts)
+    kept = [tmp_path / "out" / f"{name}-0.jsonl" for name in ("free_space", "completion")]
+    lines = [path.read_text(encoding="utf-8") for path in kept]
+    (again,) = compare(flags).values()  # goes on, with nothing left to play
+    assert [path.read_text(encoding="utf-8") for path in kept] == lines
+    assert again["completion"].figures["steps"] == results["completion"].figures["steps"]
+
+
+def test_what_is_no_planner_is_refused(recorded, tmp_path):
+    folder = tmp_path / "planner"
+    planner_training.train(flags_of("frontier-scores", folder, recorded))
+    path = folder / "planner.yaml"
+    text = path.read_text(encoding="utf-8")
+    for old, new, fault in (
+        ("format: 1", "format: 2", "format"),
+        ("part: frontier-scores", "part: other", "part"),
+        ("hidden_dim: 8", "hidden_dim: 9", "weights"),
+        ("hidden_dim: 8", "hidden_dim: 10000000", "hidden_dim"),
+        ("seed: 0", "seed: -1", "seed"),
+    ):
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+        with pytest.raises(ValueError, match=fault):
+            load_planner(folder)
