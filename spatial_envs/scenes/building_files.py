@@ -28,6 +28,7 @@ from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building, Frame, boxes
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.scenes.building_frame import frame_of, has_light, in_metres, read_json, stem, up_axis
+from spatial_envs.scenes.floor_levels import named_floors
 from spatial_envs.scenes.formats import ply
 from spatial_envs.scenes.formats.parts import Fault
 from spatial_envs.scenes.mesh_files import read_named
@@ -138,6 +139,7 @@ def read_building(
     if frame.guessed:
         warnings.warn(f"{path}: {frame.reason}; up= and scale= decide", stacklevel=2)
     mesh = replace(mesh, vertices=in_metres(mesh.vertices, frame))
+    floors = named_floors(path, frame)
     readers: tuple[Callable[[Path, Frame, Mesh, tuple[str, ...]], Semantics | None], ...] = (
         _hm3d,
         _side_file,
@@ -148,15 +150,18 @@ def read_building(
         if (semantics := reader(path, frame, mesh, nodes)) is not None:
             segment, named = semantics
             mesh = replace(mesh, segment=segment.astype(np.int32))
-            return Building(name, mesh, boxes(mesh, named), lit=lit, path=str(path), frame=frame)
+            return Building(
+                name, mesh, boxes(mesh, named), lit=lit, path=str(path), frame=frame, floors=floors
+            )
     reason = (
         f"the nodes of {path.name} have no names of objects (as 'sofa_3'), and there is no semantics.json, "
         f"{stem(path)}.semantic.txt or habitat/info_semantic.json beside it"
     )
     unknown = np.zeros(len(mesh.faces), np.int32)
     return Building(
-        name, replace(mesh, segment=unknown), no_semantics=reason, lit=lit, path=str(path), frame=frame
-    )
+        name, replace(mesh, segment=unknown), no_semantics=reason, lit=lit, path=str(path), frame=frame,
+        floors=floors,
+    )  # fmt: skip
 
 
 def _category(text: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -41,6 +42,7 @@ class BuiltinSimulator(Agent):
     space          the navigable space where it is known already: agent_height, agent_radius and agent_climb
                    are its own
     agent_climb    metres, the highest step that it takes
+    floors         heights, metres, of the floors that a building names; () where it names none
     Raises ValueError for a mesh without a floor, or an argument out of range.
     """
 
@@ -61,11 +63,14 @@ class BuiltinSimulator(Agent):
         renderer: str | Renderer = "builtin",
         space: NavigableSpace | None = None,
         agent_climb: float = 0.2,
+        floors: Sequence[float] = (),
     ):
         super().__init__(camera_height, hfov, image_size, forward_step, turn_step, tilt_step, sliding)
         self.mesh = mesh
         self.renderer = make_renderer(renderer)
-        self.space = NavigableSpace(mesh, agent_height, agent_radius, agent_climb) if space is None else space
+        if space is None:
+            space = NavigableSpace(mesh, agent_height, agent_radius, agent_climb, floors)
+        self.space = space
         self.islands = self.space.islands
         self.snap, self.island, self.sample = self.space.snap, self.space.island, self.space.sample
         self.distance, self.path = self.space.distance, self.space.path
