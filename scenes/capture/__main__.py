@@ -11,6 +11,7 @@ from pathlib import Path
 from scenes.capture.report import write_report
 from scenes.capture.stages import CaptureError, Result, Stage, failed, run
 from spatial_envs.foundation.arguments import user_path
+from spatial_envs.foundation.errors import SceneError
 
 try:
     from scenes.capture import building, certificate, depth, frames, poses, surface, upright
@@ -88,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0 where an agent can walk in what came out, 1 where not; the last line says why and what to film."""
     try:
         results, verdict = capture(argv)
-    except (CaptureError, ValueError) as error:
+    except (CaptureError, SceneError) as error:
         print(error, file=sys.stderr)
         return 1
     print(verdict, file=sys.stderr if failed(results[-1]) else sys.stdout)

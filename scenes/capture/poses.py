@@ -20,8 +20,8 @@ from scenes.capture.stages import CaptureError, Gate
 from spatial_envs.geometry.camera import inverse_pose, measured_points
 from spatial_envs.scenes.depth_layouts import Y_DOWN_TO_UP, Z_UP_TO_Y_UP
 
-EXHAUSTIVE = 60  # photos, of which each is compared with each
-OVERLAP = 10  # pictures of a film that each is compared with, on either side
+EXHAUSTIVE = 60  # pictures, of which each is compared with each; of more, with those near it in their order
+OVERLAP = 10  # pictures that each is compared with then, on either side
 REGISTERED = 0.7  # of the pictures, or it is not one room that was filmed
 PARALLAX = 0.15  # extent of the camera's way, in middle depths of what it saw
 AGREES = 0.05  # of the depth, by which two views of one place may differ
@@ -41,12 +41,12 @@ class Found(NamedTuple):
 
 def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -> list[Gate]:
     """The stage: fills ``folder`` with transforms.json, pictures/ without distortion, points.npy, sparse/."""
-    frames, kind, ordered = read_frames(before["frames"])
+    frames, kind, _ = read_frames(before["frames"])
     given = [frame for frame in frames if frame.camera is not None and frame.camera.cam_to_world is not None]
     use_given = options["poses"] == "given" or (options["poses"] == "auto" and len(given) > len(frames) / 2)
     if options["poses"] == "given" and not given:
         raise CaptureError("--poses given: no picture of it has a pose; expected poses, or --poses colmap")
-    found = _given(given) if use_given else _mapped(folder, frames, ordered)
+    found = _given(given) if use_given else _mapped(folder, frames)
     cameras = [_undistorted(folder, frame, camera) for frame, camera in _paired(frames, found.cameras)]
     write_transforms(folder / FILE, cameras, poses="given" if use_given else "colmap")
     write_colmap(folder / "sparse", cameras)
@@ -94,7 +94,7 @@ def _undistorted(folder: Path, frame: Frame, camera: Camera) -> Camera:
 # ---- structure from motion
 
 
-def _mapped(folder: Path, frames: Sequence[Frame], ordered: bool) -> Found:
+def _mapped(folder: Path, frames: Sequence[Frame]) -> Found:
     """The largest model that COLMAP makes of the pictures; first as it comes, then with what helps where
     there is little texture, if that registers more."""
     try:
@@ -108,7 +108,7 @@ def _mapped(folder: Path, frames: Sequence[Frame], ordered: bool) -> Found:
     for weak in (False, True):
         work = folder / "colmap"
         work.mkdir()
-        found = _attempt(pycolmap, work, frames, ordered, weak)
+        found = _attempt(pycolmap, work, frames, weak)
         shutil.rmtree(work)
         if len(found.cameras) > len(best.cameras):
             best = found
@@ -117,7 +117,7 @@ def _mapped(folder: Path, frames: Sequence[Frame], ordered: bool) -> Found:
     return best
 
 
-def _attempt(pycolmap: Any, work: Path, frames: Sequence[Frame], ordered: bool, weak: bool) -> Found:
+def _attempt(pycolmap: Any, work: Path, frames: Sequence[Frame], weak: bool) -> Found:
     pictures, database = frames[0].picture.parent, work / "database.db"
     sizes = {Image.open(frame.picture).size for frame in frames}
     mode = pycolmap.CameraMode.SINGLE if len(sizes) == 1 else pycolmap.CameraMode.PER_IMAGE
@@ -130,13 +130,13 @@ def _attempt(pycolmap: Any, work: Path, frames: Sequence[Frame], ordered: bool, 
     matching = pycolmap.FeatureMatchingOptions()
     extraction.num_threads = matching.num_threads = 2
     if weak:
-        extraction.sift.peak_threshold = 8e-4
+        extraction.sift.peak_threshold, extraction.sift.max_num_features = 8e-4, 4096
         matching.guided_matching = True
         matching.sift.max_ratio = 0.85
     names = [frame.name for frame in frames]
     cpu = pycolmap.Device.cpu
     pycolmap.extract_features(database, pictures, names, mode, reader, extraction, cpu)
-    if ordered and len(frames) > EXHAUSTIVE:
+    if len(frames) > EXHAUSTIVE:
         pairing = pycolmap.SequentialPairingOptions(overlap=OVERLAP, quadratic_overlap=True)
         pycolmap.match_sequential(database, matching, pairing, device=cpu)
     else:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 RECORD = "stage.json"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,6 @@ class Result:
     gates: list[Gate]
     seconds: float
     reused: bool = False
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def run(
@@ -120,9 +121,8 @@ def _made(
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
     except OSError as error:
-        raise CaptureError(
-            f"{folder}: cannot be written: {error.strerror or error}; free some space, or pass another --out"
-        ) from None
+        full = "; free some space, or pass another --out" if error.errno in FULL else ""
+        raise CaptureError(f"{error.filename or folder}: {error.strerror or error}{full}") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return Result(stage.name, folder, gates, seconds)

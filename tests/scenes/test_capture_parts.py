@@ -11,12 +11,50 @@ from scenes.capture import tsdf
 from scenes.capture.__main__ import main
 from scenes.capture.alignment import similarity, trajectory_error
 from scenes.capture.pose_files import Camera, read_colmap, read_transforms, write_colmap, write_transforms
-from scenes.capture.stages import CaptureError
+from scenes.capture.stages import CaptureError, Gate, Stage, failed, run
 from scenes.capture.surface import facing_share
 from scenes.capture.sweep import sweep
 from scenes.capture.upright import Surfels, find_floor, find_up, floor_normal, squared
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.rendering.builtin import BuiltinRenderer
+
+
+def test_a_stage_that_fails_loses_nothing(tmp_path):
+    """Made once, again for other options, else kept; a full disk or an error leaves what was."""
+    made, said = [], []
+
+    def write(name, gate=True, error=None):
+        def make(folder, before, options):
+            (folder / "half").write_text("x", encoding="utf-8")
+            if error is not None:
+                raise error
+            made.append(name)
+            return [Gate("g", gate, "1", "2", "Do so.")]
+
+        return Stage(name, make, ("number",) if name == "b" else ())
+
+    def go(stages, number=1, anew=None):
+        made.clear()
+        return run(stages, tmp_path, {"number": number}, "films", anew, said.append)
+
+    both = [write("a"), write("b"), write("c", gate=False), write("d")]
+    assert failed(go(both)[-1]).advice == "Do so."
+    assert made == ["a", "b", "c"]
+    go(both)
+    assert made == []
+    go(both, number=2)
+    assert made == ["b", "c"]
+    go(both, number=2, anew="c")
+    assert made == ["c"]
+    for error, expected in (
+        (OSError(28, "No space left on device"), "free some space, or pass another --out"),
+        (PermissionError(13, "Permission denied", "there"), "there: Permission denied"),
+        (CaptureError("too dark"), "too dark"),
+    ):
+        with pytest.raises(CaptureError, match=expected):
+            go([write("a"), write("b", error=error)], number=3)
+        assert (tmp_path / "2_b" / "stage.json").is_file()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["1_a", "2_b", "3_c"]
 
 
 def cameras(count=5):
