@@ -43,7 +43,7 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
     metric = bool(json.loads((before["depth"] / FILE).read_text(encoding="utf-8"))["metric"])
     seen = surfels(before["depth"], cameras)
     poses = np.stack([camera.pose for camera in cameras])
-    told = json.loads((before["frames"] / "frames.json").read_text(encoding="utf-8"))["upright"]
+    told = json.loads((before["frames"] / "frames.json").read_text(encoding="utf-8")).get("upright", False)
     _, _, given = read_cameras(before["poses"])
     up, share = find_up(seen, np.array([0.0, 1, 0]) if told and given else -poses[:, :3, 1].mean(axis=0))
     for last in (False, True):
