@@ -21,6 +21,7 @@ from spatial_envs.geometry.normals import normals_from_depth
 STRIDE = 6  # pixels between those that are looked at
 CONE = 40.0  # degrees from the cameras' mean up within which up is searched
 ALIKE = 6.0  # degrees: normals of one direction
+MODES = 10  # directions that are compared
 LEAST_UP = 0.02  # of what was seen, or nothing tells which way up is
 LEVEL = 15.0  # degrees from up: what a floor's normals are within
 LAYER = 0.05  # metres
@@ -43,9 +44,11 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
     metric = bool(json.loads((before["depth"] / FILE).read_text(encoding="utf-8"))["metric"])
     seen = surfels(before["depth"], cameras)
     poses = np.stack([camera.pose for camera in cameras])
-    told = json.loads((before["frames"] / "frames.json").read_text(encoding="utf-8")).get("upright", False)
-    _, _, given = read_cameras(before["poses"])
-    up, share = find_up(seen, np.array([0.0, 1, 0]) if told and given else -poses[:, :3, 1].mean(axis=0))
+    footage = json.loads((before["frames"] / "frames.json").read_text(encoding="utf-8"))
+    told = footage.get("upright", False) and read_cameras(before["poses"])[2]  # by the poses that were given
+    up, share = find_up(seen, -poses[:, :3, 1].mean(axis=0))
+    if told:
+        up, share = np.array([0.0, 1, 0]), alike(seen, np.array([0.0, 1, 0]))
     for last in (False, True):
         turn = squared(seen, up)
         points, centres = seen.points @ turn.T, poses[:, :3, 3] @ turn.T
@@ -55,7 +58,7 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
         if not metric:  # a storey in the room's own unit, until the scale is known
             unit = 1.5 / max(eye - float(np.percentile(points[flat, 1], 2)), 1e-9) if flat.any() else 1.0
         height, area, levels = find_floor(points[flat] * unit, eye * unit)
-        if not last:  # a floor is longer than the patches that normals are of
+        if not (last or told):  # a floor is longer than the patches that normals are of
             up = turn.T @ floor_normal(points[flat], height / unit, 2 * LAYER / unit)
     height, known = height / unit, metric or options["height"] is not None
     scale = 1.0
@@ -103,8 +106,8 @@ def surfels(folder: Path, cameras: Sequence[Camera]) -> Surfels:
 
 
 def find_up(seen: Surfels, guess: np.ndarray) -> tuple[np.ndarray, float]:
-    """The unit direction in which most normals lie within 6 degrees, of those within 40 degrees of the guess,
-    and their share of all."""
+    """The unit direction, within 40 degrees of the guess, along which what faces it lies on fewest levels,
+    of the directions in which most normals lie; and the share of all normals within 6 degrees of it."""
     guess = guess / np.linalg.norm(guess)
     cone = seen.normals[seen.normals @ guess > np.cos(np.radians(CONE))]
     if len(cone) < 100:
@@ -112,11 +115,32 @@ def find_up(seen: Surfels, guess: np.ndarray) -> tuple[np.ndarray, float]:
     rng = np.random.default_rng(0)
     tried = cone[rng.choice(len(cone), min(400, len(cone)), replace=False)]
     sample = cone[rng.choice(len(cone), min(20_000, len(cone)), replace=False)]
-    up = tried[(tried @ sample.T > np.cos(np.radians(ALIKE))).sum(axis=1).argmax()]
-    for _ in range(10):
-        near = cone[cone @ up > np.cos(np.radians(ALIKE))]
-        up = near.mean(axis=0) / np.linalg.norm(near.mean(axis=0))
-    return up, len(near) / len(seen.normals)
+    counts = (tried @ sample.T > np.cos(np.radians(ALIKE))).sum(axis=1)
+    found: list[np.ndarray] = []
+    for direction in tried[np.argsort(-counts)]:
+        if len(found) < MODES and all(direction @ other < np.cos(np.radians(ALIKE / 2)) for other in found):
+            found.append(direction)
+    ups = []
+    for up in found:
+        for _ in range(5):
+            near = cone[cone @ up > np.cos(np.radians(ALIKE))]
+            up = near.mean(axis=0) / np.linalg.norm(near.mean(axis=0))
+        ups.append(up)
+    up = max(ups, key=lambda up: levelness(seen, up))
+    return up, alike(seen, up)
+
+
+def levelness(seen: Surfels, up: np.ndarray) -> float:
+    """How much of what faces up lies on few levels: the sum of squares of the points in 150 layers."""
+    heights = seen.points[seen.normals @ up > np.cos(np.radians(LEVEL))] @ up
+    low, high = np.percentile(heights, (1, 99))
+    layers = np.histogram(heights, 150, (low, max(high, low + 1e-6)))[0]
+    return float((layers.astype(np.float64) ** 2).sum())
+
+
+def alike(seen: Surfels, up: np.ndarray) -> float:
+    """The share of normals that lie within 6 degrees of a direction."""
+    return float((seen.normals @ up > np.cos(np.radians(ALIKE))).mean())
 
 
 def floor_normal(points: np.ndarray, height: float, reach: float) -> np.ndarray:

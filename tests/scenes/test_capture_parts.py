@@ -234,10 +234,12 @@ def test_up_is_found_from_a_camera_that_looks_down_and_walls_are_squared():
     normals = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1.0]])[kinds] + rng.normal(0, 0.03, (6000, 3))
     normals = normals / np.linalg.norm(normals, axis=1, keepdims=True) @ turn.T
     guess = turn @ Rotation.from_euler("x", 30, degrees=True).apply([0, 1, 0])
-    up, share = find_up(Surfels(np.zeros((6000, 3)), normals), guess)
+    places = rng.uniform(-2, 2, (6000, 3)) * np.where(kinds == 0, [[1], [0], [1]], [[1], [1], [1]]).T
+    seen = Surfels(places @ turn.T, normals)
+    up, share = find_up(seen, guess)
     assert np.degrees(np.arccos(up @ turn[:, 1])) < 0.2
     assert share == pytest.approx(0.4, abs=0.03)
-    square = np.abs(squared(Surfels(np.zeros((6000, 3)), normals), up) @ turn)
+    square = np.abs(squared(seen, up) @ turn)
     assert square.max(axis=0) == pytest.approx(1, abs=1e-3)
 
 
