@@ -14,6 +14,8 @@ from spatial_envs.geometry.mesh import Mesh
 
 STRUCTURE = ("wall", "floor", "ceiling", "door", "window")  # categories of the building itself
 
+UNSEEN = "unseen"  # how the categories of what was completed end
+
 
 @dataclass(frozen=True, eq=False)
 class SceneObject:
@@ -64,6 +66,7 @@ class Building:
     lit           whether its colours are albedo, to be shaded; False where light is in them, as in scans
     glass         faces of the same vertices that are seen through and stand in the way, or None; ``mesh``
                   is without them
+    floors        heights of its floors, metres, where something names them; () where nothing does
     path, frame   the file that it was read from, kept absolute, and how it lies in that; "" for one without
     """
 
@@ -76,6 +79,7 @@ class Building:
     glass: Mesh | None = None
     path: str = ""
     frame: Frame = UPRIGHT
+    floors: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.path:  # habitat-sim reads it again, later and from another folder
@@ -100,7 +104,14 @@ class Building:
     @property
     def categories(self) -> tuple[str, ...]:
         """Categories of its objects, sorted, without those of STRUCTURE."""
-        return tuple(sorted({o.category for o in self.objects.values()} - set(STRUCTURE)))
+        seen = {o.category for number, o in self.objects.items() if number not in self.unseen}
+        return tuple(sorted(seen - set(STRUCTURE)))
+
+    @property
+    def unseen(self) -> tuple[int, ...]:
+        """Ids of what no camera saw and someone completed, as "floor_unseen" of a scan: it is walked on and
+        bumped into, and to see it earns nothing."""
+        return tuple(number for number, o in self.objects.items() if o.category.endswith(UNSEEN))
 
     def of_category(self, category: str) -> tuple[int, ...]:
         """Ids of the objects of a category; ValueError where there are none, which says why."""

@@ -17,6 +17,7 @@ from spatial_envs.geometry.building import Building, SceneObject
 from spatial_envs.navigation.episode_files import Listed
 from spatial_envs.navigation.places import Place
 from spatial_envs.simulators.agent import horizontal_intrinsics, wrapped
+from spatial_envs.simulators.floors import MIN_AREA
 from spatial_envs.simulators.simulator import AgentState, Simulator
 
 NEAREST, FARTHEST = 1.0, 30.0  # metres, along the shortest way
@@ -78,6 +79,21 @@ def draw_mission(
     goal_yaw = rng.uniform(-math.pi, math.pi) if kind == "image" else 0.0
     goal_yaw = _angle("options['goal_yaw']", given["goal_yaw"]) if "goal_yaw" in given else goal_yaw
     return _mission(place, rng, AgentState(start, wrapped(yaw)), goal, goal_yaw, category, snapped)
+
+
+def certain_mission(place: Place, rng: np.random.Generator, kind: str, categories: Sequence[str]) -> Mission:
+    """As ``draw_mission`` with nothing given, but what fails fails at the first call in a place.
+
+    For a building from a file a first mission is drawn by a seed of the building's own, and kept: it stands
+    in where a later draw finds none. NoEpisode where there is no first one."""
+    if place.building.path and not place.proven:
+        place.proven.append(draw_mission(place, np.random.default_rng(0), kind, categories, {}))
+    try:
+        return draw_mission(place, rng, kind, categories, {})
+    except NoEpisode:
+        if not place.proven:
+            raise
+        return replace(place.proven[0], seed=int(rng.integers(2**31)))
 
 
 def first_mission(
@@ -231,7 +247,9 @@ def _ends(
         try:
             return draw_start_and_goal(simulator, rng)
         except NoEpisode as error:
-            raise NoEpisode(f"{place.building.path or place.building.name}: {error}") from None
+            space = getattr(simulator, "space", None)
+            body = f"; {space.fitting}" if space is not None and simulator.islands[0] < MIN_AREA else ""
+            raise NoEpisode(f"{place.building.path or place.building.name}: {error}{body}") from None
     start = draw_other_end(simulator, rng, goal.reshape(-1, 3))
     if start is not None:
         return start, goal

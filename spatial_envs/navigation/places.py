@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from spatial_envs.simulators.agent import horizontal_intrinsics
 from spatial_envs.simulators.builtin import BuiltinSimulator
 from spatial_envs.simulators.simulator import Simulator
 
+if TYPE_CHECKING:
+    from spatial_envs.navigation.goals import Mission
+
 PLAN_CELL = 0.25  # metres, of what a picture shows as seen
 REFERENCE_WIDTH = 128  # pixels of the pictures that say what can be seen
 
@@ -40,6 +43,7 @@ class Place:
     bounds: tuple[np.ndarray, np.ndarray]  # (2,) each, lowest and highest (x, z)
     sought: dict[str, np.ndarray] = field(default_factory=dict)  # view points (G, 3) by category
     plans: dict[float, Plan] = field(default_factory=dict)  # pictures from above by the floor's height
+    proven: list[Mission] = field(default_factory=list)  # one that was drawn, where that was asked for
 
     def plan(self, height: float) -> Plan:
         """The floor nearest to this height, metres, from above."""

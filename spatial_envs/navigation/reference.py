@@ -33,8 +33,9 @@ def building_reference(
     """The surface that an agent with these intrinsics sees from places 0.75 m apart on the largest island,
     looking all round at each of the ``tilts`` (radians); 10,000 points and 100,000. Deterministic.
 
-    Coverage counts at 5 cm, and a map keeps one point for each voxel of 5 cm. cache_dir: as in
-    ``build_reference``. Raises MeshError where nothing is seen.
+    What is ``building.unseen`` is in the 100,000, so that a map that has it is not wrong, and not in the
+    10,000: to see it covers nothing. Coverage counts at 5 cm, and a map keeps one point for each voxel of
+    5 cm. cache_dir: as in ``build_reference``. Raises MeshError where nothing is seen.
     """
     rng = np.random.default_rng(0)
     turns = max(math.ceil(math.pi / math.atan(image_size[1] / (2 * intrinsics[0, 0])) - 1e-6), 1)
@@ -46,11 +47,22 @@ def building_reference(
             for k in range(turns)
         ]
     )
-    recipe = repr((VERSION, intrinsics.tolist(), image_size, hashlib.sha256(poses.tobytes()).hexdigest()))
+    recipe = repr(
+        (
+            VERSION,
+            *building.unseen,
+            intrinsics.tolist(),
+            image_size,
+            hashlib.sha256(poses.tobytes()).hexdigest(),
+        )
+    )
 
     def build() -> tuple[np.ndarray, np.ndarray, float]:
-        dense = visible_samples(building.mesh, poses, intrinsics, image_size, rng)
-        return KDTree(blue_noise(dense, POINTS)).points, dense, 1.0  # a tree's order is a spatial one
+        dense, faces = visible_samples(building.mesh, poses, intrinsics, image_size, rng)
+        scored = dense[~np.isin(building.mesh.face_segments[faces], building.unseen)]
+        if len(scored) < POINTS:
+            raise MeshError("mesh: next to nothing of what can be seen was ever seen: it is all completed")
+        return KDTree(blue_noise(scored, POINTS)).points, dense, 1.0  # a tree's order is a spatial one
 
     try:
         points, dense, attainable = kept(building.mesh, recipe, cache_dir, build)

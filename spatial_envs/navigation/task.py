@@ -25,7 +25,14 @@ from spatial_envs.geometry.camera import measured_points, transform_points
 from spatial_envs.geometry.view import View
 from spatial_envs.navigation.episode import Episode, agent_frame, checked_trajectory, in_plan
 from spatial_envs.navigation.episode_files import EpisodeFile, Listed
-from spatial_envs.navigation.goals import Mission, NoEpisode, checked_mission, draw_mission, first_mission
+from spatial_envs.navigation.goals import (
+    Mission,
+    NoEpisode,
+    certain_mission,
+    checked_mission,
+    draw_mission,
+    first_mission,
+)
 from spatial_envs.navigation.occupancy import OccupancyMap
 from spatial_envs.navigation.picture import draw_navigation, footprint
 from spatial_envs.navigation.places import Place, Places
@@ -352,7 +359,7 @@ class Navigation(Rows[Episode]):
         place, before = self.places.place(index), generator.bit_generator.state
         try:
             if self.episodes is None:
-                return place, draw_mission(place, generator, self.goal_kind, self.categories, {})
+                return place, certain_mission(place, generator, self.goal_kind, self.categories)
             some = [listed] if listed else self.episodes.drawn(self.buildings.names[index], generator)
             return place, first_mission(place, generator, self.categories, some)
         except NoEpisode:

@@ -68,7 +68,7 @@ def _samples(
     rng = np.random.default_rng(0)
     if kind == "visible":
         size = (2 * image_size[0], 2 * image_size[1])
-        dense = visible_samples(mesh, region.fibonacci_poses(CAMERAS), pinhole(fov, size), size, rng)
+        dense, _ = visible_samples(mesh, region.fibonacci_poses(CAMERAS), pinhole(fov, size), size, rng)
     else:
         dense = surface_samples(mesh, DENSE_POINTS, rng)[0]
     return KDTree(blue_noise(dense, POINTS)).points, dense  # a tree's order is a spatial one

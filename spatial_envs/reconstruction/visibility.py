@@ -22,19 +22,20 @@ def visible_samples(
     intrinsics: np.ndarray,
     image_size: tuple[int, int],
     rng: np.random.Generator,
-) -> np.ndarray:
-    """(100_000, 3) float32: uniform over the surface that at least one of the cameras (K, 4, 4) sees.
-    MeshError where none sees anything."""
-    found: list[np.ndarray] = []
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points (100_000, 3) float32, uniform over the surface that at least one of the cameras (K, 4, 4) sees,
+    and the face of each. MeshError where none sees anything."""
+    found: list[tuple[np.ndarray, np.ndarray]] = []
     missing = DENSE_POINTS
     while missing > 0:
         points, faces = surface_samples(mesh, DENSE_POINTS + DENSE_POINTS // 5, rng)
         seen = _seen(mesh, points, mesh.face_normals[faces], poses, intrinsics, image_size, missing)
         if seen.mean() < 0.001:
             raise MeshError("mesh: got a surface that no camera of the region sees")
-        found.append(points[seen])
-        missing -= len(found[-1])
-    return np.concatenate(found)[:DENSE_POINTS]
+        found.append((points[seen], faces[seen]))
+        missing -= int(seen.sum())
+    places, owners = (np.concatenate(parts)[:DENSE_POINTS] for parts in zip(*found, strict=True))
+    return places, owners
 
 
 def _seen(

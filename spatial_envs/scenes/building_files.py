@@ -37,6 +37,7 @@ from spatial_envs.scenes.building_frame import (
     stem,
     up_axis,
 )
+from spatial_envs.scenes.floor_levels import named_floors
 from spatial_envs.scenes.formats import ply
 from spatial_envs.scenes.formats.parts import Fault
 from spatial_envs.scenes.habitat_scenes import INSTANCE, furnished, instance_name, read_instance
@@ -180,6 +181,7 @@ def read_building(
     if frame.guessed:
         warnings.warn(f"{path}: {frame.reason}; up= and scale= decide", stacklevel=2)
     mesh = replace(mesh, vertices=in_metres(mesh.vertices, frame))
+    floors = named_floors(path, frame)
     readers: tuple[Callable[[Path, Frame, Mesh, tuple[str, ...]], Semantics | None], ...] = (
         _hm3d,
         _side_file,
@@ -206,6 +208,7 @@ def read_building(
         glass=mesh.only(clear) if clear.any() else None,
         path=str(path),
         frame=frame,
+        floors=floors,
     )
 
 

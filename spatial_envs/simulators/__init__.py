@@ -45,7 +45,7 @@ def make_simulator(
 
         if arguments.get("renderer", "builtin") == "builtin":
             arguments["renderer"] = BuiltinRenderer(lit=building.lit)
-        return BuiltinSimulator(building.mesh, solid=building.solid, **arguments)
+        return BuiltinSimulator(building.mesh, solid=building.solid, floors=building.floors, **arguments)
     if simulator == "habitat":
         from spatial_envs.simulators.habitat import HabitatSimulator
 

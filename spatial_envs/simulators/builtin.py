@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -42,6 +43,7 @@ class BuiltinSimulator(Agent):
                    are its own
     agent_climb    metres, the highest step that it takes
     solid          what it walks on and into, where that is more than what it sees, as glass is; None: mesh
+    floors         heights, metres, of the floors that a building names; () where it names none
     Raises ValueError for a mesh without a floor, or an argument out of range.
     """
 
@@ -63,13 +65,14 @@ class BuiltinSimulator(Agent):
         space: NavigableSpace | None = None,
         agent_climb: float = 0.2,
         solid: Mesh | None = None,
+        floors: Sequence[float] = (),
     ):
         super().__init__(camera_height, hfov, image_size, forward_step, turn_step, tilt_step, sliding)
         self.mesh = mesh
         self.renderer = make_renderer(renderer)
         if space is None:
             walked = mesh if solid is None else solid
-            space = NavigableSpace(walked, agent_height, agent_radius, agent_climb)
+            space = NavigableSpace(walked, agent_height, agent_radius, agent_climb, floors)
         self.space = space
         self.islands = self.space.islands
         self.snap, self.island, self.sample = self.space.snap, self.space.island, self.space.sample

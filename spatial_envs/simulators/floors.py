@@ -14,6 +14,7 @@ other.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from scipy.ndimage import distance_transform_edt
 
 from spatial_envs.foundation.compilation import njit
 from spatial_envs.geometry.mesh import Mesh
+from spatial_envs.simulators.levels import leave_out_furniture
 from spatial_envs.simulators.overlay import grown, overlay, polygons_of, united, without_cracks
 
 FIELD_CELL = 0.05
@@ -69,9 +71,12 @@ class Floor:
     roofed: np.ndarray
 
 
-def find_floors(mesh: Mesh, height: float, radius: float, climb: float) -> list[Floor]:
+def find_floors(
+    mesh: Mesh, height: float, radius: float, climb: float, named: Sequence[float] = ()
+) -> list[Floor]:
     """The floors of ``mesh``, metres, Y up, for an agent of this height and radius that climbs steps up to
-    ``climb`` and slopes up to 45 degrees. Empty where nobody could stand.
+    ``climb`` and slopes up to 45 degrees. Empty where nobody could stand. Furniture is no floor, nor is what
+    lies off the heights ``named``, metres, where there are some: see ``leave_out_furniture``.
 
     Upwards is the side from which a triangle is counter-clockwise; a floor that only shows its underside
     is none. What is inside of a closed piece of furniture is no floor, unless it is all there is.
@@ -80,9 +85,10 @@ def find_floors(mesh: Mesh, height: float, radius: float, climb: float) -> list[
     walkable = _facing(mesh) == WALKABLE
     stand, closed = _standing(first, hit_y, hit_facing, height, climb + EVEN)
     component = _components(first, hit_y, stand, rows, columns, climb + EVEN)
-    if not stand.any():
-        return []
     _leave_out_roofs(first, component, closed)
+    leave_out_furniture(hit_y, component, FIELD_CELL, named)
+    if not (component >= 0).any():
+        return []
     cell = np.repeat(np.arange(rows * columns), np.diff(first))
     sheets, owners = _sheets(first, hit_y, component, cell, rows, columns, climb + EVEN)
     pieces, fields = [], []
@@ -121,12 +127,13 @@ def find_floors(mesh: Mesh, height: float, radius: float, climb: float) -> list[
     return floors
 
 
-def largest_floor(mesh: Mesh, height: float, climb: float) -> float:
+def largest_floor(mesh: Mesh, height: float, climb: float, named: Sequence[float] = ()) -> float:
     """Square metres of the largest piece of ``mesh`` that hangs together and that someone could stand on;
     ``find_floors`` passes over those below MIN_AREA."""
     _, (rows, columns), first, hit_y, hit_facing = cast_columns(mesh)
     stand, _ = _standing(first, hit_y, hit_facing, height, climb + EVEN)
     component = _components(first, hit_y, stand, rows, columns, climb + EVEN)
+    leave_out_furniture(hit_y, component, FIELD_CELL, named)
     return float(np.bincount(component + 1)[1:].max(initial=0)) * FIELD_CELL**2
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import math
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from spatial_envs.geometry.view import View
 from spatial_envs.simulators.agent import SHORTFALL, Agent, checked_angles
 from spatial_envs.simulators.floors import FIELD_CELL, WALKABLE, cast_columns
 from spatial_envs.simulators.habitat_process import check_file, close, here, open_stage, share_context
+from spatial_envs.simulators.levels import FOOTING, NAMED
 from spatial_envs.simulators.navigable import SNAP, UPRIGHT
 from spatial_envs.simulators.simulator import FORWARD, LEFT, RIGHT, STOP, AgentState
 from spatial_envs.simulators.stage import is_read_directly, write_stage
@@ -88,7 +90,7 @@ class HabitatSimulator(Agent):
             agent = self._agent_configuration(hfov)
             self._habitat = open_stage(stage, agent, sliding, agent_height, agent_radius, agent_climb)
         self._lift = 0.1
-        self._find_islands(building.name, agent_height, agent_radius)
+        self._find_islands(building, agent_height, agent_radius)
         self._maps: dict[float, tuple[np.ndarray, ...]] = {}
         self._followers: dict[float, Any] = {}
         self._followed: bytes = b""
@@ -143,8 +145,9 @@ class HabitatSimulator(Agent):
 
     # ---- places: (3,) float32 on the navigation mesh; points: (3,) float64 on the floor
 
-    def _find_islands(self, name: str, agent_height: float, agent_radius: float) -> None:
-        """islands (I,), the largest first, without roofs; ``_island_numbers`` are habitat's own."""
+    def _find_islands(self, building: Building, agent_height: float, agent_radius: float) -> None:
+        """islands (I,), the largest first, without roofs and what is on no floor that the building names;
+        ``_island_numbers`` are habitat's own."""
         finder = self._native.pathfinder
         found = []
         if finder.is_loaded:
@@ -155,16 +158,25 @@ class HabitatSimulator(Agent):
         if np.isfinite(gaps).any():
             self._lift = float(np.nanmedian(gaps))
         kept = [island for island in found if not self._is_roof(*island[1:], agent_height)]
+        if building.floors:
+            kept = [island for island in kept if self._is_named(island[2], building.floors)]
         kept.sort(key=lambda island: -island[0])
         if not kept:
             raise MeshError(
-                f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide in {name}; "
-                "expected upward-facing triangles (counter-clockwise from above, Y up, metres) with free "
-                "space above"
+                f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide in "
+                f"{building.name}; expected upward-facing triangles (counter-clockwise from above, Y up, "
+                "metres) with free space above"
             )
         self.islands = np.array([area for area, _, _ in kept])
         self._island_numbers = [number for _, number, _ in kept]
         self._triangles = [triangles for _, _, triangles in kept]
+
+    def _is_named(self, triangles: np.ndarray, floors: Sequence[float]) -> bool:
+        """Whether an island has a footing at one of these heights, metres."""
+        heights = triangles.mean(axis=1)[:, 1] - self._lift
+        near = np.abs(heights[:, None] - np.asarray(floors)).min(axis=1) <= NAMED
+        areas = _areas(triangles)
+        return bool(areas[near].sum() >= min(FOOTING, areas.sum()))
 
     def _is_roof(self, number: int, triangles: np.ndarray, agent_height: float) -> bool:
         """Whether an island lies under the open sky, above another one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +16,7 @@ from spatial_envs.foundation.caches import Recent
 from spatial_envs.foundation.compilation import njit
 from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.mesh import Mesh
+from spatial_envs.simulators.body import body_that_fits
 from spatial_envs.simulators.floors import (
     CORE,
     FIELD_CELL,
@@ -44,33 +46,37 @@ class NavigableSpace:
     floor's height (up to 0.25 m off when given). Distances are measured in plan: on stairs and ramps the
     way up does not count.
 
+    floors   heights of the building's floors, metres, where it names them: all else is none; see
+             ``levels.leave_out_furniture``
     islands  (I,) float64: areas of the connected parts, square metres, the largest first; where that is open
              to the sky, as the lawn round a closed house, the largest under a roof comes before it
     Raises MeshError, a ValueError, where nobody can stand.
     """
 
     def __init__(
-        self, mesh: Mesh, agent_height: float = 1.5, agent_radius: float = 0.1, agent_climb: float = 0.2
+        self,
+        mesh: Mesh,
+        agent_height: float = 1.5,
+        agent_radius: float = 0.1,
+        agent_climb: float = 0.2,
+        floors: Sequence[float] = (),
     ):
         check_range("agent_height", agent_height, 0.05, 10.0)
         check_range("agent_radius", agent_radius, 0.01, 2.0)
         check_range("agent_climb", agent_climb, 0.0, agent_height / 2)
-        walked = as_walked(mesh)
-        self.floors = find_floors(walked, agent_height, agent_radius, agent_climb)
+        self._asked = (as_walked(mesh), agent_height, agent_radius, agent_climb, tuple(floors))
+        self.floors = find_floors(*self._asked)
         if not self.floors:
-            largest = largest_floor(walked, agent_height, agent_climb)
-            small = (
-                f" (the largest piece on which it can stand has {largest:.2g} square metres, less than the "
-                f"{MIN_AREA:g} that a floor needs)"
-                if 0 < largest < MIN_AREA
-                else ""
-            )
+            largest = largest_floor(self._asked[0], agent_height, agent_climb, floors)
             size = " x ".join(f"{extent:.1f}" for extent in np.ptp(mesh.vertices, axis=0))
             upward = (mesh.face_normals[:, 1] > 0.5).mean()
+            levels = f" at y = {', '.join(f'{y:.2f}' for y in floors)}" if floors else ""
             raise MeshError(
-                f"mesh: no floor for an agent {agent_height} m high and {2 * agent_radius} m wide{small}: "
-                f"got {len(mesh.faces):,} triangles of {size} m (x, y, z), {upward:.0%} of which face up; "
-                "expected some that do (counter-clockwise from above, Y up, metres) with free space above"
+                f"mesh: no floor{levels} for an agent {agent_height} m high and {2 * agent_radius} m wide "
+                f"(the largest piece on which it can stand has {largest:.2g} square metres, less than the "
+                f"{MIN_AREA:g} that a floor needs; {self.fitting}): got {len(mesh.faces):,} triangles of "
+                f"{size} m (x, y, z), {upward:.0%} of which face up; expected some that do "
+                "(counter-clockwise from above, Y up, metres) with free space above"
             )
         self._walls = [outline(floor.polygons) for floor in self.floors]
         self._bounds = np.array([shapely.MultiPolygon(floor.polygons).bounds for floor in self.floors])
@@ -143,6 +149,14 @@ class NavigableSpace:
             if roofed > 0.5 * cells:
                 return np.r_[island, np.delete(order, place)]
         return order
+
+    @cached_property
+    def fitting(self) -> str:
+        """What is the largest body with room to walk in, in words; for errors."""
+        if (body := body_that_fits(*self._asked)) is None:
+            return f"no body has {MIN_AREA:g} square metres to walk on"
+        height, radius, area = body
+        return f"the largest body that fits is {height:g} m high and {2 * radius:g} m wide, on {area:.2g}"
 
     def snap(self, point: np.ndarray, reach: float = SNAP, name: str = "point") -> np.ndarray:
         """(3,): the navigable point nearest to ``point`` (3,) in plan, on the floor nearest in height.

@@ -29,6 +29,8 @@ from spatial_envs.navigation import (
 from spatial_envs.navigation.episode import agent_frame, in_frame, polar
 from spatial_envs.navigation.goals import LEAST_SHARE, LOOK, STAND_OFF, NoEpisode
 from spatial_envs.navigation.occupancy import FREE, OCCUPIED, UNKNOWN, OccupancyMap
+from spatial_envs.navigation.reference import building_reference
+from spatial_envs.scenes.buildings import open_buildings
 from spatial_envs.simulators.agent import horizontal_intrinsics
 from spatial_envs.simulators.builtin import BuiltinSimulator
 from spatial_envs.simulators.simulator import FORWARD, LEFT, RIGHT, STOP, AgentState
@@ -622,6 +624,48 @@ def test_a_set_passes_over_buildings_without_room_for_an_episode(tmp_path):
     with pytest.warns(UserWarning, match=r"passes over a building: .*slab\.glb"):
         scores = evaluate(GOALS, env, Random(env), 2)
     assert scores.scenes.tolist() == [0, 0]
+
+
+def test_no_reset_fails_in_a_building_where_the_first_did_not(tmp_path):
+    """In a small bare room one pair of places in hundreds will do: a draw that finds none falls back on one
+    that did. Where there are none at all the first reset says so, and which body would have room."""
+    given = {"image_size": 32, "backbone": None, "reconstruction": "none", "weights": {"chamfer": 0}}
+    trimesh.creation.box((2.5, 0.1, 2.5)).export(tmp_path / "bare.glb")
+    trimesh.creation.box((1.5, 0.1, 1.5)).export(tmp_path / "tiny.glb")
+    env = PointNavEnv(scenes=str(tmp_path / "bare.glb"), agent_radius=0.4, **given)
+    infos = [env.reset(seed=seed)[1] for seed in range(12)]
+    assert len({tuple(info["position"]) for info in infos}) < 12  # a few have fallen back
+    assert all(info["distance_to_goal"] >= 1 for info in infos)
+    env = PointNavEnv(scenes=str(tmp_path / "tiny.glb"), agent_radius=0.5, **given)
+    said = r"tiny\.glb: no start and goal .*, 0\.2 square metres; no body has 2"
+    with pytest.raises(NoEpisode, match=said):
+        env.reset(seed=0)
+
+
+def test_what_was_completed_is_bumped_into_and_never_covered(tmp_path):
+    scene = furnished_room()
+    box = trimesh.creation.box(bounds=[(-1, 0.001, 0.8), (-0.6, 1, 1.3)])
+    scene.add_geometry(box, node_name="wall_unseen_1", geom_name="wall_unseen_1")
+    scene.export(tmp_path / "room.glb")
+    (tmp_path / "room.floors.json").write_text('{"floors": [0]}')
+    building = open_buildings(str(tmp_path / "room.glb")).load(0)
+    assert building.floors == (0.0,)
+    assert building.categories == ("chair", "sofa")
+    simulator = BuiltinSimulator(building.mesh, floors=building.floors)
+    with pytest.raises(ValueError, match="expected a navigable point"):
+        simulator.snap(np.array([-0.8, 0, 1.0]))
+    reference = building_reference(building, simulator, horizontal_intrinsics(90, (64, 64)), (64, 64), (0.0,))
+    low, high = np.array([-1.01, 0.01, 0.79]), np.array([-0.59, 1.01, 1.31])
+    scored, dense = (
+        ((low < points) & (points < high)).all(axis=1).mean()
+        for points in (reference.points, reference.dense.points)
+    )
+    assert scored == 0
+    assert dense > 0.01
+    for content in ("[0]", '{"floors": []}', '{"floors": ["low"]}', '{"floors": [NaN]}', "{"):
+        (tmp_path / "room.floors.json").write_text(content)
+        with pytest.raises(MeshError, match=r"room\.floors\.json"):
+            open_buildings(str(tmp_path / "room.glb")).load(0)
 
 
 def test_a_refused_reset_draws_nothing(arguments):

@@ -54,7 +54,7 @@ def half_hidden() -> Mesh:
 @pytest.mark.parametrize("count", [1, 12])
 def test_each_sample_is_seen_or_not_as_by_whole_pictures(half_hidden, count):
     poses = Region((1.2, 2.0)).fibonacci_poses(count)
-    found = visible_samples(half_hidden, poses, INTRINSICS, SIZE, np.random.default_rng(3))
+    found, owners = visible_samples(half_hidden, poses, INTRINSICS, SIZE, np.random.default_rng(3))
     pictures = [rasterise(half_hidden, pose, INTRINSICS, SIZE)[0].astype(np.float32) for pose in poses]
     rng, expected, rounds = np.random.default_rng(3), np.zeros((0, 3), np.float32), 0
     while len(expected) < DENSE_POINTS:
@@ -65,6 +65,10 @@ def test_each_sample_is_seen_or_not_as_by_whole_pictures(half_hidden, count):
         rounds += 1
     assert rounds > 1
     assert found.shape == (DENSE_POINTS, 3)
+    corners = half_hidden.vertices[half_hidden.faces[owners]].astype(np.float64)
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    height = np.einsum("nk,nk->n", found - corners[:, 0], normal) / np.linalg.norm(normal, axis=1)
+    assert np.abs(height).max() < 1e-5
     there = {row.tobytes() for row in expected[:DENSE_POINTS]}
     assert sum(row.tobytes() not in there for row in found) < 5  # which rounding decides otherwise
 

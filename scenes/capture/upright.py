@@ -1,0 +1,210 @@
+"""Which way is up, where the floor is, and how large the room is; turned to +Y up and the floor at y = 0."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from scenes.capture.depth import read_depth, read_posed
+from scenes.capture.pose_files import Camera, write_transforms
+from scenes.capture.poses import FILE, read_cameras
+from scenes.capture.stages import Gate
+from spatial_envs.geometry.camera import measured_points
+from spatial_envs.geometry.normals import normals_from_depth
+
+STRIDE = 6  # pixels between those that are looked at
+CONE = 40.0  # degrees from the cameras' mean up within which up is searched
+ALIKE = 6.0  # degrees: normals of one direction
+MODES = 10  # directions that are compared
+LEAST_UP = 0.02  # of what was seen, or nothing tells which way up is
+LEVEL = 15.0  # degrees from up: what a floor's normals are within
+LAYER = 0.05  # metres
+CELL = 0.05  # metres of plan
+EYE = (0.3, 2.5)  # metres that cameras are above the floor they stand over
+SHARE = 0.2  # of the largest level's area: less is no floor
+LEAST = 0.5  # square metres of floor that have to be seen
+
+
+class Surfels(NamedTuple):
+    """points (N, 3) and the unit normals there (N, 3), world frame."""
+
+    points: np.ndarray
+    normals: np.ndarray
+
+
+def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -> list[Gate]:
+    """The stage: fills ``folder`` with transforms.json and upright.json."""
+    cameras = read_posed(before["depth"])
+    metric = bool(json.loads((before["depth"] / FILE).read_text(encoding="utf-8"))["metric"])
+    seen = surfels(before["depth"], cameras)
+    poses = np.stack([camera.pose for camera in cameras])
+    footage = json.loads((before["frames"] / "frames.json").read_text(encoding="utf-8"))
+    told = footage.get("upright", False) and read_cameras(before["poses"])[2]  # by the poses that were given
+    up, share = find_up(seen, -poses[:, :3, 1].mean(axis=0))
+    if told:
+        up, share = np.array([0.0, 1, 0]), alike(seen, np.array([0.0, 1, 0]))
+    for last in (False, True):
+        turn = squared(seen, up)
+        points, centres = seen.points @ turn.T, poses[:, :3, 3] @ turn.T
+        flat = seen.normals @ up > np.cos(np.radians(LEVEL))
+        eye = float(np.median(centres[:, 1]))
+        unit = 1.0
+        if not metric:  # a storey in the room's own unit, until the scale is known
+            unit = 1.5 / max(eye - float(np.percentile(points[flat, 1], 2)), 1e-9) if flat.any() else 1.0
+        height, area, levels = find_floor(points[flat] * unit, eye * unit)
+        if not (last or told):  # a floor is longer than the patches that normals are of
+            up = turn.T @ floor_normal(points[flat], height / unit, 2 * LAYER / unit)
+    height, known = height / unit, metric or options["height"] is not None
+    scale = 1.0
+    if not metric and options["height"] is not None:
+        scale = float(options["height"]) / max(eye - height, 1e-9)
+    area *= (scale / unit) ** 2
+    placed = [replace(camera, cam_to_world=_placed(camera, turn, height, scale)) for camera in cameras]
+    write_transforms(folder / FILE, placed)
+    (folder / "upright.json").write_text(
+        json.dumps(
+            {"depth_scale": scale, "metric": known, "floor_seen": area, "eye": scale * (eye - height)}
+        ),
+        encoding="utf-8",
+    )
+    _picture(folder / "levels.png", levels, unit, scale, height)
+    return [
+        Gate(
+            "scale known", known, "metres" if known else "unscaled", "metres",
+            "Photographs alone do not tell how large a room is: pass --height, the metres of the camera "
+            "above the floor, or film with a depth sensor.",
+        ),
+        Gate(
+            "gravity", share >= LEAST_UP, f"{share:.1%} of what was seen faces up",
+            f"at least {LEAST_UP:.0%}",
+            "Nothing level was seen: point the camera down at the floor and at tables, too.", "levels.png",
+        ),
+        Gate(
+            "floor", area >= LEAST and EYE[0] <= scale * (eye - height) <= EYE[1] if known else area > 0,
+            f"{area:.2f} square metres, {scale * (eye - height):.2f} m under the cameras",
+            f"at least {LEAST:g}, {EYE[0]:g} to {EYE[1]:g} m under them",
+            "The floor was hardly seen: film it, too, all along your way.", "levels.png",
+        ),
+    ]  # fmt: skip
+
+
+def surfels(folder: Path, cameras: Sequence[Camera]) -> Surfels:
+    """What depth maps measure, every few pixels."""
+    points, normals = [], []
+    for camera in cameras:
+        depth = read_depth(folder, camera.name)[::STRIDE, ::STRIDE]
+        lens = camera.strided(STRIDE)
+        points.append(measured_points(np.ascontiguousarray(depth), lens, camera.pose))
+        normals.append(normals_from_depth(depth, lens)[depth > 0] @ camera.pose[:3, :3].T)
+    return Surfels(np.concatenate(points).astype(np.float64), np.concatenate(normals).astype(np.float64))
+
+
+def find_up(seen: Surfels, guess: np.ndarray) -> tuple[np.ndarray, float]:
+    """The unit direction, within 40 degrees of the guess, along which what faces it lies on fewest levels,
+    of the directions in which most normals lie; and the share of all normals within 6 degrees of it."""
+    guess = guess / np.linalg.norm(guess)
+    cone = seen.normals[seen.normals @ guess > np.cos(np.radians(CONE))]
+    if len(cone) < 100:
+        return guess, 0.0
+    rng = np.random.default_rng(0)
+    tried = cone[rng.choice(len(cone), min(400, len(cone)), replace=False)]
+    sample = cone[rng.choice(len(cone), min(20_000, len(cone)), replace=False)]
+    counts = (tried @ sample.T > np.cos(np.radians(ALIKE))).sum(axis=1)
+    found: list[np.ndarray] = []
+    for direction in tried[np.argsort(-counts)]:
+        if len(found) < MODES and all(direction @ other < np.cos(np.radians(ALIKE / 2)) for other in found):
+            found.append(direction)
+    ups = []
+    for up in found:
+        for _ in range(5):
+            near = cone[cone @ up > np.cos(np.radians(ALIKE))]
+            up = near.mean(axis=0) / np.linalg.norm(near.mean(axis=0))
+        ups.append(up)
+    up = max(ups, key=lambda up: levelness(seen, up))
+    return up, alike(seen, up)
+
+
+def levelness(seen: Surfels, up: np.ndarray) -> float:
+    """How much of what faces up lies on few levels: the sum of squares of the points in 150 layers."""
+    heights = seen.points[seen.normals @ up > np.cos(np.radians(LEVEL))] @ up
+    low, high = np.percentile(heights, (1, 99))
+    layers = np.histogram(heights, 150, (low, max(high, low + 1e-6)))[0]
+    return float((layers.astype(np.float64) ** 2).sum())
+
+
+def alike(seen: Surfels, up: np.ndarray) -> float:
+    """The share of normals that lie within 6 degrees of a direction."""
+    return float((seen.normals @ up > np.cos(np.radians(ALIKE))).mean())
+
+
+def floor_normal(points: np.ndarray, height: float, reach: float) -> np.ndarray:
+    """(3,): the normal, +Y up, of the plane through the points (N, 3) within ``reach`` of a height: by least
+    squares, thrice, of those that lie ever nearer. +Y where it is over 3 degrees off, or they are few."""
+    plane = np.array([0.0, 0.0, height])
+    for share in (1.0, 0.6, 0.4):
+        terms = np.column_stack([points[:, [0, 2]], np.ones(len(points))])
+        near = np.abs(points[:, 1] - terms @ plane) < share * reach
+        if near.sum() < 100:
+            return np.array([0.0, 1, 0])
+        plane = np.linalg.lstsq(terms[near], points[near, 1], rcond=None)[0]
+    normal = np.array([-plane[0], 1, -plane[1]]) / np.sqrt(1 + plane[0] ** 2 + plane[1] ** 2)
+    return normal if normal[1] > np.cos(np.radians(3)) else np.array([0.0, 1, 0])
+
+
+def squared(seen: Surfels, up: np.ndarray) -> np.ndarray:
+    """(3, 3): the turn that brings up to +Y and the walls along X and Z, as far as they are square."""
+    side = np.cross(up, [1.0, 0, 0] if abs(up[0]) < 0.9 else [0, 0, 1.0])
+    side /= np.linalg.norm(side)
+    turn = np.stack([side, up, np.cross(side, up)])
+    walls = seen.normals[np.abs(seen.normals @ up) < 0.2] @ turn.T
+    angle = np.arctan2(walls[:, 2], walls[:, 0])
+    offset = np.angle(np.exp(4j * angle).mean()) / 4 if len(walls) else 0.0
+    cos, sin = np.cos(offset), np.sin(offset)
+    return np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]) @ turn
+
+
+def find_floor(points: np.ndarray, eye: float) -> tuple[float, float, dict[float, float]]:
+    """The height of the floor under cameras at the height ``eye``: of the levels of points (N, 3) that face
+    up, metres, the lowest that is not small beside the largest; its square metres; and all levels' by height.
+    Nothing there: 0 square metres."""
+    low = points[(points[:, 1] < eye - EYE[0]) & (points[:, 1] > eye - EYE[1])]
+    if not len(low):
+        return eye - 1.5, 0.0, {}
+    layer = np.floor(low[:, 1] / LAYER).astype(int)
+    cells = np.unique(np.column_stack([layer, np.floor(low[:, [0, 2]] / CELL).astype(int)]), axis=0)
+    first = layer.min()
+    areas = np.bincount(cells[:, 0] - first, minlength=2) * CELL**2
+    both = np.r_[areas, 0] + np.r_[0, areas]  # a level may lie across two layers
+    floor = int(np.flatnonzero(both >= SHARE * both.max())[0])
+    while floor + 1 < len(both) and both[floor + 1] > both[floor]:
+        floor += 1
+    middle = (first + floor) * LAYER
+    near = low[np.abs(low[:, 1] - middle) <= LAYER, 1]
+    levels = {float((first + k) * LAYER): float(a) for k, a in enumerate(both)}
+    height = float(np.median(near))
+    on = np.abs(low[:, 1] - height) <= LAYER
+    return height, len(np.unique(np.floor(low[on][:, [0, 2]] / CELL), axis=0)) * CELL**2, levels
+
+
+def _placed(camera: Camera, turn: np.ndarray, floor: float, scale: float) -> np.ndarray:
+    pose = np.eye(4)
+    pose[:3, :3] = turn @ camera.pose[:3, :3]
+    pose[:3, 3] = scale * (turn @ camera.pose[:3, 3] - [0, floor, 0])
+    return pose
+
+
+def _picture(path: Path, levels: Mapping[float, float], unit: float, scale: float, floor: float) -> None:
+    figure, axes = plt.subplots(figsize=(5, 4))
+    heights = [(y / unit - floor) * scale for y in levels]
+    axes.barh(heights, [area * (scale / unit) ** 2 for area in levels.values()], height=LAYER * scale / unit)
+    axes.axhline(0, color="tab:red")
+    axes.set(xlabel="square metres that face up", ylabel="metres above the floor")
+    figure.tight_layout()
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
