@@ -1,5 +1,6 @@
 """Compare agents on the same unseen starts.
 
+    python evaluate_agent.py --run pretrained/nbv-2
     python evaluate_agent.py --run runs/NBV-MapAnything-v0-ppo-seed0
     python evaluate_agent.py --run runs/ppo-seed0 runs/ppo-seed1 --episodes 64 --out table.md
     python evaluate_agent.py --agent my_module:MyAgent
@@ -16,12 +17,14 @@ import sys
 import tyro
 
 from agents.comparison.compare import Flags, compare
+from agents.manual import baselines
 
 if __name__ == "__main__":
     logging.basicConfig(format="%(message)s")
     logging.getLogger("spatial_envs.foundation.compilation").setLevel(logging.INFO)
+    asked = not {"-h", "--help"}.isdisjoint(sys.argv)  # all families take a second to load
     try:
-        compare(tyro.cli(Flags, description=__doc__))
+        compare(tyro.cli(Flags, description=f"{__doc__}\n{baselines()}" if asked else __doc__))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"evaluate_agent.py: {error}")
     except KeyboardInterrupt:

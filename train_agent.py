@@ -2,6 +2,7 @@
 
     python train_agent.py --algo ppo
     python train_agent.py --algo sac --scenes path/to/meshes --set start=fixed views=3
+    python train_agent.py --env PointNav-Habitat-v0 --warm-start nearest-frontier --backbone none
     python train_agent.py --env my_module:MyEnv-v0    # see agents/examples/new_family.py
     python train_agent.py --resume runs/NBV-MapAnything-v0-ppo-seed0
 
@@ -16,14 +17,16 @@ import sys
 
 import tyro
 
+from agents.manual import environments
 from agents.training.config import Flags
 from agents.training.train import train
 
 if __name__ == "__main__":
     logging.basicConfig(format="%(message)s")
     logging.getLogger("spatial_envs.foundation.compilation").setLevel(logging.INFO)
+    asked = not {"-h", "--help"}.isdisjoint(sys.argv)  # all families take a second to load
     try:
-        train(tyro.cli(Flags, description=__doc__))
+        train(tyro.cli(Flags, description=f"{__doc__}\n{environments()}" if asked else __doc__))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"train_agent.py: {error}")
     except KeyboardInterrupt:
