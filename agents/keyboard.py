@@ -1,5 +1,7 @@
 """Play an environment by hand, in a window.
 
+    python -m agents.play --env ObjectNav-Habitat-v0
+
 A hand (``Walker``, ``Looker``, ``Setter``) says which action the keys mean; ``play`` has the window.
 """
 
@@ -188,7 +190,7 @@ class Flags:
 
 def main() -> None:
     """The command ``python -m agents.play``."""
-    flags = tyro.cli(Flags)
+    flags = tyro.cli(Flags, prog="python -m agents.play", description=__doc__)
     gym.register_envs(spatial_envs)
     env_type(flags.env)  # a mistyped id is named with those that are close
     settings = {"backbone": None, "split": flags.split, **parse_settings("set", flags.set)}

@@ -263,4 +263,4 @@ def _cell(rows: list[dict[str, np.ndarray]], name: str, factor: float, digits: i
 
 if __name__ == "__main__":
     set_threads()
-    print(card(tyro.cli(Flags)))
+    print(card(tyro.cli(Flags, prog="python -m agents.backbone.card", description=__doc__)))

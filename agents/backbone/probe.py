@@ -263,4 +263,4 @@ def _over(squared: dict[str, np.ndarray], name: str, test: States, seed: int) ->
 
 if __name__ == "__main__":
     set_threads()
-    print(probe(tyro.cli(Flags)))
+    print(probe(tyro.cli(Flags, prog="python -m agents.backbone.probe", description=__doc__)))

@@ -101,6 +101,6 @@ def table(flags: Flags) -> str:
 
 if __name__ == "__main__":
     try:
-        table(tyro.cli(Flags))
+        table(tyro.cli(Flags, prog="python -m agents.backbone.table", description=__doc__))
     except (ValueError, FileNotFoundError, ImportError) as error:
         sys.exit(f"agents.backbone.table: {error}")

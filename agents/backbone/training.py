@@ -305,4 +305,4 @@ def _save(folder: Path, model: Trained, optimiser: torch.optim.Optimizer, step: 
 
 
 if __name__ == "__main__":
-    print(train(tyro.cli(Flags)))
+    print(train(tyro.cli(Flags, prog="python -m agents.backbone.training", description=__doc__)))

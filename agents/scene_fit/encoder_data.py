@@ -148,4 +148,4 @@ class Pool:
 
 
 if __name__ == "__main__":
-    prepare(tyro.cli(Flags))
+    prepare(tyro.cli(Flags, prog="python -m agents.scene_fit.encoder_data", description=__doc__))

@@ -87,4 +87,4 @@ def audit(flags: Flags) -> str:
 
 if __name__ == "__main__":
     set_threads()
-    print(audit(tyro.cli(Flags)))
+    print(audit(tyro.cli(Flags, prog="python -m agents.studies.audit", description=__doc__)))

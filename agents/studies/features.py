@@ -82,4 +82,4 @@ def study(flags: Flags) -> str:
 
 if __name__ == "__main__":
     set_threads()
-    print(study(tyro.cli(Flags)))
+    print(study(tyro.cli(Flags, prog="python -m agents.studies.features", description=__doc__)))

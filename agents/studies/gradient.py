@@ -122,4 +122,4 @@ def _interval(values: np.ndarray) -> str:
 
 if __name__ == "__main__":
     set_threads()
-    print(study(tyro.cli(Flags)))
+    print(study(tyro.cli(Flags, prog="python -m agents.studies.gradient", description=__doc__)))

@@ -338,4 +338,4 @@ def main(flags: Flags) -> None:
 
 if __name__ == "__main__":
     set_threads()
-    main(tyro.cli(Flags))
+    main(tyro.cli(Flags, prog="python -m agents.studies.open_problem", description=__doc__))

@@ -158,5 +158,7 @@ def main(flags: Flags) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    for name, value in main(tyro.cli(Flags)).items():
+    for name, value in main(
+        tyro.cli(Flags, prog="python -m agents.studies.prototypes", description=__doc__)
+    ).items():
         print(f"{name:18} {value:.3g}")

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+INTERVAL = re.compile(r"(\[[-+\d.%]+), ([-+\d.%]+\])")  # stays in one line of a table's cell
 
 
 @cache
@@ -41,4 +42,5 @@ def moved(text: str, source: str, page: str) -> str:
             return text if (ROOT / path).exists() else found[0]
         return f"{mark}[{text}]({posixpath.relpath(place, here or '.')}{anchor or ''})"
 
+    text = re.sub(r"^\|.*", lambda row: INTERVAL.sub("\\1,\N{NO-BREAK SPACE}\\2", row[0]), text, flags=re.M)
     return re.sub(r"(!?)\[([^\]]*)\]\(([^)#\s]*)(#[^)\s]*)?\)", link, text)

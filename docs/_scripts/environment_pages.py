@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from checkout import ROOT, moved
 
-from agents.families import env_type, family, known_ids
+from agents.families import env_type, family
 from agents.manual import DECIDES, fitting, short
+from agents.play import FOREIGN, UNTRAINED
 
 SECTIONS = (
     "Description", "Action Space", "Observation Space", "Rewards", "Starting State", "Episode End", "Info",
@@ -70,9 +71,11 @@ def sections(text: str, level: int = 2) -> dict[str, str]:
 
 
 def excerpt(published: Published) -> str:
-    """The first table of a published section, a few of its columns, with the paragraph before it and what a
-    dagger means in the file. KeyError, StopIteration or ValueError where the file no longer has them, so that
-    the site is not built with the wrong ones."""
+    """The first table of a published section: a few of its columns, no rows of untrained policies and the
+    like, with the paragraph before it and what a dagger means in the file.
+
+    KeyError, StopIteration or ValueError where the file no longer has them: no site is built with the wrong
+    figures."""
     text = (ROOT / "results" / published.file).read_text(encoding="utf-8")
     body = sections(text, 3)[published.heading]
     if not published.columns:
@@ -82,7 +85,8 @@ def excerpt(published: Published) -> str:
     table = takewhile(lambda line: line.startswith("|"), lines[first:])
     split = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     kept = [0, *(split[0].index(name) for name in published.columns)]
-    shown = ["| " + " | ".join(row[k] for k in kept) + " |" for row in split]
+    rows = [row for row in split if not row[0].removesuffix(" †").endswith((UNTRAINED, FOREIGN))]
+    shown = ["| " + " | ".join(row[k] for k in kept) + " |" for row in rows]
     before = "\n".join(lines[:first]).strip().rpartition("\n\n")[2]
     caption = "" if before.startswith(("```", "|")) else f"{before}\n\n"
     dagger = next((each for each in text.split("\n\n") if each.startswith("†:")), "") if "†" in body else ""
@@ -93,12 +97,12 @@ def described(env_id: str) -> dict[str, str]:
     """The sections of the environment's docstring; those it leaves out are the ones of the class that it
     refers to, with a line that says so."""
     own = sections("## Description\n\n" + _without_heading(env_type(env_id).__doc__ or ""))
-    base = next(
-        (each for each in known_ids() if _mentions(own["Description"], each) and each != env_id), None
-    )
+    base = next((each for each in DECIDES if _mentions(own["Description"], each) and each != env_id), None)
     if base is not None:
+        same = f"As in ``{env_type(base).__name__}``."
         for title, body in sections(env_type(base).__doc__ or "").items():
-            own.setdefault(title, f"As in [{base}]({base}.md):\n\n{body}")
+            if own.get(title, same) == same:
+                own[title] = f"As in [{base}]({base}.md):\n\n{body}"
     return {title: own[title] for title in SECTIONS if title in own}
 
 
@@ -112,7 +116,7 @@ def _mentions(text: str, env_id: str) -> bool:
 
 def linked(text: str, here: str) -> str:
     """Names of environments' classes as links to their pages."""
-    for env_id in known_ids():
+    for env_id in DECIDES:
         if env_id != here:
             text = text.replace(f"``{env_type(env_id).__name__}``", f"[{env_id}]({env_id}.md)")
     return text
@@ -142,7 +146,7 @@ def agents_section(env_id: str) -> str:
     lines = ["| agent | trained by | steps | seed | validation |", "|---|---|---|---|---|"]
     for name, says in shipped(env_id):
         training, judged = says["training"], says["validation"]
-        score = "{figure} {score:.3f} [{low:.3f}, {high:.3f}]".format(**judged)
+        score = "{figure} {score:.3f} [{low:.3f}, {high:.3f}]".format(**judged) if judged else ""
         about = f"[{name}](../models/{name}.md) | {says['algorithm']} | {training['steps']:,}"
         lines.append(f"| {about} | {training['seed']} | {score} |")
     if len(lines) == 2:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 from nbconvert import MarkdownExporter
+
+INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # CI says Agg, which shows nothing
 
 
 def notebooks(folder: Path) -> dict[str, str | bytes]:
@@ -25,7 +28,7 @@ def notebooks(folder: Path) -> dict[str, str | bytes]:
 def _executed(path: Path, changed: int) -> tuple[str, dict[str, bytes]]:
     notebook = nbformat.read(path, as_version=4)
     where = {"metadata": {"path": str(path.parent)}}
-    NotebookClient(notebook, kernel_name="python3", resources=where).execute()
+    NotebookClient(notebook, kernel_name="python3", resources=where).execute(env={**os.environ, **INLINE})
     named = {"output_files_dir": f"{path.stem}_pictures"}
     text, made = MarkdownExporter().from_notebook_node(notebook, resources=named)
     return text, made["outputs"]
