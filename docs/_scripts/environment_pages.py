@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from checkout import ROOT, moved
+from films import FILMS
 
 from agents.families import env_type, family
 from agents.manual import DECIDES, fitting, short
@@ -52,15 +53,6 @@ SCORES = {
     "SceneFit-Prototype-v0": Published(
         "scene_fit.md", "6 objects, clean", ("score, %", "occlusion-aware, cm", "full, %", "ARI, %")
     ),
-}
-SHOWN = {  # in words, who plays the film
-    "NBV-MapAnything-v0": "The shipped agent nbv-2, on an object nobody trained on",
-    "NBV-MapAnything-Discrete-v0": "The shipped agent nbv-discrete-0, on an object nobody trained on",
-    "PointNav-Habitat-v0": "The baseline nearest-frontier, which knows what an agent knows",
-    "ImageNav-Habitat-v0": "The baseline greedy, which knows the building",
-    "ObjectNav-Habitat-v0": "The baseline nearest-frontier, which knows what an agent knows",
-    "Explore-Habitat-v0": "The baseline frontier, for 200 steps",
-    "SceneFit-Prototype-v0": "The teacher refinement, from the encoder's start",
 }
 
 
@@ -172,7 +164,7 @@ def scores_section(env_id: str) -> str:
 def training_section(env_id: str, env: gym.Env) -> str:
     """The commands, the algorithms that fit and the baselines by name."""
     kind = family(env_id)
-    senseless = {*kind.senseless(env)} if env_id.startswith("NBV") else set()
+    senseless = {*kind.senseless(env)}
     names = ", ".join(
         f"`{name}`" for name in short([each for each in kind.baselines if each not in senseless])
     )
@@ -193,7 +185,7 @@ def page(env_id: str) -> str:
     text = [
         f"# {env_id}\n",
         f"![A film of an episode](../films/{env_id}.webp)\n",
-        f"*{SHOWN[env_id]}.*\n",
+        f"*{FILMS[env_id].caption}, in a scene that nobody trained on.*\n",
         parts.pop("Description") + "\n",
         f'```python\nimport gymnasium as gym\nimport spatial_envs\n\nenv = gym.make("{env_id}")\n```\n',
         scores_section(env_id),

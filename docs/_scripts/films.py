@@ -1,6 +1,6 @@
 """Film an episode of each environment for its page: python docs/_scripts/films.py [id ...]
 
-Writes docs/films/<id>.webp. Who plays: a shipped agent where there is one, else the baseline named below.
+Writes docs/films/<id>.webp, of scenes that nobody trained on.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -27,20 +27,47 @@ WIDTH = 560  # pixels
 QUALITY = 45  # of WebP, 0 to 100
 
 UNSEEN: dict[str, Any] = {"split": "test", "render_mode": "rgb_array"}
-PLAYED: dict[str, tuple[str, dict[str, Any], int]] = {  # player, arguments, episode, milliseconds a picture
-    "NBV-MapAnything-v0": ("pretrained/nbv-2", {}, 4, 1200),
-    "NBV-MapAnything-Discrete-v0": ("pretrained/nbv-discrete-0", {}, 7, 1200),
-    "PointNav-Habitat-v0": ("nearest-frontier", {"num_buildings": 4, "backbone": None}, 1, 120),
-    "ImageNav-Habitat-v0": ("greedy", {"num_buildings": 4, "backbone": None}, 2, 120),
-    "ObjectNav-Habitat-v0": ("nearest-frontier", {"num_buildings": 4, "backbone": None}, 3, 120),
-    "Explore-Habitat-v0": ("frontier", {"num_buildings": 4, "backbone": None, "max_steps": 200}, 0, 120),
-    "SceneFit-Prototype-v0": ("refinement", {"backbone": None, "start": "encoder", "num_objects": 6}, 2, 120),
-}  # fmt: skip
+WALKING: dict[str, Any] = {"num_buildings": 4, "backbone": None}
+
+
+class Film(NamedTuple):
+    """Who plays, in words; a folder of pretrained/, a baseline or "refinement"; which episode with which
+    arguments; and how long a picture is shown, milliseconds."""
+
+    caption: str
+    player: str
+    episode: int
+    arguments: dict[str, Any]
+    shown: int = 120
+
+
+FILMS = {
+    "NBV-MapAnything-v0": Film("The shipped agent nbv-2", "pretrained/nbv-2", 4, {}, 1200),
+    "NBV-MapAnything-Discrete-v0": Film(
+        "The shipped agent nbv-discrete-0", "pretrained/nbv-discrete-0", 7, {}, 1200
+    ),
+    "PointNav-Habitat-v0": Film(
+        "The baseline nearest-frontier, which knows what an agent knows", "nearest-frontier", 1, WALKING
+    ),
+    "ImageNav-Habitat-v0": Film("The baseline greedy, which knows the building", "greedy", 2, WALKING),
+    "ObjectNav-Habitat-v0": Film(
+        "The baseline nearest-frontier, which knows what an agent knows", "nearest-frontier", 3, WALKING
+    ),
+    "Explore-Habitat-v0": Film(
+        "The baseline frontier, for 200 steps", "frontier", 0, {**WALKING, "max_steps": 200}
+    ),
+    "SceneFit-Prototype-v0": Film(
+        "The teacher refinement, from the encoder's start",
+        "refinement",
+        2,
+        {"backbone": None, "start": "encoder", "num_objects": 6},
+    ),
+}
 
 
 def pictures(env_id: str) -> Iterator[np.ndarray]:
-    """The pictures (H, W, 3) uint8 of the episode that the table above names."""
-    player, arguments, episode, _ = PLAYED[env_id]
+    """The pictures (H, W, 3) uint8 of the episode that ``FILMS`` names."""
+    _, player, episode, arguments, _ = FILMS[env_id]
     kind = family(env_id)
     agent = load_agent(ROOT / player) if player.startswith("pretrained/") else None
     env = gym.make(env_id, **UNSEEN, **{**(agent.env_kwargs if agent else {}), **arguments})
@@ -60,13 +87,12 @@ def film(env_id: str) -> Path:
         small.append(picture.resize((width, height), Image.Resampling.LANCZOS))
     path = FOLDER / f"{env_id}.webp"
     path.parent.mkdir(exist_ok=True)
-    each = PLAYED[env_id][3]
-    times = [each] * (len(small) - 1) + [2500]  # the end is seen longer
+    times = [FILMS[env_id].shown] * (len(small) - 1) + [2500]  # the end is seen longer
     small[0].save(path, save_all=True, append_images=small[1:], duration=times, loop=0, quality=QUALITY)
     return path
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or PLAYED:
+    for name in sys.argv[1:] or FILMS:
         written = film(name)
         print(f"{written.relative_to(ROOT)}: {written.stat().st_size / 1000:.0f} kB")
