@@ -14,17 +14,15 @@ from __future__ import annotations
 import logging
 import sys
 
-import tyro
-
 from agents.comparison.compare import Flags, compare
+from agents.flags import command_line
 from agents.manual import baselines
 
 if __name__ == "__main__":
     logging.basicConfig(format="%(message)s")
     logging.getLogger("spatial_envs.foundation.compilation").setLevel(logging.INFO)
-    asked = not {"-h", "--help"}.isdisjoint(sys.argv)  # all families take a second to load
     try:
-        compare(tyro.cli(Flags, description=f"{__doc__}\n{baselines()}" if asked else __doc__))
+        compare(command_line(Flags, __doc__, more=baselines))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"evaluate_agent.py: {error}")
     except KeyboardInterrupt:

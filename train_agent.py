@@ -15,8 +15,7 @@ from __future__ import annotations
 import logging
 import sys
 
-import tyro
-
+from agents.flags import command_line
 from agents.manual import environments
 from agents.training.config import Flags
 from agents.training.train import train
@@ -24,9 +23,8 @@ from agents.training.train import train
 if __name__ == "__main__":
     logging.basicConfig(format="%(message)s")
     logging.getLogger("spatial_envs.foundation.compilation").setLevel(logging.INFO)
-    asked = not {"-h", "--help"}.isdisjoint(sys.argv)  # all families take a second to load
     try:
-        train(tyro.cli(Flags, description=f"{__doc__}\n{environments()}" if asked else __doc__))
+        train(command_line(Flags, __doc__, more=environments))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"train_agent.py: {error}")
     except KeyboardInterrupt:

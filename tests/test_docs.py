@@ -17,7 +17,9 @@ import environment_pages  # noqa: E402
 
 import spatial_envs  # noqa: E402
 from agents import manual  # noqa: E402
+from agents.comparison.compare import Flags, compare  # noqa: E402
 from agents.families import env_type, family  # noqa: E402
+from agents.flags import command_line  # noqa: E402
 
 
 def block(page, beginning):
@@ -86,15 +88,23 @@ def test_help_names_what_there_is():
     assert all(name.split("-")[0] in text for env_id in manual.DECIDES for name in family(env_id).baselines)
 
 
+def test_help_is_told_in_whole_paragraphs(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["evaluate_agent.py", "--help"])
+    monkeypatch.setenv("COLUMNS", "400")
+    with pytest.raises(SystemExit):
+        command_line(Flags, "Compare.", "evaluate_agent.py", manual.baselines)
+    text = capsys.readouterr().out
+    assert "usage: evaluate_agent.py" in text
+    assert "    random, forward, frontier, nearest-frontier" in text
+    assert "of next-best-view's oracle, beam and set-cover are slow, and the default is random" in text
+
+
 def test_the_measure_runs(capsys):
     exec(block("concepts/measures.md", "import numpy"), {})
     assert "accuracy" in capsys.readouterr().out
 
 
 def test_the_own_agent_is_compared(tmp_path, monkeypatch):
-    pytest.importorskip("tyro", reason="needs the [train] extra")
-    from agents.comparison.compare import Flags, compare
-
     (tmp_path / "my_module.py").write_text(block("howto/agent.md", "# my_module.py"))
     monkeypatch.syspath_prepend(tmp_path)
     out = tmp_path / "table.md"

@@ -17,12 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from torch import nn
 from tqdm import tqdm
 
 from agents.backbone.data import random_camera
-from agents.flags import UserPath
+from agents.flags import UserPath, command_line
 from spatial_envs.backbones.backbone import Backbone
 from spatial_envs.backbones.compact import Compact, CompactNet
 from spatial_envs.backbones.unproject import Unproject
@@ -263,4 +262,4 @@ def _over(squared: dict[str, np.ndarray], name: str, test: States, seed: int) ->
 
 if __name__ == "__main__":
     set_threads()
-    print(probe(tyro.cli(Flags, prog="python -m agents.backbone.probe", description=__doc__)))
+    print(probe(command_line(Flags, __doc__, "python -m agents.backbone.probe")))

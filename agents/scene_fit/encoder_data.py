@@ -12,10 +12,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
-import tyro
 from tqdm import tqdm
 
-from agents.flags import UserPath
+from agents.flags import UserPath, command_line
 from spatial_envs.foundation.files import replacing
 from spatial_envs.prototypes.kmeans import clusters
 from spatial_envs.prototypes.pieces import pieces
@@ -148,4 +147,4 @@ class Pool:
 
 
 if __name__ == "__main__":
-    prepare(tyro.cli(Flags, prog="python -m agents.scene_fit.encoder_data", description=__doc__))
+    prepare(command_line(Flags, __doc__, "python -m agents.scene_fit.encoder_data"))
