@@ -77,6 +77,17 @@ def test_links_lead_to_the_same_files_from_the_site():
         assert moved(kept) == kept
 
 
+def test_aligned_columns_become_lists():
+    pytest.importorskip("griffe", reason="needs the [docs] extra")
+    from columns import listed
+
+    text = "Fields.\n\ntokens   (B, N) float32\n         a patch each\nand if any:\npoints, mask  m"
+    assert listed(text) == (
+        "Fields.\n\n- `tokens`: (B, N) float32\n  a patch each\n\nand if any:\n\n- `points, mask`: m"
+    )
+    assert listed("One line.\nAnother  line.") == "One line.\nAnother  line."
+
+
 def test_help_names_what_there_is():
     algorithms = {env_id: manual.fitting(env_id) for env_id in manual.DECIDES}
     assert "sac" in algorithms["NBV-MapAnything-v0"]
