@@ -47,8 +47,9 @@ def _unbroken(flags: type) -> None:
     """Give tyro each field's docstring as one paragraph: by itself it breaks lines where the source does."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(flags))).body
     for field, text in pairwise(definition.body):  # type: ignore[attr-defined]
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
-            (value, name) = text.value, field.target
-            if isinstance(value, ast.Constant) and isinstance(name, ast.Name):
-                known = flags.__dataclass_fields__[name.id]  # type: ignore[attr-defined]
-                known.metadata = MappingProxyType({**known.metadata, "help": " ".join(value.value.split())})
+        if not (isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)):
+            continue
+        if isinstance(field.target, ast.Name) and isinstance(text.value, ast.Constant):
+            known = flags.__dataclass_fields__[field.target.id]  # type: ignore[attr-defined]
+            paragraph = " ".join(str(text.value.value).split())
+            known.metadata = MappingProxyType({**known.metadata, "help": paragraph})
