@@ -1,5 +1,6 @@
 """Compare agents on the same unseen starts.
 
+    python evaluate_agent.py --run pretrained/nbv-2
     python evaluate_agent.py --run runs/NBV-MapAnything-v0-ppo-seed0
     python evaluate_agent.py --run runs/ppo-seed0 runs/ppo-seed1 --episodes 64 --out table.md
     python evaluate_agent.py --agent my_module:MyAgent
@@ -18,13 +19,13 @@ from agents.progress import phase, watch_compilation
 if __name__ == "__main__":
     try:
         with phase("loading"):  # PyTorch and what is built on it takes its time
-            import tyro
-
             from agents.comparison.compare import Flags, compare
+            from agents.flags import command_line
+            from agents.manual import baselines
 
         logging.basicConfig(format="%(message)s")
         watch_compilation()
-        compare(tyro.cli(Flags, description=__doc__))
+        compare(command_line(Flags, __doc__, more=baselines))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"evaluate_agent.py: {error}")
     except KeyboardInterrupt:

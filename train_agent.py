@@ -2,6 +2,7 @@
 
     python train_agent.py --algo ppo
     python train_agent.py --algo sac --scenes path/to/meshes --set start=fixed views=3
+    python train_agent.py --env PointNav-Habitat-v0 --warm-start nearest-frontier --backbone none
     python train_agent.py --env my_module:MyEnv-v0    # see agents/examples/new_family.py
     python train_agent.py --resume runs/NBV-MapAnything-v0-ppo-seed0
 
@@ -19,14 +20,14 @@ from agents.progress import phase, watch_compilation
 if __name__ == "__main__":
     try:
         with phase("loading"):  # PyTorch and what is built on it takes its time
-            import tyro
-
+            from agents.flags import command_line
+            from agents.manual import environments
             from agents.training.config import Flags
             from agents.training.train import train
 
         logging.basicConfig(format="%(message)s")
         watch_compilation()
-        train(tyro.cli(Flags, description=__doc__))
+        train(command_line(Flags, __doc__, more=environments))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"train_agent.py: {error}")
     except KeyboardInterrupt:

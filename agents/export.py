@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-import tyro
 from safetensors.torch import save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
 from tyro.conf import Positional, arg
@@ -49,7 +48,7 @@ from agents.agent_yaml import (
 )
 from agents.exported import distinct, is_exported, load_agent
 from agents.families import family, short_id
-from agents.flags import UserPath
+from agents.flags import UserPath, command_line
 from agents.progress import console
 from agents.run_folder import best, check_out, load, read_config
 from agents.runs import single_env
@@ -257,7 +256,7 @@ def _replacing_folder(path: Path) -> Iterator[Path]:
 
 if __name__ == "__main__":
     try:
-        export(tyro.cli(Flags, prog="python -m agents.export", description=__doc__))
+        export(command_line(Flags, __doc__, "python -m agents.export"))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"agents.export: {error}")
     except KeyboardInterrupt:

@@ -1,5 +1,7 @@
 """Play an environment by hand, in a window.
 
+    python -m agents.play --env ObjectNav-Habitat-v0
+
 A hand (``Walker``, ``Looker``, ``Setter``) says which action the keys mean; ``play`` has the window.
 """
 
@@ -11,11 +13,11 @@ from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
-import tyro
 from gymnasium.error import DependencyNotInstalled
 
 import spatial_envs
 from agents.families import env_type
+from agents.flags import command_line
 from agents.runs import parse_settings
 from spatial_envs.geometry.camera import direction, facing_origin
 from spatial_envs.navigation.task import Navigation
@@ -188,7 +190,7 @@ class Flags:
 
 def main() -> None:
     """The command ``python -m agents.play``."""
-    flags = tyro.cli(Flags)
+    flags = command_line(Flags, __doc__, "python -m agents.play")
     gym.register_envs(spatial_envs)
     env_type(flags.env)  # a mistyped id is named with those that are close
     settings = {"backbone": None, "split": flags.split, **parse_settings("set", flags.set)}

@@ -32,10 +32,22 @@ def test_the_first_block_runs_and_needs_its_import(tmp_path):
     assert subprocess.run([sys.executable, "-c", prefixed], capture_output=True).returncode == 0
 
 
-def test_there_are_two_set_up_commands():
+def test_a_shipped_agent_is_loaded():
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join([*PYTHON, "print(action.shape)"])],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("(3,)\n")
+
+
+def test_set_up_commands():
     assert [block.strip() for block in BASH if "pip install -e" in block] == [
         'pip install -e ".[train]" && python train_agent.py --algo ppo',
         'pip install -e ".[test]" && python -m pytest',
+        'pip install -e ".[docs]" && mkdocs serve',
     ]
 
 
@@ -46,30 +58,16 @@ def test_every_environment_is_listed():
         assert f"| `{name}` |" in TEXT
 
 
-def test_links_and_pictures_are_there():
-    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_links_and_pictures_are_there(name):
+    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / name).read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (ROOT / target.partition("#")[0]).exists(), target
 
 
-def test_the_own_agent_is_compared(tmp_path, monkeypatch):
-    pytest.importorskip("tyro", reason="needs the [train] extra")
-    from agents.comparison.compare import Flags, compare
-
-    (tmp_path / "my_module.py").write_text(next(block for block in PYTHON if "# my_module.py" in block))
-    monkeypatch.syspath_prepend(tmp_path)
-    out = tmp_path / "table.md"
-    (results,) = compare(
-        Flags(
-            agent="my_module:MyAgent", baselines=("random", "farthest"), episodes=3, out=out,
-            set=("num_objects=2", "image_size=56", "views=3"),
-        )
-    ).values()  # fmt: skip
-    gains = {name: scores.mean("gains") for name, scores in results.items()}
-    assert gains["my_module:MyAgent"] > gains["random"]
-    assert f"| my_module:MyAgent | {gains['my_module:MyAgent']:.3f} |" in out.read_text(encoding="utf-8")
-    assert "unseen objects" in out.read_text(encoding="utf-8")
-    for bad, message in [("my_module", "module:Class"), (None, "expected --run")]:
-        with pytest.raises(ValueError, match=message):
-            compare(Flags(agent=bad))
-    with pytest.raises(ValueError, match="baselines: got 'best'"):
-        compare(Flags(agent="my_module:MyAgent", baselines=("best",)))
+def test_the_chinese_one_mirrors_it():
+    chinese = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
+    for pattern in (r"^##", r"^!\[", r"^```(?:python|bash)$", r"^\|"):
+        assert len(re.findall(pattern, chinese, re.M)) == len(re.findall(pattern, TEXT, re.M)), pattern
+    figures = re.compile(r"\d\.\d{3}|\[[\d., ]+\]")
+    assert figures.findall(chinese) == figures.findall(TEXT)
+    assert re.findall(r"^(?:pip|python) .*", chinese, re.M) == re.findall(r"^(?:pip|python) .*", TEXT, re.M)

@@ -19,12 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import tyro
 from torch import nn
 from tqdm import tqdm
 
 from agents.backbone.data import random_camera
-from agents.flags import UserPath
+from agents.flags import UserPath, command_line
 from spatial_envs.backbones.backbone import Backbone
 from spatial_envs.backbones.compact import Compact, CompactNet
 from spatial_envs.backbones.unproject import Unproject
@@ -316,4 +315,4 @@ def _interval(figure: Callable[[np.ndarray], float], test: States, seed: int) ->
 
 if __name__ == "__main__":
     set_threads()
-    print(probe(tyro.cli(Flags)))
+    print(probe(command_line(Flags, __doc__, "python -m agents.backbone.probe")))

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-import tyro
 from safetensors.torch import save_file
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
@@ -29,7 +28,7 @@ from tqdm import tqdm
 
 from agents.backbone.data import MAX_VIEWS, Sampler, collate
 from agents.backbone.library import Library, Plan, open_library
-from agents.flags import UserPath
+from agents.flags import UserPath, command_line
 from agents.hyperparameters import check_numbers
 from agents.run_folder import begun, check_out, write_config
 from spatial_envs.backbones.compact import (
@@ -305,4 +304,4 @@ def _save(folder: Path, model: Trained, optimiser: torch.optim.Optimizer, step: 
 
 
 if __name__ == "__main__":
-    print(train(tyro.cli(Flags)))
+    print(train(command_line(Flags, __doc__, "python -m agents.backbone.training")))

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 from tqdm import tqdm
 
-from agents.flags import UserPath
+from agents.flags import UserPath, command_line
 from spatial_envs.foundation.files import replacing
 from spatial_envs.prototypes.kmeans import clusters
 from spatial_envs.prototypes.pieces import pieces
@@ -174,4 +173,4 @@ class Pool:
 
 
 if __name__ == "__main__":
-    prepare(tyro.cli(Flags))
+    prepare(command_line(Flags, __doc__, "python -m agents.scene_fit.encoder_data"))

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tyro
 from tqdm import tqdm
 
-from agents.flags import UserPath
+from agents.flags import UserPath, command_line
 from agents.nbv.baselines import BASELINES
 from agents.run_folder import load
 from agents.runs import single_env
@@ -87,4 +86,4 @@ def audit(flags: Flags) -> str:
 
 if __name__ == "__main__":
     set_threads()
-    print(audit(tyro.cli(Flags)))
+    print(audit(command_line(Flags, __doc__, "python -m agents.studies.audit")))

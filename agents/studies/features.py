@@ -9,12 +9,10 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-import tyro
-
 from agents.comparison.compare import rows_of
 from agents.comparison.scores import Scores, play
 from agents.comparison.table import table
-from agents.flags import UserPath
+from agents.flags import UserPath, command_line
 from agents.nbv.evaluation import FORMULAS
 from agents.nbv.family import NEXT_BEST_VIEW as KIND
 from agents.play import UNTRAINED
@@ -82,4 +80,4 @@ def study(flags: Flags) -> str:
 
 if __name__ == "__main__":
     set_threads()
-    print(study(tyro.cli(Flags)))
+    print(study(command_line(Flags, __doc__, "python -m agents.studies.features")))

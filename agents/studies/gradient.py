@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import tyro
 from tqdm import tqdm
 
-from agents.flags import UserPath
+from agents.flags import UserPath, command_line
 from agents.nbv.pose_gradient import LOSSES, chamfer_loss, finite_difference, poses_of, reconstruct
 from agents.statistics import interval
 from spatial_envs.foundation.threads import set_threads
@@ -122,4 +121,4 @@ def _interval(values: np.ndarray) -> str:
 
 if __name__ == "__main__":
     set_threads()
-    print(study(tyro.cli(Flags)))
+    print(study(command_line(Flags, __doc__, "python -m agents.studies.gradient")))

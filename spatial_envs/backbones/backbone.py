@@ -26,8 +26,8 @@ class Encoding:
     and what the model factored, where it does:
     ray_directions   (B, N, H, W, 3); depth_along_ray (B, N, H, W), metres
     cam_to_world     (B, N, 4, 4), predicted; scale (B,)
-    per_view         [B][N]: what of each view does not depend on the others, to be handed back with it; None
-                     where the backbone keeps nothing
+    per_view         ``[B][N]``: what of each view does not depend on the others, to be handed back with it;
+                     None where the backbone keeps nothing
     """
 
     tokens: torch.Tensor
@@ -93,8 +93,8 @@ class Backbone(Protocol):
         self, views: View, view_mask: np.ndarray, known: Sequence[Sequence[Any]] | None = None
     ) -> Encoding:
         """Encode B sets of N views (View with axes (B, N)); view_mask (B, N) bool is False for padding, which
-        comes last. known: [B][N], what an earlier ``Encoding.per_view`` held for the same view, None for a
-        new one; only a backbone that fills ``per_view`` is given it."""
+        comes last. known: ``[B][N]``, what an earlier ``Encoding.per_view`` held for the same view, None for
+        a new one; only a backbone that fills ``per_view`` is given it."""
         ...
 
     def statistics(self, frame: str, pooling: str) -> tuple[np.ndarray, np.ndarray]:

@@ -36,10 +36,14 @@ class NBVEnv(TaskEnv):
     The camera looks at the object's centre, +Y upwards. Poses outside the region (radius, elevation within
     +-80 degrees) are projected to the nearest one inside; for pose and position that is penalised as invalid,
     for shell and sphere, which miss the region only at the caps round the poles, it is not.
-    What a zero action means is ``anchor=``: ``"farthest"`` (default; of 256 Fibonacci directions in the
-    frame, those in the region, the one whose smallest angle to the views taken is largest, ties within 1
-    degree to the lowest index), ``"antipode"`` (minus the mean of the views' directions; farthest where that
-    mean is shorter than 0.2), ``"origin"`` (azimuth and elevation 0 of the frame: its +Z), ``"first_view"``.
+
+    The anchor is the direction that a zero action looks from, ``anchor=``
+
+    - ``"farthest"`` (default): of 256 Fibonacci directions in the frame, those in the region, the one whose
+      smallest angle to the views taken is largest, ties within 1 degree to the lowest index.
+    - ``"antipode"``: minus the mean of the views' directions; farthest where that mean is shorter than 0.2.
+    - ``"origin"``: azimuth and elevation 0 of the frame, its +Z.
+    - ``"first_view"``: that of the first view.
 
     ## Observation Space
 

@@ -63,7 +63,11 @@ class NBVSettings(Settings):
     fov: float = setting(50.0, number(10, 120), "degrees, across the shorter side")
     start: str | float = setting("random", Check('"random", "fixed", 0 to 180', _start), "see Starting State")
     frame: str = setting("gravity", one_of("gravity", "first_view", "world"), "see Observation Space")
-    anchor: str = setting("farthest", one_of("farthest", "antipode", "origin", "first_view"), "a zero action")
+    anchor: str = setting(
+        "farthest",
+        one_of("farthest", "antipode", "origin", "first_view"),
+        "what a zero action means, see Action Space",
+    )
     action: str = setting("shell", one_of(*ACTION_DIMS, "candidates"), "see Action Space")
     candidate_radius: float | None = setting(
         None, anything("None, a number"), "of candidates, metres, within ``radius``; None: the middle"
