@@ -80,6 +80,8 @@ class Family:
     senseless    (env) -> the names of those that mean nothing there
     quick        those that are played where none are asked for; all of them by default
     final        those of the last table of a training; all of them by default
+    alike        baselines that in some environments are one policy: where they score exactly the same in
+                 every episode, they have one row
     against      baselines that all rows of a table are compared with
     starts       episodes where ``evaluate_agent.py`` is not told
     arguments    (those of the first run or None, changes, whether one's own agent plays) -> arguments of the
@@ -135,6 +137,7 @@ class Family:
     senseless: Callable[[Any], Iterable[str]] = lambda env: ()
     quick: tuple[str, ...] | None = None
     final: tuple[str, ...] | None = None
+    alike: tuple[str, ...] = ()
     against: tuple[str, ...] = ()
     starts: int = 100
     arguments: Callable[..., dict[str, Any]] = lambda own, changes, agent: {**(own or {}), **changes}

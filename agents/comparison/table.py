@@ -49,11 +49,11 @@ def table(kind: Family, results: dict[str, Scores], against: Sequence[str] | Non
 
 
 def one_policy(kind: Family, results: dict[str, Scores]) -> dict[str, list[str]]:
-    """The rows that are shown, and to each the baselines that scored exactly what it scored in every episode,
-    by every figure: one policy, under several names."""
+    """The rows that are shown, and to each those of ``kind.alike`` that scored exactly what it scored
+    in every episode, by every figure: one policy, under several names."""
     found: dict[str, list[str]] = {}
     for name, scores in results.items():
-        alike = (row for row in found if {row, name} <= {*kind.baselines} and _same(results[row], scores))
+        alike = (row for row in found if {row, name} <= {*kind.alike} and _same(results[row], scores))
         first = next(alike, None)
         if first is None:
             found[name] = []

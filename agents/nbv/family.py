@@ -86,6 +86,7 @@ NEXT_BEST_VIEW = Family(
     senseless=senseless,
     quick=QUICK,
     final=QUICK,
+    alike=("farthest", "zero-action"),
     against=("farthest", "farthest-inner"),
     starts=64,
     arguments=_arguments,
