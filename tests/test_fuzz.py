@@ -47,7 +47,7 @@ from agents.studies import open_problem
 from agents.training import train as training
 from agents.training.config import CONFIGS, Flags, resolve
 from spatial_envs.foundation import yaml_files
-from spatial_envs.foundation.errors import MeshError
+from spatial_envs.foundation.errors import MeshError, SceneError
 from spatial_envs.scenes.buildings import open_buildings
 from spatial_envs.scenes.depth_frames import open_depth
 from spatial_envs.scenes.mesh_files import read_mesh
@@ -178,9 +178,13 @@ def _foreign(error: Exception, names: tuple[str, ...]) -> str:
     message = str(error)
     if not inside or not linecache.getline(last.filename, last.lineno or 0).strip().startswith("raise "):
         return f"not raised by us but in {last.filename}:{last.lineno}"
-    if type(error) not in (ValueError, FileNotFoundError, ImportError, MeshError) and not re.match(
-        "unexpected argument", message
-    ):
+    if type(error) not in (
+        ValueError,
+        FileNotFoundError,
+        ImportError,
+        MeshError,
+        SceneError,
+    ) and not re.match("unexpected argument", message):
         return "another kind"
     if "\n" in message:
         return "more than a line"
@@ -228,7 +232,7 @@ FACES = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], "<u4")
 OBJ = "mtllib m.mtl\n" + "".join(f"v {x} {y} {z} 1 0.5 0\nvt {x} {y}\n" for x, y, z in CORNERS) + (
     "usemtl a\nf 1/1 3/3 2/2\nf -4 -3 -1\nusemtl b\nf 2//1 3 4\nf 3/3 1/1 4/4 2/2 # a polygon\n"
 )  # fmt: skip
-MTL = "newmtl a\nKd 1 0 0\nmap_Kd -s 2 2 1 -clamp on t.png\nnewmtl b\n\tKe 0.5\n"
+MTL = "newmtl a\nKd 1 0 0\nd 0.2\nTr 0.8\nmap_Kd -s 2 2 1 -clamp on t.png\nnewmtl b\n\tKe 0.5\n"
 PLY = (
     "ply\nformat {} 1.0\ncomment TextureFile t.png\nelement vertex 4\nproperty float x\nproperty float y\n"
     "property float z\nelement face 5\nproperty list uchar uint vertex_indices\nend_header\n"
@@ -249,7 +253,11 @@ GLTF: dict[str, Any] = {
     ],
     "bufferViews": [{"buffer": 0, "byteLength": 48}, {"buffer": 0, "byteOffset": 48, "byteLength": 48}],
     "buffers": [{"byteLength": 96, "uri": "data:;base64," + NUMBERS_OF_GLTF}],
-    "materials": [{"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}, "emissiveFactor": [1, 0, 0]}],
+    "materials": [{
+        "pbrMetallicRoughness": {"baseColorTexture": {"index": 0}, "baseColorFactor": [1, 1, 1, 0.2]},
+        "alphaMode": "BLEND", "emissiveFactor": [1, 0, 0],
+        "extensions": {"KHR_materials_transmission": {"transmissionFactor": 0.9}},
+    }],
     "textures": [{"source": 0, "sampler": 0}], "images": [{"uri": "t.png"}],
 }  # fmt: skip
 BOX = trimesh.creation.box()
@@ -291,6 +299,63 @@ def meshes(rng: np.random.Generator, place: Path) -> None:
         if mesh.uv is not None:
             assert np.isfinite(mesh.uv).all()
             assert mesh.face_texture.max() < len(mesh.textures)
+
+
+INSTANCE: dict[str, Any] = {
+    "stage_instance": {"template_name": "stages/a", "translation": [0, 1, 0]},
+    "object_instances": [
+        {"template_name": "b", "translation": [1, 0, 2], "rotation": [1, 0, 0, 0]},
+        {"template_name": "objects/c", "non_uniform_scale": [1, 2, 1], "uniform_scale": 2},
+    ],
+    "articulated_object_instances": [{"template_name": "d"}], "translation_origin": "asset_local",
+}  # fmt: skip
+CONFIG = {"render_asset": "b.glb", "scale": [1, 1, 1], "up": [0, 1, 0], "COM": [0, 0, 0]}
+
+
+def scene_instances(rng: np.random.Generator, place: Path) -> None:
+    """A damaged scene of habitat's is a building or refused by the name of one of its files."""
+    root = place / "new"
+    for name in ("stages/a.glb", "objects/b.glb", "scenes/a.scene_instance.json"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(MESHES["a.glb"])
+    written = [INSTANCE, CONFIG]
+    hurt = int(rng.integers(2))
+    written[hurt] = changed(rng, written[hurt])
+    contents = [json.dumps(each).encode() for each in written]
+    if rng.random() < 0.3:
+        contents[hurt] = damaged(rng, contents[hurt])
+    (root / "scenes/a.scene_instance.json").write_bytes(contents[0])
+    (root / "objects/c.object_config.json").write_bytes(contents[1])
+    with answered(str(root)), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        mesh = open_buildings(root / "scenes/a.scene_instance.json").load(0).mesh
+        assert np.isfinite(mesh.vertices).all()
+
+
+MILLIMETRES = np.add.outer(np.arange(900, 932), 9 * np.arange(32)).astype(np.uint16)
+DEPTHS = ("a.png", "b.png", "a.tiff", "b.tiff", "a.npy", "b.npy", "a.npz", "a.pgm")
+
+
+def depths(rng: np.random.Generator, place: Path) -> None:
+    """A damaged depth file is finite metres or refused by its name."""
+    path = place / "new" / some(rng, list(DEPTHS))
+    path.parent.mkdir()
+    values = MILLIMETRES if path.stem == "a" else (MILLIMETRES / 1000).astype(np.float32)
+    if path.name == "b.png":  # TartanAir's: the bytes of a float
+        Image.fromarray(values.view(np.uint8).reshape(32, 32, 4)[..., [2, 1, 0, 3]]).save(path)
+    elif path.suffix in (".png", ".tiff"):
+        Image.fromarray(values).save(path)
+    elif path.suffix == ".npy":
+        np.save(path, values)
+    elif path.suffix == ".npz":
+        np.savez(path, depth=values)
+    else:
+        path.write_bytes(b"P5 32 32 65535\n" + values.astype(">u2").tobytes())
+    path.write_bytes(damaged(rng, path.read_bytes()))
+    with answered(f"{path}: ", f"{path.name}: "):
+        depth = open_depth(path, intrinsics=(30, 30, 16, 16), image_size=32).load(0).view.depth
+        assert np.isfinite(depth).all()
+        assert (depth >= 0).all()
 
 
 STARTS = [  # algorithms, environments, and settings of which these are quickly made
@@ -468,6 +533,7 @@ Property = Callable[[np.random.Generator, Path], None]
 SHARES: dict[Property, float] = {
     yaml_texts: 0.25, scene_sets: 0.15, starts: 0.15, encoders: 0.04, backbones: 0.06, tables: 0.12,
     folders: 0.08, rows_of_tables: 0.08, comparisons: 0.07, meshes: 0.4,
+    scene_instances: 0.1, depths: 0.15,
 }  # fmt: skip
 
 

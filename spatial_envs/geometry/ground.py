@@ -208,8 +208,8 @@ class _Surface:
                     break
                 offsets = -self.points[level] @ direction
                 width = np.median(self.within[level])
-                bins = np.floor((offsets - offsets.min()) / width).astype(int)
-                fullest = offsets.min() + width * (np.bincount(bins).argmax() + 0.5)
+                bins, counts = np.unique(np.floor((offsets - offsets.min()) / width), return_counts=True)
+                fullest = offsets.min() + width * (bins[counts.argmax()] + 0.5)
                 plane = _refined(
                     self.points[level], np.append(direction, fullest), 2 * self.within[level], up, max_tilt
                 )

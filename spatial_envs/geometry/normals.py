@@ -12,7 +12,7 @@ def normals_from_depth(depth: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
 
     The cross product of the steps to a neighbour in the row and in the column, on that side where depth
     changes less, so that an edge does not bend what lies beside it. Straight at the camera where no
-    neighbour was measured; 0 where depth is 0.
+    neighbour was measured, or both lie on its ray; 0 where depth is 0.
     """
     intrinsics = np.asarray(intrinsics, np.float64)
     return _normals(
@@ -39,24 +39,25 @@ def _normals(depth, fx, fy, cx, cy):
             here[1] = (row + 0.5 - cy) / fy * z
             here[2] = z
             found = 0
+            x, y, w = 0.0, 0.0, 0.0
             for axis in range(2):
                 least = np.inf
                 for side in (1, -1):
                     i = row + (side if axis == 1 else 0)
                     j = column + (side if axis == 0 else 0)
                     if 0 <= i < height and 0 <= j < width and depth[i, j] > 0.0:
-                        w = float(depth[i, j])
-                        if abs(w - z) < least:
-                            least = abs(w - z)
-                            step[axis, 0] = ((j + 0.5 - cx) / fx * w - here[0]) * side
-                            step[axis, 1] = ((i + 0.5 - cy) / fy * w - here[1]) * side
-                            step[axis, 2] = (w - z) * side
+                        near = float(depth[i, j])
+                        if abs(near - z) < least:
+                            least = abs(near - z)
+                            step[axis, 0] = ((j + 0.5 - cx) / fx * near - here[0]) * side
+                            step[axis, 1] = ((i + 0.5 - cy) / fy * near - here[1]) * side
+                            step[axis, 2] = (near - z) * side
                 found += least < np.inf
             if found == 2:
                 x = step[1, 1] * step[0, 2] - step[1, 2] * step[0, 1]
                 y = step[1, 2] * step[0, 0] - step[1, 0] * step[0, 2]
                 w = step[1, 0] * step[0, 1] - step[1, 1] * step[0, 0]
-            else:
+            if found < 2 or x * x + y * y + w * w == 0.0:
                 x, y, w = -here[0], -here[1], -here[2]
             scale = 1.0 / np.sqrt(x * x + y * y + w * w)
             if x * here[0] + y * here[1] + w * here[2] > 0.0:

@@ -75,13 +75,16 @@ def _data_set(path: Path) -> str:
 
 def has_light(path: Path, mesh: Mesh) -> bool:
     """Whether light is in a building's colours, as in scans: "requires_lighting" of its configurations says
-    it, else texture or more than FEW colours do."""
+    it, else texture on most of its area or more than FEW colours on the rest do."""
     for config, attributes in _configurations(path):
         if "requires_lighting" in attributes:
             if not isinstance(lacking := attributes["requires_lighting"], bool):
                 raise ValueError(f"{config}: requires_lighting: got {lacking!r}, expected true or false")
             return not lacking
-    return bool(mesh.textures) or len(np.unique(mesh.colors, axis=0)) > FEW
+    plain = np.ones(len(mesh.faces), bool) if mesh.face_texture is None else mesh.face_texture < 0
+    if mesh.areas[plain].sum() < 0.5 * mesh.areas.sum():
+        return True
+    return len(np.unique(mesh.colors[mesh.faces[plain]].reshape(-1, 3), axis=0)) > FEW
 
 
 def stem(path: Path) -> str:

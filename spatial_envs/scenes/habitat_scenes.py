@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +21,7 @@ from spatial_envs.foundation.errors import MeshError
 from spatial_envs.geometry.building import Building, Frame
 from spatial_envs.geometry.mesh import Mesh, joined
 from spatial_envs.scenes.building_frame import read_json
-from spatial_envs.scenes.mesh_files import read_named
+from spatial_envs.scenes.mesh_files import MAX_COORDINATE, read_named
 from spatial_envs.scenes.sets import files_below
 
 INSTANCE = ".scene_instance.json"
@@ -112,6 +113,8 @@ def furnished(instance: Instance, stage: Building) -> Building:
             f"{instance.path}: left out {len(left)} of its {count} objects: {first[:300]}", stacklevel=2
         )
     mesh = joined([*seen, *solid])
+    if not np.abs(mesh.vertices).max() <= MAX_COORDINATE:  # NaN, too
+        raise MeshError(f"{instance.path}: coordinates beyond {MAX_COORDINATE:.0g}; expected metres")
     faces = sum(len(part.faces) for part in seen)
     opaque = np.arange(len(mesh.faces)) < faces
     mesh = replace(mesh, segment=np.zeros(len(mesh.faces), np.int32))
@@ -138,7 +141,7 @@ def _templates(folder: Path) -> dict[str, Template]:
             config = _json(file)
             asset = config.get("render_asset") if isinstance(config, dict) else None
             mesh = file.parent / asset if isinstance(asset, str) else None
-            if mesh is not None and mesh.is_file():
+            if mesh is not None and os.path.isfile(mesh):  # where is_file raises, of a name that is too long
                 found[name] = Template(mesh, config)
             elif name in found and isinstance(config, dict):
                 found[name] = Template(found[name].mesh, config)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 from buildings import room
+from PIL import Image
 
 from scenes import inspect
 from spatial_envs.foundation.errors import MeshError
@@ -172,6 +173,21 @@ def test_plain_colours_are_lit_unless_a_configuration_says_that_light_is_in_them
     scan.visual.vertex_colors = np.random.default_rng(0).integers(0, 255, (len(scan.vertices), 4), np.uint8)
     scan.export(tmp_path / "scan.ply")
     assert not loaded(tmp_path / "scan.ply")[0].lit
+
+
+def test_plain_walls_on_a_textured_floor_are_lit(tmp_path):
+    scene, floor = trimesh.Scene(), np.arange(len(house().faces)) < 12
+    for part in (floor, ~floor):
+        shown = trimesh.Trimesh(house().vertices, house().faces[part], process=False)
+        picture = Image.fromarray(np.full((4, 4, 3), 90, np.uint8)) if part is floor else None
+        material = trimesh.visual.material.PBRMaterial(baseColorTexture=picture)
+        uv = None if picture is None else house().vertices[:, [0, 2]]
+        shown.visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
+        scene.add_geometry(shown)
+    scene.export(tmp_path / "a.glb")
+    building = loaded(tmp_path / "a.glb")[0]
+    assert len(building.mesh.textures) == 1
+    assert building.lit
 
 
 @pytest.mark.parametrize(
