@@ -74,6 +74,8 @@ class ForesightSettings(Settings):
     guesses: int = setting(6, whole(1, 6), "k")
     steps: int = setting(16, whole(1, 1000), "thoughts and guesses together")
     think_cost: float = setting(0.005, number(0, 1), "of each step after the first")
-    scene_steps: int = setting(200, whole(0), "steps that a row makes at a recording before it draws the next")
+    scene_steps: int = setting(
+        200, whole(0), "steps that a row makes at a recording before it draws the next"
+    )
     cache_size: int = setting(512, whole(1), "recordings kept in memory, about 0.1 MB each")
     reward: str | Credit = setting("soft", one_of_or_callable(REWARDS, "a callable"), "see Rewards")
