@@ -53,6 +53,9 @@ SCORES = {
     "SceneFit-Prototype-v0": Published(
         "scene_fit.md", "6 objects, clean", ("score, %", "occlusion-aware, cm", "full, %", "ARI, %")
     ),
+    "Foresight-Prototype-v0": Published(
+        "foresight.md", "Procedural scenes", ("soft credit", "credit of the first", "right", "minFDE (m)")
+    ),
 }
 
 
