@@ -62,6 +62,7 @@ FILMS = {
         2,
         {"backbone": None, "start": "encoder", "num_objects": 6},
     ),
+    "Foresight-Prototype-v0": Film("The baseline analytic-fan", "analytic-fan", 0, {}, 1200),
 }
 
 
