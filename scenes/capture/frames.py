@@ -86,7 +86,7 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
     (folder / "frames.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     if kept:
         _sheet(folder / "sheet.jpg", [judged.small for judged in kept])
-    left = ", ".join(f"{count} {why}" for why, count in sorted(lost.items())) or "none left out"
+    left = ", ".join(f"{count} {why}" for why, count in sorted((+lost).items())) or "none left out"
     gates = [
         Gate(
             "pictures", len(kept) >= FEWEST, f"{len(kept)} of {footage.count} ({left})", f"at least {FEWEST}",

@@ -23,7 +23,9 @@ from spatial_envs.scenes.depth_layouts.layout import Y_DOWN_TO_UP, Z_UP_TO_Y_UP
 EXHAUSTIVE = 60  # pictures, of which each is compared with each; of more, with those near it in their order
 OVERLAP = 10  # pictures that each is compared with then, on either side
 REGISTERED = 0.7  # of the pictures, or it is not one room that was filmed
-PARALLAX = 0.15  # extent of the camera's way, in middle depths of what it saw
+PARALLAX = (
+    0.3  # extent of the cameras' way, in middle depths of what they saw: one who turns on the spot has 0.16
+)
 AGREES = 0.05  # of the depth, by which two views of one place may differ
 FILE = "transforms.json"
 WORLDS = (np.eye(4), Y_DOWN_TO_UP, Z_UP_TO_Y_UP)  # by which data sets' poses are turned

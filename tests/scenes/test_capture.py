@@ -11,6 +11,7 @@ from buildings import furnished_room
 from capture_rooms import SIZE, film, path
 from PIL import Image
 
+from scenes.capture import upright
 from scenes.capture.__main__ import STAGES, main
 from scenes.capture.alignment import similarity, trajectory_error
 from scenes.capture.frames import read_frames
@@ -117,6 +118,23 @@ def test_things_are_named_by_hand(captured, filmed, capsys, tmp_path):
     ):
         assert main([str(filmed), "--out", str(out), *QUICK, "--labels", wrong]) == 1
         assert said in capsys.readouterr().err
+
+
+def test_a_capture_without_scale_is_refused_until_the_cameras_height_is_told(captured, tmp_path):
+    before = {name: captured / f"{k}_{name}" for k, name in enumerate(("frames", "poses", "depth"), 1)}
+    shutil.copytree(before["depth"], tmp_path / "unscaled")
+    place = tmp_path / "unscaled" / "transforms.json"
+    content = json.loads(place.read_text(encoding="utf-8"))
+    place.write_text(json.dumps({**content, "metric": False}), encoding="utf-8")
+    before["depth"] = tmp_path / "unscaled"
+    for height in (None, 0.7):
+        folder = tmp_path / str(height)
+        folder.mkdir()
+        gates = upright.make(folder, before, {"height": height})
+        assert [gate.name for gate in gates if not gate.passed] == ([] if height else ["scale known"])
+    told = json.loads((tmp_path / "0.7" / "upright.json").read_text(encoding="utf-8"))
+    assert told["depth_scale"] == pytest.approx(0.5, rel=0.03)  # it was 1.4 m above the floor
+    assert told["eye"] == pytest.approx(0.7)
 
 
 def refused(source, out, capsys, *more):
