@@ -96,9 +96,9 @@ def test_more_triangles_on_a_level_than_are_united_exactly():
 
 
 def test_an_apartment_of_many_triangles_is_not_cut_into_bands():
-    """There was 6.8 square metres of the largest piece."""
+    """There was 6.8 square metres of the largest piece. The beds are no floor."""
     found = free(apartment(10).mesh)
-    assert sorted(piece.area for piece in found.geoms) == pytest.approx([0.4, 2.6, 2.6, 46.9], abs=0.1)
+    assert sorted(piece.area for piece in found.geoms) == pytest.approx([0.4, 46.9], abs=0.1)
 
 
 @pytest.mark.parametrize("seed", [2, 4, 7, 8, 11])
