@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from scenes.capture.report import write_report
 from scenes.capture.stages import CaptureError, Result, Stage, failed, run
 from spatial_envs.foundation.arguments import user_path
@@ -16,7 +18,7 @@ from spatial_envs.foundation.errors import SceneError
 try:
     from scenes.capture import building, certificate, depth, frames, poses, surface, upright
 except ImportError as error:
-    raise SystemExit(f'{error}: pip install "spatial-envs[capture]"') from None
+    raise SystemExit(f'{error}: pip install -e ".[capture]"') from None
 
 STAGES = (
     Stage("frames", frames.make, ("source", "frames", "size", "depth_scale")),
@@ -67,7 +69,12 @@ def capture(argv: Sequence[str] | None = None) -> tuple[list[Result], str]:
     if given["height"] is not None and not 0.05 <= given["height"] <= 5:
         raise CaptureError(f"--height: got {given['height']}; expected metres, 0.05 to 5")
     given |= {"source": str(source), "body": list(given["body"])}
-    results = run(STAGES, out, given, _state(source), given.pop("anew"))
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            results = run(STAGES, out, given, _state(source), given.pop("anew"))
+    except Timeout:
+        raise CaptureError(f"--out: another capture is at work in {out}; expected another folder") from None
     gate = failed(results[-1])
     if gate is None:
         fit = next(g.got for g in results[-1].gates if g.name == "fit for")

@@ -103,7 +103,7 @@ def _mapped(folder: Path, frames: Sequence[Frame]) -> Found:
         import pycolmap
     except ImportError:
         raise CaptureError(
-            'poses: none are given, and pycolmap is not installed: pip install "spatial-envs[capture]"'
+            'poses: none are given, and pycolmap is not installed: pip install -e ".[capture]"'
         ) from None
     pycolmap.logging.minloglevel = 2
     best = Found([], np.zeros((0, 3)), 0)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from buildings import furnished_room
 from capture_rooms import SIZE, film, path
+from filelock import FileLock
 from PIL import Image
 
 from scenes.capture import upright
@@ -97,6 +98,12 @@ def test_the_report_has_every_gate_and_a_stage_is_made_once(captured, filmed, ca
     assert main([str(filmed), "--out", str(captured), *QUICK]) == 0
     assert capsys.readouterr().out.count("kept") == 5
     assert (captured / "5_surface" / "mesh.npz").stat().st_mtime_ns == before
+
+
+def test_two_captures_do_not_write_into_one_folder(captured, filmed, capsys):
+    with FileLock(captured / ".lock"):
+        assert main([str(filmed), "--out", str(captured), *QUICK]) == 1
+    assert "--out: another capture is at work in" in capsys.readouterr().err
 
 
 def test_things_are_named_by_hand(captured, filmed, capsys, tmp_path):
