@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from agents.families import Family
 
-FPS = 10
+FPS = 10  # where a picture is held for one frame
 EPISODES = 3
-LAST = 18  # frames that the end of an episode is held
+LAST = 18  # frames that the end of an episode is held, of those
 WIDTH, HEIGHT = 1280, 1040  # pixels, at most, of all panels together
 BLOCK = 16  # codecs want multiples of so many pixels
 TITLE = 32  # pixels, above a panel
@@ -34,14 +34,11 @@ def film(
     picture lies beside it, .png. policies: by its name each one's environment and itself. ``tick`` is called
     after each episode."""
     env, _ = next(iter(policies.values()))
-    with imageio.get_writer(path, fps=FPS, macro_block_size=BLOCK) as writer:
+    with _writer(kind, path) as writer:
         for k, episode in enumerate(kind.episodes(env, episodes)):
             pictures = abreast(kind, policies, episode)
-            for picture in pictures:
-                for _ in range(kind.hold):
-                    writer.append_data(picture)  # type: ignore[attr-defined]
-            for _ in range(LAST - kind.hold):  # the end is seen longer
-                writer.append_data(pictures[-1])  # type: ignore[attr-defined]
+            for picture in [*pictures, *[pictures[-1]] * (LAST // kind.hold - 1)]:  # the end is seen longer
+                writer.append_data(picture)
             if k == 0:
                 imageio.imwrite(path.with_suffix(".png"), pictures[-1])
             tick()
@@ -53,10 +50,13 @@ def film_abreast(kind: Family, policies: Mapping[str, tuple[Any, Any]], episode:
     pictures = abreast(kind, policies, episode)
     if not pictures:
         return
-    with imageio.get_writer(path, fps=FPS, macro_block_size=BLOCK) as writer:
+    with _writer(kind, path) as writer:
         for picture in pictures:
-            for _ in range(kind.hold):
-                writer.append_data(picture)  # type: ignore[attr-defined]
+            writer.append_data(picture)
+
+
+def _writer(kind: Family, path: Path) -> Any:
+    return imageio.get_writer(path, fps=FPS / kind.hold, macro_block_size=BLOCK)
 
 
 def abreast(kind: Family, policies: Mapping[str, tuple[Any, Any]], episode: int) -> list[np.ndarray]:
