@@ -235,7 +235,8 @@ SB3_NOTICES = {
     RANK.format("slots"),
     RANK.format("residuals"),
     *(RANK.format(key) for key in ("shapes", "reference", "draft")),
-    *(notice.format(key) for notice in IMAGE for key in ("depth", "fit_depth", "tracks", "guesses")),
+    *(notice.format(key) for notice in IMAGE for key in ("depth", "fit_depth", "close_up")),
+    *(notice.format(key) for notice in IMAGE for key in ("tracks", "guesses")),
 }
 
 
@@ -351,7 +352,11 @@ def test_flat_dict_with_finite_bounds(env):
             assert space.dtype == np.uint8, key
 
 
-PRESETS = [(id, preset) for id in IDS for preset in ("state", "image", *["points"] * id.startswith("NBV"))]
+PRESETS = [
+    (id, preset)
+    for id in IDS
+    for preset in ("state", *["image"] * (id not in IMAGELESS), *["points"] * id.startswith("NBV"))
+]
 
 
 @pytest.mark.parametrize(("id", "preset"), PRESETS)

@@ -54,7 +54,7 @@ SCORES = {
         "scene_fit.md", "6 objects, clean", ("score, %", "occlusion-aware, cm", "full, %", "ARI, %")
     ),
     "Foresight-Prototype-v0": Published(
-        "foresight.md", "Procedural scenes", ("soft credit", "credit of the first", "right", "minFDE (m)")
+        "foresight.md", "1 s later", ("soft credit", "credit of the first", "right", "minFDE (m)")
     ),
 }
 

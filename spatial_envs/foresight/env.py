@@ -27,8 +27,9 @@ class ForesightEnv(TaskEnv):
 
     ## Observation Space
 
-    A flat Dict; ``observations=`` chooses among the keys. A pose is the centre and the first two columns of
-    the rotation (9), or with ``rotations=False`` the centre (3). Slots without a thing are 0.
+    A flat Dict; ``observations=`` chooses among the keys; "state" and "all" are all of them. A pose is the
+    centre and the first two columns of the rotation (9), or with ``rotations=False`` the centre (3). Slots
+    without a thing are 0.
 
     | key | shape | meaning |
     |---|---|---|

@@ -56,7 +56,9 @@ class Foresight(Rows[Episode]):
         self.action_space: spaces.Space = spaces.Box(-1.0, 1.0, (2 + width * self.slots,), np.float32)
         all_spaces = self._observation_spaces()
         self.observable = tuple(all_spaces)
-        self.observation_space = chosen_space(all_spaces, settings.observations, list(all_spaces))
+        every = list(all_spaces)
+        presets = {"state": every, "all": every}
+        self.observation_space = chosen_space(all_spaces, settings.observations, every, presets)
 
     def _observation_spaces(self) -> dict[str, spaces.Space]:
         count, frames, guesses = self.slots, self.settings.frames, self.settings.guesses

@@ -63,6 +63,7 @@ def text(content: Any) -> str:
     """YAML that ``parse`` reads as the same content; mappings keep their order."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
+    yaml.width = MOST  # a key that is broken into lines could not be read again
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     stream = io.StringIO()
     yaml.dump(content, stream)

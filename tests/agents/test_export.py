@@ -190,7 +190,7 @@ def test_an_exported_memory_is_kept_through_an_episode(tmp_path):
 
 def test_the_card_and_the_settings_tell_nothing_of_the_computer(tmp_path):
     (tmp_path / "meshes").mkdir()
-    shutil.copy(ROOT / "docs" / "sofa.png", tmp_path / "meshes" / "no_mesh.png")
+    shutil.copy(ROOT / "docs" / "objects.png", tmp_path / "meshes" / "no_mesh.png")
     made = make(tmp_path / "run")
     run = {**made.run, "scenes": str(tmp_path / "meshes")}
     run["env_kwargs"] = {**run["env_kwargs"], "scenes": run["scenes"], "cache_dir": str(tmp_path), "up": "z"}

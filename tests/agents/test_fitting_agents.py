@@ -277,7 +277,13 @@ def test_runs_are_compared_at_other_numbers_of_slots_and_a_killed_comparison_goe
     assert list(results) == ["3 objects, noisy"]
     row = run.name
     found = results["3 objects, noisy"]
-    assert list(found) == ["kmeans-spheres", "kmeans-superquadrics", row + UNTRAINED, row]
+    assert list(found) == [
+        "kmeans-spheres",
+        "kmeans-superquadrics",
+        row + UNTRAINED,
+        row,
+        row + ", searching",
+    ]
     text = (tmp_path / "out" / "tables.md").read_text()
     assert "score minus untrained" in text
     path = next((tmp_path / "out").glob(f"*{row.replace(' ', '_').replace('-', '_')}-0.jsonl"))
