@@ -173,10 +173,12 @@ def test_every_published_configuration_trains_saves_and_plays(algo, env_id, tmp_
     entry = yaml_files.read(CONFIGS / f"{algo}.yml")[env_id]
     entry |= {key: value for key, value in SHORT.items() if key in entry}
     few = dict.fromkeys(family(env_id).few, 1)
-    fits, walks = "num_frames" in few, "num_buildings" in few
+    fits, walks, foresees = "num_frames" in few, "num_buildings" in few, env_id.startswith("Foresight")
     small, scenes = ("num_objects=1", "image_size=28", "views=3"), "procedural"
     if fits:
         small = ("num_frames=1", "num_objects=2", "slots=2", "steps=4")
+    elif foresees:
+        small = ("num_objects=1", "slots=1", "steps=4")
     elif walks:
         small, scenes = ("num_buildings=1", "image_size=36", "max_steps=9"), str(tmp_path / "room.glb")
         furnished_room().export(scenes)
@@ -184,7 +186,7 @@ def test_every_published_configuration_trains_saves_and_plays(algo, env_id, tmp_
     folder = training.train(
         training.Flags(
             algo=algo, env=env_id, config=tmp_path / "short.yml", timesteps=64, out=tmp_path / "run",
-            backbone="compact" if algo == "differentiable" else "none" if walks else "unproject",
+            backbone="compact" if algo == "differentiable" else "none" if walks or foresees else "unproject",
             scenes=scenes, set=small, track="none",
             eval_every=64, validation_starts=1, final_starts=0,
         )
