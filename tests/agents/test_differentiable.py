@@ -18,6 +18,8 @@ from agents.training.config import CONFIGS, resolve
 from spatial_envs.nbv import NBVEnv
 from spatial_envs.reconstruction.chamfer import chamfer
 
+pytestmark = pytest.mark.usefixtures("no_film")
+
 needs_pytorch3d = pytest.mark.skipif(
     importlib.util.find_spec("pytorch3d") is None, reason="the package pytorch3d is not installed"
 )

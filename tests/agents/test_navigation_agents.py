@@ -32,6 +32,8 @@ from agents.training.warm_start import Record, WarmStart
 from spatial_envs.navigation import ExploreEnv, ObjectNavEnv, PointNavEnv
 from spatial_envs.navigation.occupancy import FREE, OCCUPIED, UNKNOWN
 
+pytestmark = pytest.mark.usefixtures("no_film")
+
 gym.register_envs(spatial_envs)
 SMALL = {"num_buildings": 2, "image_size": 32, "backbone": None}
 QUICK = training.Flags(

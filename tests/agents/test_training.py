@@ -43,6 +43,8 @@ from agents.training.config import CONFIGS, resolve
 from spatial_envs.foundation import yaml_files
 from spatial_envs.nbv import NBVDiscreteEnv, NBVEnv
 
+pytestmark = pytest.mark.usefixtures("no_film")
+
 gym.register_envs(spatial_envs)
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("num_objects=2", "image_size=56", "views=3")
@@ -168,8 +170,7 @@ PLAYED = [(algo, env) for algo in ALGORITHMS for env in yaml_files.read(CONFIGS 
 
 
 @pytest.mark.parametrize(("algo", "env_id"), PLAYED)
-def test_every_published_configuration_trains_saves_and_plays(algo, env_id, tmp_path, monkeypatch):
-    monkeypatch.setattr("agents.training.train._film", lambda *_: None)  # another test has one
+def test_every_published_configuration_trains_saves_and_plays(algo, env_id, tmp_path):
     entry = yaml_files.read(CONFIGS / f"{algo}.yml")[env_id]
     entry |= {key: value for key, value in SHORT.items() if key in entry}
     few = dict.fromkeys(family(env_id).few, 1)
