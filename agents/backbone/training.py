@@ -224,8 +224,8 @@ def _train(flags: Flags, config: dict[str, Any]) -> None:
     torch.manual_seed(config["seed"])
     plan = Plan(config["seed"], *(config[name] for name in ("objects", "sets", "rooms", "image_size")))
     library = folder / "library" if flags.library is None else flags.library
+    model = Trained(Sizes(**config["sizes"])).to(device)  # or it says what is wrong before all is rendered
     open_library(library, plan, cores())
-    model = Trained(Sizes(**config["sizes"])).to(device)
     optimiser = torch.optim.AdamW(
         model.parameters(),
         config["learning_rate"],
