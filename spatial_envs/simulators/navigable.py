@@ -34,6 +34,7 @@ MARGIN = 1e-4  # sight reaches so far into walls, so that a path may run along t
 SNAP = 0.02
 UPRIGHT = 0.25  # a point's height may be off its floor by so much
 KEPT_GOALS = 64
+COURTYARD = 0.25  # of the island round it: what is smaller is a courtyard, and not the house
 
 Place = tuple[int, float, float]  # floor, x, z
 
@@ -49,7 +50,8 @@ class NavigableSpace:
     floors   heights of the building's floors, metres, where it names them: all else is none; see
              ``levels.leave_out_furniture``
     islands  (I,) float64: areas of the connected parts, square metres, the largest first; where that is open
-             to the sky, as the lawn round a closed house, the largest under a roof comes before it
+             to the sky, as the lawn round a closed house, the largest under a roof comes before it, and where
+             no roofs are the largest that it goes round
     Raises MeshError, a ValueError, where nobody can stand.
     """
 
@@ -132,14 +134,22 @@ class NavigableSpace:
         self, order: np.ndarray, areas: np.ndarray, label: np.ndarray, firsts: np.ndarray
     ) -> np.ndarray:
         """The order of the islands (I,): where the first is open to the sky, as the lawn round a house, the
-        first of those that are not comes before it."""
+        first of those that are not comes before it; where all are, as in scans without ceilings, the first of
+        those that it goes round, if that is no courtyard."""
+
+        def parts(island: int) -> list[tuple[Floor, shapely.Polygon]]:
+            numbers = np.flatnonzero(label == island)
+            floors = np.searchsorted(firsts, numbers, side="right") - 1
+            return [
+                (self.floors[k], self.floors[k].polygons[number - firsts[k]])
+                for k, number in zip(floors, numbers, strict=True)
+            ]
+
         for place, island in enumerate(order):
             if areas[island] < MIN_AREA:
                 break
             roofed = cells = 0
-            for number in np.flatnonzero(label == island):
-                k = int(np.searchsorted(firsts, number, side="right")) - 1
-                floor, polygon = self.floors[k], self.floors[k].polygons[number - firsts[k]]
+            for floor, polygon in parts(island):
                 row, column = np.nonzero(floor.owner == CORE)
                 inside = shapely.contains_xy(
                     polygon, *(floor.low[:, None] + (np.stack([column, row]) + 0.5) * FIELD_CELL)
@@ -147,6 +157,14 @@ class NavigableSpace:
                 roofed += int(floor.roofed[row, column][inside].sum())
                 cells += int(inside.sum())
             if roofed > 0.5 * cells:
+                return np.r_[island, np.delete(order, place)]
+        holes = shapely.MultiPolygon(
+            [shapely.Polygon(ring) for _, polygon in parts(order[0]) for ring in polygon.interiors]
+        )
+        for place, island in enumerate(order[1:], 1):
+            if areas[island] < max(MIN_AREA, COURTYARD * areas[order[0]]):
+                break
+            if all(shapely.covers(holes, polygon) for _, polygon in parts(island)):
                 return np.r_[island, np.delete(order, place)]
         return order
 

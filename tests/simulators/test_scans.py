@@ -81,6 +81,9 @@ def test_a_closed_house_on_a_lawn_is_played_inside():
     assert space.island(space.sample(np.random.default_rng(0))) == 0
     unroofed = room(0, 4, 0, 4, (-9, 13, -0.3, -0.2, -9, 13))
     assert NavigableSpace(unroofed).islands[0] > 300
+    rim = NavigableSpace(room(0, 4, 0, 4, (-1.6, 5.6, -0.3, -0.2, -1.6, 5.6)))  # a scan without ceilings
+    assert rim.islands[0] == pytest.approx(3.8**2, abs=0.2)
+    assert rim.islands[1] > rim.islands[0]
 
 
 def test_how_high_a_step_may_be_is_an_argument():
