@@ -32,6 +32,12 @@ def _one_process():
     prefetch._WORKER.switch_off()
 
 
+@pytest.fixture
+def no_film(monkeypatch):
+    """Trainings within the test leave no film, which takes longer than they do."""
+    monkeypatch.setattr("agents.training.train._film", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def meshes() -> Path:
     """The folder with spot and bob, two real textured meshes."""
