@@ -20,12 +20,12 @@ if __name__ == "__main__":
     try:
         with phase("loading"):  # PyTorch and what is built on it takes its time
             from agents.comparison.compare import Flags, compare
-            from agents.flags import command_line
+            from agents.flags import parse_flags
             from agents.manual import baselines
 
         logging.basicConfig(format="%(message)s")
         watch_compilation()
-        compare(command_line(Flags, __doc__, more=baselines))
+        compare(parse_flags(Flags, __doc__, more=baselines))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"evaluate_agent.py: {error}")
     except KeyboardInterrupt:

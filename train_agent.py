@@ -20,14 +20,14 @@ from agents.progress import phase, watch_compilation
 if __name__ == "__main__":
     try:
         with phase("loading"):  # PyTorch and what is built on it takes its time
-            from agents.flags import command_line
+            from agents.flags import parse_flags
             from agents.manual import environments
             from agents.training.config import Flags
             from agents.training.train import train
 
         logging.basicConfig(format="%(message)s")
         watch_compilation()
-        train(command_line(Flags, __doc__, more=environments))
+        train(parse_flags(Flags, __doc__, more=environments))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"train_agent.py: {error}")
     except KeyboardInterrupt:

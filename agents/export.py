@@ -48,7 +48,7 @@ from agents.agent_yaml import (
 )
 from agents.exported import distinct, is_exported, load_agent
 from agents.families import family, short_id
-from agents.flags import UserPath, command_line
+from agents.flags import UserPath, parse_flags
 from agents.progress import console
 from agents.run_folder import best, check_out, load, read_config
 from agents.runs import single_env
@@ -256,7 +256,7 @@ def _replacing_folder(path: Path) -> Iterator[Path]:
 
 if __name__ == "__main__":
     try:
-        export(command_line(Flags, __doc__, "python -m agents.export"))
+        export(parse_flags(Flags, __doc__, "python -m agents.export"))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"agents.export: {error}")
     except KeyboardInterrupt:

@@ -31,7 +31,7 @@ UserPath = Annotated[  # --out=~/runs, which shells leave as it is
 T = TypeVar("T")
 
 
-def command_line(
+def parse_flags(
     flags: type[T], description: str | None, prog: str | None = None, more: Callable[[], str] | None = None
 ) -> T:
     """The flags that the command line gives; a dataclass whose fields have docstrings. ``more``, called only

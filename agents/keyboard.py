@@ -17,7 +17,7 @@ from gymnasium.error import DependencyNotInstalled
 
 import spatial_envs
 from agents.families import env_type
-from agents.flags import command_line
+from agents.flags import parse_flags
 from agents.runs import parse_settings
 from spatial_envs.geometry.camera import direction, facing_origin
 from spatial_envs.navigation.task import Navigation
@@ -190,7 +190,7 @@ class Flags:
 
 def main() -> None:
     """The command ``python -m agents.play``."""
-    flags = command_line(Flags, __doc__, "python -m agents.play")
+    flags = parse_flags(Flags, __doc__, "python -m agents.play")
     gym.register_envs(spatial_envs)
     env_type(flags.env)  # a mistyped id is named with those that are close
     settings = {"backbone": None, "split": flags.split, **parse_settings("set", flags.set)}

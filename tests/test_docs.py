@@ -19,7 +19,7 @@ import spatial_envs  # noqa: E402
 from agents import manual  # noqa: E402
 from agents.comparison.compare import Flags, compare  # noqa: E402
 from agents.families import env_type, family  # noqa: E402
-from agents.flags import command_line  # noqa: E402
+from agents.flags import parse_flags  # noqa: E402
 
 
 def block(page, beginning):
@@ -104,7 +104,7 @@ def test_help_is_told_in_whole_paragraphs(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["evaluate_agent.py", "--help"])
     monkeypatch.setenv("COLUMNS", "400")
     with pytest.raises(SystemExit):
-        command_line(Flags, "Compare.", "evaluate_agent.py", manual.baselines)
+        parse_flags(Flags, "Compare.", "evaluate_agent.py", manual.baselines)
     text = capsys.readouterr().out
     assert "usage: evaluate_agent.py" in text
     assert "    random, forward, frontier, nearest-frontier" in text

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from agents.backbone.backgrounds import KINDS as BACKGROUNDS
 from agents.backbone.backgrounds import Backdrops
 from agents.backbone.data import NOISY, Noise, given, random_camera
-from agents.flags import UserPath, command_line
+from agents.flags import UserPath, parse_flags
 from spatial_envs.backbones.compact import Compact
 from spatial_envs.backbones.networks import NetworkBackbone
 from spatial_envs.foundation.threads import set_threads
@@ -262,4 +262,4 @@ def _cell(rows: list[dict[str, np.ndarray]], name: str, factor: float, digits: i
 
 if __name__ == "__main__":
     set_threads()
-    print(card(command_line(Flags, __doc__, "python -m agents.backbone.card")))
+    print(card(parse_flags(Flags, __doc__, "python -m agents.backbone.card")))

@@ -23,7 +23,7 @@ from torch import nn
 from tqdm import tqdm
 
 from agents.backbone.data import random_camera
-from agents.flags import UserPath, command_line
+from agents.flags import UserPath, parse_flags
 from spatial_envs.backbones.backbone import Backbone
 from spatial_envs.backbones.compact import Compact, CompactNet
 from spatial_envs.backbones.unproject import Unproject
@@ -245,12 +245,9 @@ def compared(kinds: dict[str, Feature], train: States, test: States, seed: int) 
     ]
     alone: Judged | None = None
     for name, feature in kinds.items():
-
-        def rows(views: list[View], name: str = name, feature: Feature = feature) -> np.ndarray:
-            shown = tqdm(views, name, leave=False)
-            return np.array([np.concatenate([feature(each), pose_map(each, candidates)]) for each in shown])
-
-        x, own, foreign = _standard(*map(rows, (train.views, test.views, test.foreign)))
+        x, own, foreign = _standard(
+            *(_rows(name, feature, views, candidates) for views in (train.views, test.views, test.foreign))
+        )
         networks = [fit_network(x, train.gains, held, seed + k) for k in range(NETWORKS)]
         ridge = _judged([fit_ridge(x, train.gains, held)], own, test.gains)
         network, misled = (_judged(networks, each, test.gains) for each in (own, foreign))
@@ -262,6 +259,12 @@ def compared(kinds: dict[str, Feature], train: States, test: States, seed: int) 
         cells += [_added(network, alone, test, seed), _lost(misled, network, test, seed)]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _rows(name: str, feature: Feature, views: list[View], candidates: np.ndarray) -> np.ndarray:
+    """(S, F): the feature of each set of views, and what its poses say of the candidates (64, 3)."""
+    shown = tqdm(views, name, leave=False)
+    return np.array([np.concatenate([feature(each), pose_map(each, candidates)]) for each in shown])
 
 
 def _standard(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
@@ -315,4 +318,4 @@ def _interval(figure: Callable[[np.ndarray], float], test: States, seed: int) ->
 
 if __name__ == "__main__":
     set_threads()
-    print(probe(command_line(Flags, __doc__, "python -m agents.backbone.probe")))
+    print(probe(parse_flags(Flags, __doc__, "python -m agents.backbone.probe")))

@@ -21,7 +21,7 @@ from agents.backbone.card import points
 from agents.backbone.probe import compared, gather, nothing, tokens
 from agents.comparison.scores import play
 from agents.comparison.table import page
-from agents.flags import UserPath, command_line
+from agents.flags import UserPath, parse_flags
 from agents.nbv.family import NEXT_BEST_VIEW as KIND
 from spatial_envs.backbones import make_backbone
 from spatial_envs.backbones.networks import NetworkBackbone
@@ -99,6 +99,6 @@ def table(flags: Flags) -> str:
 
 if __name__ == "__main__":
     try:
-        table(command_line(Flags, __doc__, "python -m agents.backbone.table"))
+        table(parse_flags(Flags, __doc__, "python -m agents.backbone.table"))
     except (ValueError, FileNotFoundError, ImportError) as error:
         sys.exit(f"agents.backbone.table: {error}")

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from agents.backbone.data import MAX_VIEWS, Sampler, collate
 from agents.backbone.library import Library, Plan, open_library
-from agents.flags import UserPath, command_line
+from agents.flags import UserPath, parse_flags
 from agents.hyperparameters import check_numbers
 from agents.run_folder import begun, check_out, write_config
 from spatial_envs.backbones.compact import (
@@ -304,4 +304,4 @@ def _save(folder: Path, model: Trained, optimiser: torch.optim.Optimizer, step: 
 
 
 if __name__ == "__main__":
-    print(train(command_line(Flags, __doc__, "python -m agents.backbone.training")))
+    print(train(parse_flags(Flags, __doc__, "python -m agents.backbone.training")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,9 +45,9 @@ class Chooser(UnknownArea):
         row, column = found.cells[int(np.argmax(self.worth(found)))]
         return int(row), int(column)
 
+    @abstractmethod
     def worth(self, found: Candidates) -> np.ndarray:
         """(K,): of two candidates the one with more is chosen."""
-        raise NotImplementedError
 
     def candidates(self, frontier: np.ndarray) -> Candidates:
         """Those of a frontier (rows, columns) bool, at least one cell of which is set."""

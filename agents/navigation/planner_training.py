@@ -20,12 +20,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-import tyro
 from torch import nn
 from tqdm import tqdm
 from tyro.conf import Positional, arg
 
-from agents.flags import UserPath
+from agents.flags import UserPath, parse_flags
 from agents.hyperparameters import check_numbers
 from agents.navigation.lessons import CompletionLesson, FrontierLesson, Lesson
 from agents.navigation.planners import (
@@ -197,7 +196,7 @@ On walks in buildings of the validation split, means with 95 % intervals over wa
 if __name__ == "__main__":
     set_threads(None)
     try:
-        train(tyro.cli(Flags, prog="python -m agents.navigation.planner_training", description=__doc__))
+        train(parse_flags(Flags, __doc__, "python -m agents.navigation.planner_training"))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"agents.navigation.planner_training: {error}")
     except KeyboardInterrupt:

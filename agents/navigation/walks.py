@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import tyro
 from tqdm import tqdm
 from tyro.conf import Positional, arg
 
-from agents.flags import UserPath
+from agents.flags import UserPath, parse_flags
 from agents.navigation.frontiers import CROP, FEATURES, Candidates, NewPoints
 from agents.run_folder import check_out
 from spatial_envs.foundation.arguments import check_range
@@ -172,7 +171,7 @@ def read_walks(folder: Path) -> list[Walk]:
 if __name__ == "__main__":
     set_threads(None)
     try:
-        record(tyro.cli(Flags, prog="python -m agents.navigation.walks", description=__doc__))
+        record(parse_flags(Flags, __doc__, "python -m agents.navigation.walks"))
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"agents.navigation.walks: {error}")
     except KeyboardInterrupt:

@@ -68,9 +68,11 @@ def train_encoder(folder: Path, run: dict[str, Any]) -> Encoded:
     options = {name: run["env_kwargs"][name] for name in OPTIONS if name in run["env_kwargs"]}
     options |= {"scenes": run["scenes"], "num_objects": slots}
     frames = open_depth(**options)
-    make = partial(prepare_files, data, options, slots, config["scenes"])
-    if made:
-        make = partial(prepare, Flags(data, scenes=config["scenes"]))
+    make = (
+        partial(prepare, Flags(data, scenes=config["scenes"]))
+        if made
+        else partial(prepare_files, data, options, slots, config["scenes"])
+    )
     maker = get_context("spawn").Process(target=make, daemon=True)
     maker.start()
     try:

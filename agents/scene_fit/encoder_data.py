@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from agents.flags import UserPath, command_line
+from agents.flags import UserPath, parse_flags
 from spatial_envs.foundation.files import replacing
 from spatial_envs.prototypes.kmeans import clusters
 from spatial_envs.prototypes.pieces import pieces
@@ -173,4 +173,4 @@ class Pool:
 
 
 if __name__ == "__main__":
-    prepare(command_line(Flags, __doc__, "python -m agents.scene_fit.encoder_data"))
+    prepare(parse_flags(Flags, __doc__, "python -m agents.scene_fit.encoder_data"))

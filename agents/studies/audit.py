@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from agents.flags import UserPath, command_line
+from agents.flags import UserPath, parse_flags
 from agents.nbv.baselines import BASELINES
 from agents.run_folder import load
 from agents.runs import single_env
@@ -86,4 +86,4 @@ def audit(flags: Flags) -> str:
 
 if __name__ == "__main__":
     set_threads()
-    print(audit(command_line(Flags, __doc__, "python -m agents.studies.audit")))
+    print(audit(parse_flags(Flags, __doc__, "python -m agents.studies.audit")))

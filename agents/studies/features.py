@@ -12,7 +12,7 @@ from typing import Any
 from agents.comparison.compare import rows_of
 from agents.comparison.scores import Scores, play
 from agents.comparison.table import table
-from agents.flags import UserPath, command_line
+from agents.flags import UserPath, parse_flags
 from agents.nbv.evaluation import FORMULAS
 from agents.nbv.family import NEXT_BEST_VIEW as KIND
 from agents.play import UNTRAINED
@@ -80,4 +80,4 @@ def study(flags: Flags) -> str:
 
 if __name__ == "__main__":
     set_threads()
-    print(study(command_line(Flags, __doc__, "python -m agents.studies.features")))
+    print(study(parse_flags(Flags, __doc__, "python -m agents.studies.features")))

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from agents.flags import UserPath, command_line
+from agents.flags import UserPath, parse_flags
 from agents.nbv.pose_gradient import LOSSES, chamfer_loss, finite_difference, poses_of, reconstruct
 from agents.statistics import interval
 from spatial_envs.foundation.threads import set_threads
@@ -121,4 +121,4 @@ def _interval(values: np.ndarray) -> str:
 
 if __name__ == "__main__":
     set_threads()
-    print(study(command_line(Flags, __doc__, "python -m agents.studies.gradient")))
+    print(study(parse_flags(Flags, __doc__, "python -m agents.studies.gradient")))

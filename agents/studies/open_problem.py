@@ -20,7 +20,7 @@ from stable_baselines3.common.logger import configure
 
 from agents.comparison.scores import evaluate
 from agents.curves import pyplot
-from agents.flags import UserPath, command_line
+from agents.flags import UserPath, parse_flags
 from agents.nbv.family import NEXT_BEST_VIEW as KIND
 from agents.play import FIRST_SEED
 from agents.runs import single_env, training_envs, untrained
@@ -338,4 +338,4 @@ def main(flags: Flags) -> None:
 
 if __name__ == "__main__":
     set_threads()
-    main(command_line(Flags, __doc__, "python -m agents.studies.open_problem"))
+    main(parse_flags(Flags, __doc__, "python -m agents.studies.open_problem"))

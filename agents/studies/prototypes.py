@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from agents.flags import UserPath, command_line
+from agents.flags import UserPath, parse_flags
 from spatial_envs.foundation.threads import set_threads
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
 from spatial_envs.prototypes.slots import Shapes, SlotState
@@ -157,5 +157,5 @@ def main(flags: Flags) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    for name, value in main(command_line(Flags, __doc__, "python -m agents.studies.prototypes")).items():
+    for name, value in main(parse_flags(Flags, __doc__, "python -m agents.studies.prototypes")).items():
         print(f"{name:18} {value:.3g}")

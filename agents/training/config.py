@@ -205,8 +205,7 @@ def _resolve_encoder(flags: Flags) -> dict[str, Any]:
     published = _entry(CONFIGS / "encoder.yml", flags.env)
     hyperparameters = dict(published)
     made = flags.scenes == "procedural"
-    default = None if made else CONFIGS / "encoder_from_depth.yml"
-    file = flags.config or default
+    file = flags.config or (None if made else CONFIGS / "encoder_from_depth.yml")
     own = {} if file is None else _entry(file, flags.env)
     for key, value in (own | parse_settings("hyper", flags.hyper)).items():
         if key not in published:

@@ -65,6 +65,11 @@ class Camera:
         fx, fy, cx, cy = self.intrinsics
         return fx * x / ahead + cx, fy * y / ahead + cy, z
 
+    def in_picture(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) bool: which of the points (N, 3), world frame, are in the picture; and their depth z (N,)."""
+        u, v, z = self.project(points)
+        return (z > 0) & (u > 0) & (u < self.size[0]) & (v > 0) & (v < self.size[1]), z
+
 
 def rigid(where: str, matrix: Any) -> np.ndarray:
     """(4, 4) float64, a rotation and a translation; CaptureError that begins with ``where`` for any other."""

@@ -23,9 +23,7 @@ from spatial_envs.scenes.depth_layouts.layout import Y_DOWN_TO_UP, Z_UP_TO_Y_UP
 EXHAUSTIVE = 60  # pictures, of which each is compared with each; of more, with those near it in their order
 OVERLAP = 10  # pictures that each is compared with then, on either side
 REGISTERED = 0.7  # of the pictures, or it is not one room that was filmed
-PARALLAX = (
-    0.3  # extent of the cameras' way, in middle depths of what they saw: one who turns on the spot has 0.16
-)
+PARALLAX = 0.3  # extent of the cameras' way in middle depths of what they saw; of a turn on the spot 0.16
 AGREES = 0.05  # of the depth, by which two views of one place may differ
 FILE = "transforms.json"
 WORLDS = (np.eye(4), Y_DOWN_TO_UP, Z_UP_TO_Y_UP)  # by which data sets' poses are turned
@@ -218,23 +216,13 @@ def _quality(cameras: Sequence[Camera], frames: Sequence[Frame], found: Found, k
 def parallax_of(cameras: Sequence[Camera], points: np.ndarray) -> float:
     """The extent of the cameras' positions (twice their spread about the middle) in middle depths of the
     points: what tells distances by triangulation."""
-    poses = np.stack([camera.pose for camera in cameras])
-    centres = poses[:, :3, 3]
+    centres = np.stack([camera.pose[:3, 3] for camera in cameras])
     spread = 2 * np.sqrt(((centres - centres.mean(axis=0)) ** 2).sum(axis=1).mean())
     depths = []
-    for camera, pose in zip(cameras, poses, strict=True):
-        local = (points - pose[:3, 3]) @ pose[:3, :3]
-        across = camera.intrinsics[0] * local[:, 0] / np.maximum(local[:, 2], 1e-9) + camera.intrinsics[2]
-        down = camera.intrinsics[1] * local[:, 1] / np.maximum(local[:, 2], 1e-9) + camera.intrinsics[3]
-        inside = (
-            (local[:, 2] > 0)
-            & (across > 0)
-            & (across < camera.size[0])
-            & (down > 0)
-            & (down < camera.size[1])
-        )
+    for camera in cameras:
+        inside, depth = camera.in_picture(points)
         if inside.any():
-            depths.append(np.median(local[inside, 2]))
+            depths.append(np.median(depth[inside]))
     return float(spread / np.median(depths)) if depths else 0.0
 
 
@@ -270,13 +258,12 @@ def _difference(one: Frame, a: Camera, other: Frame, b: Camera, world: np.ndarra
     poses = [a.pose, b.pose]
     pose, there = poses if world is None else [inverse_pose(inverse_pose(world) @ pose) for pose in poses]
     points = measured_points(one.read_depth()[::4, ::4], a.strided(4), pose)
-    local = (points - there[:3, 3]) @ there[:3, :3]
-    local = local[local[:, 2] > 0.1]
+    across, down, away = replace(b, cam_to_world=there).project(points)
+    ahead = away > 0.1
     depth = other.read_depth()
-    u = (b.intrinsics[0] * local[:, 0] / local[:, 2] + b.intrinsics[2]).astype(int)
-    v = (b.intrinsics[1] * local[:, 1] / local[:, 2] + b.intrinsics[3]).astype(int)
+    u, v, away = across[ahead].astype(int), down[ahead].astype(int), away[ahead]
     inside = (u >= 0) & (v >= 0) & (u < depth.shape[1]) & (v < depth.shape[0])
-    measured, told = depth[v[inside], u[inside]], local[inside, 2]
+    measured, told = depth[v[inside], u[inside]], away[inside]
     told, measured = told[measured > 0], measured[measured > 0]
     return float(np.median(np.abs(measured - told) / told)) if len(told) > 100 else np.nan
 

@@ -110,8 +110,8 @@ def facing_share(mesh: Mesh, cameras: Sequence[Camera]) -> float:
     middles = mesh.vertices[mesh.faces].mean(axis=1, dtype=np.float64)
     nearest, cosine = np.full(len(middles), np.inf), np.zeros(len(middles))
     for camera in cameras:
-        u, v, z = camera.project(middles)
-        inside = (z > 0) & (u > 0) & (u < camera.size[0]) & (v > 0) & (v < camera.size[1]) & (z < nearest)
+        shown, z = camera.in_picture(middles)
+        inside = shown & (z < nearest)
         towards = camera.pose[:3, 3] - middles[inside]
         nearest[inside] = z[inside]
         cosine[inside] = (mesh.face_normals[inside] * towards).sum(axis=1)

@@ -38,7 +38,7 @@ class SceneFitEnv(TaskEnv):
     | slots | (K, 7 + P + 1) | log scale and position in units, angles, logits over 10 (of mean 0) |
     | residuals | (K, 22) | of each slot and the points nearest to it, in units: `SlotState.residual_rows` |
     | turn | (K,) | 1 for the slot whose turn it is; only where slots take turns |
-    | close_up | (6, 24, 24) | the picture round the slot whose turn it is: `spatial_envs.scene_fit.close_up`; only where slots take turns |
+    | close_up | (6, 24, 24) | the picture round the slot whose turn it is: `spatial_envs.scene_fit.close_up.CloseUp`; only where slots take turns |
     | close_up_place | (6,) | where that picture is, in units, and the camera's pitch; only where slots take turns |
     | remaining | (1,) | share of the steps left |
     | rgb, depth | (H, W, 3) uint8, (H, W, 1) m | the target view; 0 where nothing was measured |

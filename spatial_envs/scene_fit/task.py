@@ -39,7 +39,7 @@ from spatial_envs.prototypes.kmeans import clusters
 from spatial_envs.prototypes.slots import REACH, RESIDUALS, SCALES, Shapes, SlotState, moved
 from spatial_envs.prototypes.target import Target, make_target
 from spatial_envs.rendering import make_renderer
-from spatial_envs.scene_fit.close_up import CHANNELS, PLACE, SIDE, close_up, place
+from spatial_envs.scene_fit.close_up import CHANNELS, PLACE, SIDE, CloseUp
 from spatial_envs.scene_fit.episode import Episode, Figures
 from spatial_envs.scene_fit.picture import draw_fit
 from spatial_envs.scene_fit.settings import REWARDS, SceneFitSettings
@@ -182,12 +182,13 @@ class SceneFit(Rows[Episode]):
         """See ``Task.observe``; the keys are documented in ``SceneFitEnv``."""
         episode = self.episode(row)
         state, view = episode.state, episode.frame.view
+        near = CloseUp(state, episode.steps % self.slots)
         made: dict[str, Callable[[], np.ndarray]] = {
             "slots": state.slot_rows,
             "residuals": state.residual_rows,
             "turn": lambda: (np.arange(self.slots) == episode.steps % self.slots).astype(np.int8),
-            "close_up": lambda: close_up(state, episode.steps % self.slots),
-            "close_up_place": lambda: place(state, episode.steps % self.slots),
+            "close_up": near.picture,
+            "close_up_place": near.place,
             "remaining": lambda: np.array([1 - episode.steps / self.steps], np.float32),
             "rgb": lambda: view.rgb.copy(),
             "depth": lambda: view.depth[..., None].clip(0, FARTHEST),

@@ -40,11 +40,10 @@ from spatial_envs.scenes.building_frame import (
 from spatial_envs.scenes.floor_levels import named_floors
 from spatial_envs.scenes.formats import ply
 from spatial_envs.scenes.formats.parts import Fault
-from spatial_envs.scenes.habitat_scenes import INSTANCE, furnished, instance_name, read_instance
+from spatial_envs.scenes.habitat_scenes import INSTANCE, MESHES, furnished, instance_name, read_instance
 from spatial_envs.scenes.mesh_files import read_named
 from spatial_envs.scenes.sets import FileFrame, files_below, warn_left_out
 
-SUFFIXES = (".glb", ".gltf", ".ply", ".obj")
 SYNONYMS = {  # data sets' words for the categories of procedural apartments
     "couch": "sofa",
     "tv": "tv_monitor",
@@ -101,8 +100,8 @@ def list_buildings(path: Path, frame: FileFrame, where: str) -> dict[str, Buildi
             raise ValueError(f"{where}: no scene instance (*{INSTANCE}) below {path.parent}")
         return _scenes(path, scenes, frame, where)
     if path.is_file():
-        if path.suffix.lower() not in SUFFIXES:
-            raise ValueError(f"{where}: {path} is no building; endings read: {' '.join(SUFFIXES)}")
+        if path.suffix.lower() not in MESHES:
+            raise ValueError(f"{where}: {path} is no building; endings read: {' '.join(MESHES)}")
         name = stem(path)
         return {name: _listed(name, path, frame)}
     files: list[Path] = []
@@ -115,7 +114,7 @@ def list_buildings(path: Path, frame: FileFrame, where: str) -> dict[str, Buildi
         files, left = files_below(path, _is_building)
         warn_left_out(path, left)
     if not files:
-        raise ValueError(f"{where}: no building in {path}; endings looked for: {' '.join(SUFFIXES)}")
+        raise ValueError(f"{where}: no building in {path}; endings looked for: {' '.join(MESHES)}")
     found: dict[str, BuildingFile | SceneFile] = {}
     for file in sorted(files):
         parts = [*file.relative_to(path).parent.parts, stem(file)]
@@ -149,7 +148,7 @@ def _listed(name: str, path: Path, frame: FileFrame) -> BuildingFile:
 def _is_building(name: str, beside: list[str]) -> bool:
     """Whether a file is a building and not another form of one."""
     lower = name.lower()
-    if not lower.endswith(SUFFIXES) or name.startswith(".") or re.search(r"[._]semantic\.\w+$", lower):
+    if not lower.endswith(MESHES) or name.startswith(".") or re.search(r"[._]semantic\.\w+$", lower):
         return False
     return not (lower.endswith(".basis.glb") and name[: -len(".basis.glb")] + ".glb" in beside)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spatial_envs.scene_fit.close_up import SIDE, close_up, place
+from spatial_envs.scene_fit.close_up import SIDE, CloseUp
 from spatial_envs.scene_fit.settings import SceneFitSettings
 from spatial_envs.scene_fit.task import SceneFit
 
@@ -24,7 +24,7 @@ def test_cells_show_what_the_pixels_under_them_do(state):
     (fx, _, cx), (_, fy, cy), _ = target.intrinsics
     to_camera = np.linalg.inv(target.cam_to_frame)
     for k in np.flatnonzero(state.present):
-        picture, where = close_up(state, k), place(state, k).astype(np.float64)
+        picture, where = CloseUp(state, k).picture(), CloseUp(state, k).place().astype(np.float64)
         x, y, z = to_camera[:3, :3] @ state.slots[k, 1:4] + to_camera[:3, 3]
         right, down, half = where[:3] * target.unit
         assert where[3] * target.unit == pytest.approx(z, rel=1e-5)
@@ -57,11 +57,11 @@ def test_cells_show_what_the_pixels_under_them_do(state):
 def test_shares_are_of_the_points_in_a_cell(state):
     """All of a slot's points lie within its picture, and where all are its own the share is 1."""
     for k in np.flatnonzero(state.present):
-        shares = close_up(state, k)[5]
+        shares = CloseUp(state, k).picture()[5]
         assert shares.max() == 1
         assert shares.min() >= 0
     alone = int(state.present.sum()) == 1
-    assert alone or any((close_up(state, k)[5] == 0).any() for k in np.flatnonzero(state.present))
+    assert alone or any((CloseUp(state, k).picture()[5] == 0).any() for k in np.flatnonzero(state.present))
 
 
 def test_an_absent_slot_shows_the_whole_picture(state):
@@ -69,9 +69,9 @@ def test_an_absent_slot_shows_the_whole_picture(state):
     slot = state.slots[k].copy()
     state.remove(k)
     height, width = state.target.depth.shape
-    picture = close_up(state, k)
+    picture = CloseUp(state, k).picture()
     assert not picture[[2, 3, 5]].any()
     assert picture[1].any()
-    half = place(state, k)[2] * state.target.unit / place(state, k)[3] / state.target.unit
+    half = CloseUp(state, k).place()[2] * state.target.unit / CloseUp(state, k).place()[3] / state.target.unit
     assert half * state.target.intrinsics[0, 0] == pytest.approx(1.25 * max(height, width) / 2, rel=1e-4)
     state.put(k, slot)
