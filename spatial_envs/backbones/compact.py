@@ -21,7 +21,7 @@ look at.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
@@ -46,6 +46,7 @@ from spatial_envs.backbones.networks import (
 from spatial_envs.backbones.smoothing import smoothed
 from spatial_envs.backbones.sweep import STATISTICS, Swept, log_hypotheses, sweep
 from spatial_envs.foundation.arguments import check_range, resolve_device, user_path
+from spatial_envs.foundation.threads import side_by_side
 from spatial_envs.geometry.view import View
 
 EDITION = "2"
@@ -56,8 +57,11 @@ RAW = 31  # numbers that describe a patch's geometry to the fusion, see ``_geome
 SKIP, FINE, COARSE = 24, 48, 64  # channels at a half, a 3.5th, a 7th of the resolution
 DECODED, LAST = 64, 16  # channels of the decoder at a 3.5th and at a half
 PLANES = 48
+SETS = 2  # in one batch on a CPU: what is left over is for other threads
 NOISE = 0.003  # of a measured depth, relative, that is neither much nor little
 OFFSETS = log_hypotheses(0.57, 1.5, PLANES)  # logarithms of the planes' depths, as shares of a view's middle
+
+Decode = Callable[[], dict[str, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -153,8 +157,10 @@ class Compact:
     inputs     which of "intrinsics", "depth", "pose" the network is given besides the images; it needs the
                intrinsics and the poses
     max_error  the mask leaves out pixels whose depth the network expects to be off by more than this share
+    threads    in which sets are encoded side by side, where torch has one of its own; None: one for each core
     """
 
+    threads: int | None = 1
     name = "compact"
     patch = PATCH
     independent = False
@@ -233,6 +239,33 @@ class Compact:
             if (view_mask & ~flags[name]).any():
                 raise ValueError(f"given: got views without {name}; compact needs it of every view")
         net = self.net
+        if grad or net.reference.device.type != "cpu" or len(view_mask) <= SETS:
+            return Undecoded(*self._encode(net, views, view_mask, flags, known, grad))
+
+        def encode(part: slice) -> tuple[torch.Tensor, Decode, list[list[Any]]]:
+            own = {name: flag[part] for name, flag in flags.items()}
+            return self._encode(net, views[part], view_mask[part], own, known and known[part])
+
+        parts = [slice(first, first + SETS) for first in range(0, len(view_mask), SETS)]
+        threads = self.threads if torch.get_num_threads() == 1 else 1
+        tokens, decoders, per_view = zip(*side_by_side(encode, parts, threads=threads), strict=True)
+
+        def decode() -> dict[str, torch.Tensor]:
+            each = side_by_side(lambda made: made(), decoders, threads=threads)
+            return {name: torch.cat([one[name] for one in each]) for name in each[0]}
+
+        return Undecoded(torch.cat(tokens), decode, [kept for part in per_view for kept in part])
+
+    def _encode(
+        self,
+        net: CompactNet,
+        views: View,
+        view_mask: np.ndarray,
+        flags: Mapping[str, np.ndarray],
+        known: Sequence[Sequence[Any]] | None,
+        grad: bool = False,
+    ) -> tuple[torch.Tensor, Decode, list[list[Any]]]:
+        """What makes an ``Undecoded`` of sets in one batch."""
         with torch.set_grad_enabled(grad):
             batch = as_inputs(views, view_mask, flags, net.reference)
             seen, per_view = self._see(net, batch, view_mask, known)
@@ -262,7 +295,7 @@ class Compact:
                 return {"scale": looked.unit, **{name: placed(value) for name, value in rows.items()}}
 
         with torch.set_grad_enabled(grad):
-            return Undecoded(placed(tokens), decode, per_view)
+            return placed(tokens), decode, per_view
 
     @staticmethod
     def _see(

@@ -308,6 +308,10 @@ class NBV(Rows[Episode]):
         }
         return {key: made[key]() for key in self.observation_space.spaces}
 
+    def observe_all(self, rows: Sequence[int]) -> list[Observation]:
+        """See ``Task.observe_all``."""
+        return self.side_by_side(self.observe, rows)
+
     def _points(self, episode: Episode) -> np.ndarray:
         """(n, 3), n <= POINTS: the reconstruction in the frame, metres, thinned by a fixed stride."""
         points = episode.cloud.points

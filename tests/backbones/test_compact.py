@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from test_mapanything import all_views, made_views
 
-from spatial_envs.backbones import make_backbone
+from spatial_envs.backbones import compact, make_backbone
 from spatial_envs.backbones.compact import Compact, CompactNet, Sizes, focus
 from spatial_envs.geometry.camera import facing_origin, turn_about_y
 
@@ -64,7 +64,7 @@ def test_nothing_is_decoded_that_nobody_reads(backbone, monkeypatch):
     assert encoding.points is encoding.points  # the same tensor
     assert encoding.mask.any()
     assert decoded == [1]
-    for reconstruction, times in (("depth", 0), ("backbone", 3)):
+    for reconstruction, times in (("depth", 0), ("backbone", 6)):
         decoded.clear()
         env = gym.make_vec(
             "NBV-MapAnything-v0", num_envs=3, backbone=backbone, image_size=28, num_objects=1,
@@ -73,7 +73,27 @@ def test_nothing_is_decoded_that_nobody_reads(backbone, monkeypatch):
         env.reset(seed=0)
         env.step(env.action_space.sample())
         env.step(env.action_space.sample())
-        assert len(decoded) == times  # one for all rows: reward and observation share it
+        assert len(decoded) == times  # one for every two rows: reward and observation share it
+
+
+def test_sets_side_by_side_are_those_one_after_another(backbone, monkeypatch):
+    views = made_views(5, 3)
+    mask = all_views(views)
+    mask[1, 2] = mask[4, 1:] = False
+
+    def encoded(threads):
+        monkeypatch.setattr(backbone, "threads", threads)
+        encoding = backbone.encode(views, mask)
+        assert len(encoding.per_view) == 5
+        again = backbone.encode(views, mask, encoding.per_view)
+        return [encoding.tokens, encoding.points, encoding.mask, encoding.scale, again.tokens, again.points]
+
+    alone = encoded(1)
+    for threads in (2, None):
+        assert all(torch.equal(a, b) for a, b in zip(alone, encoded(threads), strict=True))
+    monkeypatch.setattr(compact, "SETS", 5)
+    for a, b in zip(alone, encoded(1), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_factors_make_the_points(backbone):
