@@ -56,7 +56,8 @@ def film_abreast(kind: Family, policies: Mapping[str, tuple[Any, Any]], episode:
 
 
 def _writer(kind: Family, path: Path) -> Any:
-    return imageio.get_writer(path, fps=FPS / kind.hold, macro_block_size=BLOCK)
+    # ffmpeg warns of too few pictures to guess a rate from, though it is told the rate
+    return imageio.get_writer(path, fps=FPS / kind.hold, macro_block_size=BLOCK, ffmpeg_log_level="error")
 
 
 def abreast(kind: Family, policies: Mapping[str, tuple[Any, Any]], episode: int) -> list[np.ndarray]:

@@ -6,6 +6,7 @@ import pydoc
 import reprlib
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,14 @@ def untrained(run: dict[str, Any], envs, tensorboard_log: str | None = None) -> 
         raise ValueError(f"hyper: {run['algo']} cannot be made of these hyperparameters: {fault}") from error
 
 
+def before_training(run: dict[str, Any], env) -> BaseAlgorithm:
+    """The run's untrained model, to play in one environment: too few rows for its batches, which are no
+    matter here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You have specified a mini-batch size", UserWarning)
+        return untrained(run, adapted(env))
+
+
 def own_rows(
     own: dict[str, Any], model, env, played: dict[str, Any], changes: dict[str, Any]
 ) -> dict[str, tuple[Any, Any]]:
@@ -144,7 +153,7 @@ def own_rows(
             f"run: got one in {own['env']} for {played['env']}; expected runs in one environment"
         )
     home = single_env(own, **changes)
-    return {UNTRAINED: (home, untrained(own, adapted(home))), "": (home, model)}
+    return {UNTRAINED: (home, before_training(own, home)), "": (home, model)}
 
 
 def names(runs: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:

@@ -23,8 +23,9 @@ from agents.watch import watch
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_range
 from spatial_envs.foundation.files import replacing
-from spatial_envs.foundation.threads import set_threads
+from spatial_envs.foundation.threads import cores, set_threads
 
+WORKERS, MANY = 2, 64  # processes that play a training's last table, from so many episodes of baselines on
 Named = tuple[str, tuple[dict[str, Any], Any]]  # a row's name, and a run: its configuration and its model
 
 
@@ -153,11 +154,12 @@ def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
     return {each.title: each.results for each in shown}
 
 
-def final_tables(run: dict[str, Any], model) -> str:
+def final_tables(run: dict[str, Any], model, folder: Path) -> str:
     """Every policy in the same episodes of the test split, markdown; where the scenes have no splits, on
-    those and, where the family says so, on the procedural test split, which is unseen."""
+    those and, where the family says so, on the procedural test split, which is unseen. The folder is the
+    run's, from which processes that play many episodes read the model."""
     kind = family(run["env"])
-    entries = [("trained here" if run["algo"] in kind.algorithms else "agent", (run, model))]
+    name = "trained here" if run["algo"] in kind.algorithms else "agent"
     shown: list[Shown] = []
     for unseen in ({}, kind.unseen):
         if unseen is None or (shown and not kind.is_leaky(shown[0].env)):
@@ -165,7 +167,13 @@ def final_tables(run: dict[str, Any], model) -> str:
         changes = {**kind.all_scenes, "split": "test", **unseen}
         played = {**run, "env_kwargs": {**run["env_kwargs"], **changes}}
         chosen = kind.final or tuple(kind.baselines)
-        shown.append(_shown(kind, "", played, changes, chosen, entries, run["final_starts"]))
+        workers = min(cores(), WORKERS) if run["final_starts"] * len(chosen) >= MANY else 1
+        shown.append(
+            _shown(
+                kind, "", played, changes, chosen, [(name, (run, model))], run["final_starts"],
+                workers=workers, make=partial(_made, Flags(run=(folder,)), [name], played, changes, chosen),
+            )
+        )  # fmt: skip
     return joined_pages(kind, shown)
 
 

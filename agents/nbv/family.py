@@ -11,7 +11,7 @@ from agents.nbv.baselines import BASELINES, senseless
 from agents.nbv.policy import ViewFeatures
 from agents.nbv.transfer import Bridge, ForeignFeatures
 from agents.play import FOREIGN, UNTRAINED
-from agents.runs import adapted, single_env, untrained
+from agents.runs import before_training, single_env
 from agents.statistics import interval
 from spatial_envs.scenes.objects import open_objects
 
@@ -42,7 +42,7 @@ def _rows(own: dict[str, Any], model, env, played: dict[str, Any], changes: dict
     """The run before and after training, and with another object's features in place of its own. Where the
     environment is another than its own, it acts there by the poses that it chooses."""
     home = _home(own, played)
-    rows = {UNTRAINED: untrained(own, adapted(home or env)), "": model}
+    rows = {UNTRAINED: before_training(own, home or env), "": model}
     features = "features" in (home or env).observation_space.spaces
     if features and len(env.unwrapped.task.objects) > 1:
         rows[FOREIGN] = ForeignFeatures(model, home or env)

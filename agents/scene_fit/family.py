@@ -12,7 +12,7 @@ import numpy as np
 from agents.comparison.scores import Scores
 from agents.families import Family
 from agents.play import UNTRAINED
-from agents.runs import adapted, single_env, untrained
+from agents.runs import before_training, single_env
 from agents.scene_fit import evaluation
 from agents.scene_fit.baselines import FITTERS, Encoded
 from agents.scene_fit.policy import SlotFeatures
@@ -82,7 +82,7 @@ def _rows(own: dict[str, Any], model, env, played: dict[str, Any], changes: dict
             f"slots: got {home.task.slots} for a run with {trained} that do not take turns; expected --set "
             f"slots={trained} and as many objects"
         )
-    first = untrained(own, adapted(home))
+    first = before_training(own, home)
     model.policy.observation_space = model.observation_space = home.observation_space
     rows = {UNTRAINED: (home, first), "": (home, model)}
     return rows | {", searching": (home, Searched(model, home))} if by_turn else rows

@@ -141,7 +141,7 @@ def _show(folder: Path, run: dict[str, Any], model: BaseAlgorithm) -> None:
         filmed[f"{beside}, the best baseline"] = (env, policy)
     _film(kind, filmed, folder)
     if run["final_starts"]:
-        text = f"{said}.\n\n{final_tables(run, model)}{_further(kind, run, folder)}"
+        text = f"{said}.\n\n{final_tables(run, model, folder)}{_further(kind, run, folder)}"
         (folder / "table.md").write_text(text, encoding="utf-8")
         show(text)
     console.print(f"all of it is in {folder}")
@@ -182,7 +182,7 @@ def _train_encoder(folder: Path, run: dict[str, Any], fresh: bool) -> Path:
             console.print(f"interrupted; go on from the last checkpoint with: {more}")
             return folder
     if run["final_starts"]:
-        text = final_tables(run, fitter)
+        text = final_tables(run, fitter, folder)
         (folder / "table.md").write_text(text, encoding="utf-8")
         show(text)
     shown = {"split": "validation", "prototypes": str(fitter.weights), **kind.some}

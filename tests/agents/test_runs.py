@@ -58,7 +58,7 @@ def scripted(monkeypatch):
     monkeypatch.setattr(validation.Keeper, "prepare", lambda self, model: None)
     filmed = lambda kind, policies, *_: found.shown.update(film=weights([*policies.values()][0][1]))  # noqa: E731, RUF015
     monkeypatch.setattr(training, "film", filmed)
-    tabled = lambda run, model: found.shown.update(table=weights(model)) or "the table\n"  # noqa: E731
+    tabled = lambda run, model, folder: found.shown.update(table=weights(model)) or "the table\n"  # noqa: E731
     monkeypatch.setattr(training, "final_tables", tabled)
     for module in (training, run_folder):
         monkeypatch.setattr(module, "family", lambda env_id: kind)
