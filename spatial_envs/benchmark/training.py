@@ -1,7 +1,7 @@
 """Where a training step goes: PPO of Stable-Baselines3 on eight rows of each family, part by part.
 
 The policy is Stable-Baselines3's own for dictionaries; widths, batches and epochs are those that the families
-are trained with. Scenes are at hand; what a new one takes is a row of its own.
+are trained with, and one thread. Scenes are at hand; what a new one takes is a row of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from spatial_envs.backbones.compact import Compact, CompactNet
 from spatial_envs.benchmark.stopwatch import Part, Stopwatch
 from spatial_envs.core.features import Features
 from spatial_envs.core.vector_env import TaskVectorEnv
@@ -79,6 +80,8 @@ def _parts(task_type: type, backbone: Any) -> list[Part]:
     from stable_baselines3.common.policies import ActorCriticPolicy
 
     network = [] if backbone is None else [Part("backbone", type(backbone), "encode")]
+    if isinstance(backbone, Compact):
+        network.append(Part("backbone", CompactNet, "decode"))
     return [
         Part("walk", Navigation, "_walk"),
         Part("render", BuiltinRenderer, "render"),
@@ -133,7 +136,8 @@ def _profiled(family: Family, seconds: float) -> dict[str, float]:
     """Milliseconds for a step of a row, by part."""
     from stable_baselines3 import PPO
 
-    envs: Any = gym.make_vec(family.env_id, ROWS, autoreset_mode=AutoresetMode.SAME_STEP, **family.arguments)
+    arguments = {**family.arguments, "threads": 1}  # what runs in others has no timer
+    envs: Any = gym.make_vec(family.env_id, ROWS, autoreset_mode=AutoresetMode.SAME_STEP, **arguments)
     task = envs.unwrapped.task
     envs.reset(seed=0, options={family.scene: 0})  # compiles
     first, watch = Stopwatch(), Stopwatch()
