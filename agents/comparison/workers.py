@@ -18,7 +18,7 @@ import loky
 
 from agents.comparison.scores import Kept, Rows, Scores, joined, kept_path
 from agents.families import Family
-from agents.progress import phase
+from agents.progress import console, phase
 from spatial_envs.foundation.processes import serve
 
 Made = Callable[[], tuple[Family, Rows]]  # the rows, made anew
@@ -63,6 +63,7 @@ _ROWS: dict[str, Any] = {}
 
 def _begin(parent: int, make: Made, done: str) -> None:
     serve(parent)
+    console.quiet = True  # the parent has said it all
     _ROWS["make"], _ROWS["done"] = make, done
 
 
