@@ -90,6 +90,7 @@ LEFT_OUT = (
     "cache_size",
     "cache_dir",
     "prefetch",
+    "threads",
 )  # of the computer or the evaluation
 OF_FILES = ("up", "intrinsics")  # how files of scenes are read
 SETTINGS = ("up", "num_objects", "num_buildings", "num_frames", "intrinsics", "max_depth")  # which scenes

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from stable_baselines3.common.base_class import BaseAlgorithm
 from tyro.conf import Positional, arg
 
@@ -99,7 +99,7 @@ def export(flags: Flags) -> Path:
         if names[name] == name
     }
     with _replacing_folder(flags.out) as folder:
-        save_file(tensors, folder / WEIGHTS)
+        (folder / WEIGHTS).write_bytes(save(tensors))  # save_file lets nobody else read it
         (folder / DESCRIPTION).write_text(yaml_files.text(said), encoding="utf-8")
         (folder / CARD).write_text(text, encoding="utf-8")
         load_agent(folder, "cpu")  # raises for what could not be read again

@@ -50,7 +50,7 @@ NOISES = {"normal": NormalActionNoise, "ornstein-uhlenbeck": OrnsteinUhlenbeckAc
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
 UNTOLD = (  # arguments of environments that are said elsewhere, or that make no difference to a run
     "scenes", "split", "up", "num_objects", "num_buildings", "num_frames", "cache_size", "cache_dir",
-    "prefetch", "backbone", "device", "observations",
+    "prefetch", "threads", "backbone", "device", "observations",
 )  # fmt: skip
 NOWHERE = (
     "scenes",
@@ -59,6 +59,7 @@ NOWHERE = (
     "cache_size",
     "cache_dir",
     "prefetch",
+    "threads",
     "device",
 )  # which a row need not say
 BUFFER_LIMIT = 4 * 2**30  # bytes

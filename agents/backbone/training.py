@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
@@ -300,7 +300,7 @@ def _save(folder: Path, model: Trained, optimiser: torch.optim.Optimizer, step: 
         "edition": EDITION,
     }
     with replacing(folder / "compact.safetensors") as path:
-        save_file(half, path, metadata)
+        path.write_bytes(save(half, metadata))
 
 
 if __name__ == "__main__":

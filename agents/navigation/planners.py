@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from agents.navigation.baselines import NavigationBaseline
@@ -72,7 +72,9 @@ def is_planner(folder: Path) -> bool:
 def write_planner(folder: Path, planner: Planner) -> None:
     """The description and the weights, each whole."""
     with replacing(folder / WEIGHTS) as path:
-        save_file({name: value.contiguous() for name, value in planner.network.state_dict().items()}, path)
+        path.write_bytes(
+            save({name: value.contiguous() for name, value in planner.network.state_dict().items()})
+        )
     with replacing(folder / DESCRIPTION) as path:
         path.write_text(yaml_files.text(planner.description), encoding="utf-8")
 

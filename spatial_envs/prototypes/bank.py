@@ -11,7 +11,7 @@ from typing import cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from spatial_envs.foundation.arguments import check_choice, check_range
@@ -201,7 +201,7 @@ class PrototypeBank(nn.Module):
     def save(self, path: Path) -> None:
         """Write the bank as safetensors, its sizes in the metadata."""
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        save_file(tensors, path, {"sizes": json.dumps(asdict(self.sizes))})
+        path.write_bytes(save(tensors, {"sizes": json.dumps(asdict(self.sizes))}))
 
     @classmethod
     def load(cls, path: Path) -> PrototypeBank:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from spatial_envs.foundation.arguments import check_range
@@ -122,7 +122,7 @@ class SlotEncoder(nn.Module):
             name: value.detach().half().cpu().contiguous() for name, value in self.state_dict().items()
         }
         sizes = {"encoder": asdict(self.sizes), "bank": asdict(self.bank.sizes)}
-        save_file(tensors, path, {"sizes": json.dumps(sizes)})
+        path.write_bytes(save(tensors, {"sizes": json.dumps(sizes)}))
 
     @classmethod
     def load(cls, path: Path) -> SlotEncoder:

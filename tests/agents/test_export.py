@@ -194,6 +194,7 @@ def test_the_card_and_the_settings_tell_nothing_of_the_computer(tmp_path):
     made = make(tmp_path / "run")
     run = {**made.run, "scenes": str(tmp_path / "meshes")}
     run["env_kwargs"] = {**run["env_kwargs"], "scenes": run["scenes"], "cache_dir": str(tmp_path), "up": "z"}
+    run["env_kwargs"]["threads"] = 3
     write_config(made.folder, run)
     (made.folder / "table.md").write_text("The agent of the last step, 40; no evaluation has\n\n| a row |\n")
     folder = export(Flags(made.folder, tmp_path / "my agent"))
@@ -202,7 +203,8 @@ def test_the_card_and_the_settings_tell_nothing_of_the_computer(tmp_path):
     said = yaml_files.parse(text, "")
     assert said["training"]["scenes"] == "meshes"
     assert said["training"]["settings"] == {"num_objects": 1, "up": "z"}
-    assert "scenes" not in said["env_kwargs"]
+    assert not {"scenes", "threads"} & said["env_kwargs"].keys()
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1  # whoever may read one may read all
     for part in (
         "# my agent\n",
         "| a row |",
