@@ -40,7 +40,7 @@ from agents.nbv.candidates import CandidateDQNPolicy, CandidateScores, GlimpseDQ
 from agents.nbv.differentiable import PosePolicy, ResearchPlanPolicy
 from agents.nbv.policy import ViewFeatures
 from agents.nbv.scoring import ScoringPolicy
-from agents.runs import ALGORITHMS
+from agents.runs import ALGORITHMS, LEFT_OUT
 from agents.scene_fit.policy import SlotFeatures
 from spatial_envs.backbones.checkpoint import WIDTHS
 from spatial_envs.foundation import yaml_files
@@ -83,15 +83,6 @@ KEYWORDS = (  # of policies
 )  # fmt: skip
 MOST_BYTES = 2**20
 NO_NAME = "/\\:\0~"  # letters that make a path of a name
-LEFT_OUT = (
-    "scenes",
-    "split",
-    "device",
-    "cache_size",
-    "cache_dir",
-    "prefetch",
-    "threads",
-)  # of the computer or the evaluation
 OF_FILES = ("up", "intrinsics")  # how files of scenes are read
 SETTINGS = ("up", "num_objects", "num_buildings", "num_frames", "intrinsics", "max_depth")  # which scenes
 

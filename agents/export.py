@@ -38,7 +38,6 @@ from agents.agent_yaml import (
     EXTRACTORS,
     FORMAT,
     KEYWORDS,
-    LEFT_OUT,
     NO_NAME,
     POLICIES,
     WEIGHTS,
@@ -51,7 +50,7 @@ from agents.families import family, short_id
 from agents.flags import UserPath, parse_flags
 from agents.progress import console
 from agents.run_folder import best, check_out, load, read_config
-from agents.runs import single_env
+from agents.runs import LEFT_OUT, single_env
 from spatial_envs import __version__
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import legible

@@ -48,20 +48,11 @@ DISCRETE, CONTINUOUS = (
 )  # the others take both
 NOISES = {"normal": NormalActionNoise, "ornstein-uhlenbeck": OrnsteinUhlenbeckActionNoise}
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
-UNTOLD = (  # arguments of environments that are said elsewhere, or that make no difference to a run
-    "scenes", "split", "up", "num_objects", "num_buildings", "num_frames", "cache_size", "cache_dir",
-    "prefetch", "threads", "backbone", "device", "observations",
-)  # fmt: skip
-NOWHERE = (
-    "scenes",
-    "up",
-    "split",
-    "cache_size",
-    "cache_dir",
-    "prefetch",
-    "threads",
-    "device",
-)  # which a row need not say
+# arguments of environments: of the computer or the evaluation; which a row need not say; and those that are
+# said elsewhere, or that make no difference to a run
+LEFT_OUT = ("scenes", "split", "device", "cache_size", "cache_dir", "prefetch", "threads")
+NOWHERE = (*LEFT_OUT, "up")
+UNTOLD = (*NOWHERE, "num_objects", "num_buildings", "num_frames", "backbone", "observations")
 BUFFER_LIMIT = 4 * 2**30  # bytes
 
 
