@@ -72,13 +72,13 @@ GOALS = _navigation(
     "spl",
     "SPL (same validation episodes)",
     "greedy",
-    ("greedy", "frontier", "nearest-frontier"),
+    ("greedy", "frontier", "nearest-frontier", "free-space", "unknown-area"),
     {key: column for key, column in COLUMNS.items() if key != "coverage_200"},
 )
 EXPLORATION = _navigation(
     "coverage_200",
     f"coverage after {EARLY} steps (same validation episodes)",
     "frontier",
-    ("frontier",),
+    ("frontier", "unknown-area"),
     COLUMNS,
 )

@@ -13,7 +13,7 @@ def mirror(batch: dict[str, torch.Tensor], labels: torch.Tensor, where: torch.Te
     """Swap left and right in the rows ``where`` (B,) bool of observations, images with channels first, and of
     actions (B,) or (B, 2), in place. A backbone's features have no mirror image: there they are zero."""
     for key, value in batch.items():
-        if key in ("map", "rgb", "imagegoal"):
+        if key in ("map", "wide_map", "rgb", "imagegoal"):
             value[where] = value[where].flip(-1)
         elif key == "depth":
             value[where] = value[where].flip(-2)

@@ -35,14 +35,14 @@ class PlanEncoder(nn.Module):
 
 
 class NavigationFeatures(BaseFeaturesExtractor):
-    """One vector of whatever of these the observation has: the map; the views' features, by
+    """One vector of whatever of these the observation has: the map, and the wide one; the views' features, by
     ``ViewAttention``; numbers (goal, place, heading, share of the steps left); depth; the goal's picture
     beside the present one, both by one network, with their difference and product. ``rgb`` without
     ``imagegoal`` is one picture."""
 
     KEYS = (
-        "map", "pointgoal", "objectgoal", "imagegoal", "gps", "compass", "odometry", "features", "view_mask",
-        "remaining",
+        "map", "wide_map", "pointgoal", "objectgoal", "imagegoal", "gps", "compass", "odometry", "features",
+        "view_mask", "remaining",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +60,10 @@ class NavigationFeatures(BaseFeaturesExtractor):
         if "map" in given:
             channels, side = _channels(given["map"])
             self.plan = PlanEncoder(channels, side, hidden_dim)
+            width += hidden_dim
+        if "wide_map" in given:
+            channels, side = _channels(given["wide_map"])
+            self.wide_plan = PlanEncoder(channels, side, hidden_dim)
             width += hidden_dim
         if "features" in given:
             vectors = view_vectors(observation_space, ("view_mask",), view_dim)
@@ -90,6 +94,8 @@ class NavigationFeatures(BaseFeaturesExtractor):
         parts = []
         if "map" in self.has:
             parts.append(self.plan(observations["map"]))
+        if "wide_map" in self.has:
+            parts.append(self.wide_plan(observations["wide_map"]))
         if "features" in self.has:
             parts.append(self.views(self.vectors(observations["features"]), observations["view_mask"]))
         if any(key in self.has for key in NUMBERS):

@@ -63,8 +63,8 @@ class Flags:
     """Hyperparameters other than the config's, as name=value."""
     warm_start: str | None = None
     """With ppo or a2c: first clone an expert, by configs/warm_start.yml. For navigation greedy, which follows
-    the shortest way on the true map to the goal, frontier or nearest-frontier, which know what the agent has
-    seen; for fitting least-squares or refinement (agents/scene_fit/teacher.py)."""
+    the shortest way on the true map to the goal, or frontier, nearest-frontier, unknown-area or free-space, which
+    know what the agent has seen; for fitting least-squares or refinement (agents/scene_fit/teacher.py)."""
     warm: tuple[str, ...] = ()
     """Settings of the warm start other than that file's, as name=value."""
     start_from: UserPath | None = None
@@ -256,7 +256,8 @@ def _warm_start(flags: Flags, env: TaskEnv) -> dict[str, Any]:
         if flags.warm:
             raise ValueError(f"warm: got {list(flags.warm)} without a warm start; expected --warm-start too")
         return {}
-    experts = family(flags.env).experts
+    kind = family(flags.env)
+    experts = {name: made for name, made in kind.experts.items() if name not in kind.senseless(env)}
     if flags.warm_start not in experts:
         known = f"one of {', '.join(experts)}" if experts else "none there"
         raise ValueError(f"warm_start: got {flags.warm_start} for {flags.env}; expected {known}")

@@ -67,6 +67,7 @@ class PointNavEnv(_GoalEnv):
     | view_mask | (window,) | with features: 1 for the views that there are |
     | semantic | (H, W, 1) uint8 | only where asked for (ObjectNav: by default): ids of categories, ``task.semantic_ids``, by the building's true labels; 0 = none of them |
     | map | (64, 64, 4) uint8 | only where asked for: the plan seen so far, by measured depth; the agent in the middle, looking towards row 0; cells of 0.125 m; 0 or 255 for occupied, free, visited, goal (the point, or where ``semantic`` showed the category); one storey: stairs count as occupied |
+    | wide_map | (64, 64, 4) uint8 | only where asked for: as map, of cells of 0.25 m, each with all that is in it |
 
     or by a name: ``"state"`` (the goal where it is no picture, gps, compass, odometry, remaining, features,
     view_mask; for an MLP), ``"image"`` (rgb and the goal; for a CNN), ``"all"``.

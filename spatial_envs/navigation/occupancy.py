@@ -15,7 +15,8 @@ UNKNOWN, FREE, OCCUPIED = 0, 1, 2
 CELL = 0.1  # metres
 CLIMB = 0.2  # metres: what is lower is floor
 REACH = 5.0  # metres: beyond, an obstacle's cell is not worth noting
-CROP, CROP_CELL = 64, 0.125  # cells of the agent's own map, and their width in metres
+CROP = 64  # cells of the agent's own maps
+CROP_CELL, WIDE_CELL = 0.125, 0.25  # their width in metres
 CHANNELS = ("occupied", "free", "visited", "goal")
 
 
@@ -61,18 +62,22 @@ class OccupancyMap:
         row, column = int((z - self.low[1]) // CELL), int((x - self.low[0]) // CELL)
         return min(max(row, 0), rows - 1), min(max(column, 0), columns - 1)
 
-    def crop(self, state: AgentState, goal: np.ndarray | None = None) -> np.ndarray:
+    def crop(
+        self, state: AgentState, goal: np.ndarray | None = None, width: float = CROP_CELL
+    ) -> np.ndarray:
         """(64, 64, 4) uint8, 0 or 255, by CHANNELS: the map round the agent, which is in the middle and
-        looks towards row 0, cells of 0.125 m. ``goal`` (x, z) is marked too, at the border if beyond."""
+        looks towards row 0, cells of this width, metres; wider ones have all that is anywhere in them.
+        ``goal`` (x, z) is marked too, at the border if beyond."""
         out = np.zeros((CROP, CROP, len(CHANNELS)), np.uint8)
         sin, cos = math.sin(state.yaw), math.cos(state.yaw)
         x, z = float(state.position[0]), float(state.position[2])
-        _crop(self.grid, self.visited, self.target, self.low, x, z, sin, cos, out)
+        parts = round(width / CROP_CELL)
+        _crop(self.grid, self.visited, self.target, self.low, x, z, sin, cos, width / parts, parts, out)
         if goal is not None:
             dx, dz = float(goal[0]) - x, float(goal[1]) - z
             right, forward = cos * dx - sin * dz, -sin * dx - cos * dz
-            scale = max(abs(right), abs(forward)) / (CROP_CELL * (CROP / 2 - 1.5))
-            shrink = CROP_CELL * max(scale, 1.0)
+            scale = max(abs(right), abs(forward)) / (width * (CROP / 2 - 1.5))
+            shrink = width * max(scale, 1.0)
             row, column = int(CROP / 2 - forward / shrink), int(CROP / 2 + right / shrink)
             out[row - 1 : row + 2, column - 1 : column + 2, 3] = 255
         return out
@@ -132,16 +137,23 @@ def _add(depth, intrinsics, pose, marked, low, floor, agent_height, grid, target
 
 
 @njit
-def _crop(grid, visited, target, low, x, z, sin, cos, out):
+def _crop(grid, visited, target, low, x, z, sin, cos, width, parts, out):
+    """Mark in each cell of ``out`` what the grid has at its places, parts x parts of them, ``width`` apart."""
     rows, columns = grid.shape
-    for row in range(CROP):
-        forward = (CROP / 2 - row - 0.5) * CROP_CELL
-        for column in range(CROP):
-            right = (column + 0.5 - CROP / 2) * CROP_CELL
+    side = CROP * parts
+    for row in range(side):
+        forward = (side / 2 - row - 0.5) * width
+        for column in range(side):
+            right = (column + 0.5 - side / 2) * width
             i = math.floor((z - cos * forward - sin * right - low[1]) / CELL)
             j = math.floor((x - sin * forward + cos * right - low[0]) / CELL)
             if 0 <= i < rows and 0 <= j < columns:
-                out[row, column, 0] = 255 if grid[i, j] == OCCUPIED else 0
-                out[row, column, 1] = 255 if grid[i, j] == FREE else 0
-                out[row, column, 2] = 255 if visited[i, j] else 0
-                out[row, column, 3] = 255 if target[i, j] else 0
+                cell = out[row // parts, column // parts]
+                if grid[i, j] == OCCUPIED:
+                    cell[0] = 255
+                elif grid[i, j] == FREE:
+                    cell[1] = 255
+                if visited[i, j]:
+                    cell[2] = 255
+                if target[i, j]:
+                    cell[3] = 255

@@ -13,7 +13,7 @@ from spatial_envs.core.features import Features
 from spatial_envs.core.task import Observation, padded
 from spatial_envs.geometry.building import STRUCTURE
 from spatial_envs.navigation.episode import FAR, Episode, in_frame, polar
-from spatial_envs.navigation.occupancy import CHANNELS, CROP
+from spatial_envs.navigation.occupancy import CHANNELS, CROP, CROP_CELL, WIDE_CELL
 from spatial_envs.navigation.settings import NavigationSettings
 from spatial_envs.procedural.furniture import CATEGORIES
 from spatial_envs.simulators.agent import wrapped
@@ -51,6 +51,7 @@ class Sensors:
             ),
             "remaining": spaces.Box(0.0, 1.0, (1,), np.float32),
             "map": spaces.Box(0, 255, (CROP, CROP, len(CHANNELS)), np.uint8),
+            "wide_map": spaces.Box(0, 255, (CROP, CROP, len(CHANNELS)), np.uint8),
         }
         if self.goal_kind == "point":
             bound = np.array([FAR, math.pi], np.float32)
@@ -75,7 +76,8 @@ class Sensors:
             "compass": lambda: np.array([wrapped(state.yaw - episode.start.yaw)], np.float32),
             "odometry": episode.odometry,
             "remaining": lambda: np.array([1 - episode.steps / self.max_steps], np.float32).clip(0, 1),
-            "map": lambda: self._crop(episode),
+            "map": lambda: self._crop(episode, CROP_CELL),
+            "wide_map": lambda: self._crop(episode, WIDE_CELL),
             "pointgoal": lambda: polar(in_frame(state, episode.goal)),  # type: ignore[arg-type]
             "objectgoal": lambda: np.int64(self.semantic_ids[episode.category]),
             "imagegoal": lambda: episode.picture.copy(),  # type: ignore[union-attr]
@@ -95,7 +97,7 @@ class Sensors:
             ids[number] = self.semantic_ids.get(thing.category, 0)
         return ids[segment]
 
-    def _crop(self, episode: Episode) -> np.ndarray:
+    def _crop(self, episode: Episode, width: float) -> np.ndarray:
         assert episode.occupancy is not None
         goal = episode.goal if self.goal_kind == "point" else None
-        return episode.occupancy.crop(episode.state, None if goal is None else goal[[0, 2]])
+        return episode.occupancy.crop(episode.state, None if goal is None else goal[[0, 2]], width)

@@ -62,7 +62,7 @@ PRESETS = {
     "state": ("pointgoal", "objectgoal", "gps", "compass", "odometry", "remaining", "features", "view_mask"),
     "image": ("rgb", "imagegoal", "pointgoal", "objectgoal"),
 }
-ON_REQUEST = ("semantic", "map")  # observed only where asked for; ObjectNav has semantic by default
+ON_REQUEST = ("semantic", "map", "wide_map")  # observed only where asked for; ObjectNav has semantic by default
 
 
 class Navigation(Rows[Episode]):
@@ -369,7 +369,7 @@ class Navigation(Rows[Episode]):
     def _episode(self, index: int, place: Place, mission: Mission) -> Episode:
         """An episode that stands at its start and has seen nothing yet."""
         occupancy = None
-        if "map" in self.observation_space.spaces:
+        if {"map", "wide_map"} & self.observation_space.spaces.keys():
             low, high = place.bounds
             occupancy = OccupancyMap(low, high, self.agent_height, self.agent_radius)
         simulator = self.places.varied(place, self.randomisation, mission.seed)

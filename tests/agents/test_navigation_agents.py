@@ -197,6 +197,7 @@ def test_the_category_is_found_by_what_is_seen():
 def features_of(keys, **changes):
     env_spaces = {
         "map": spaces.Box(0, 255, (4, 64, 64), np.uint8),
+        "wide_map": spaces.Box(0, 255, (4, 64, 64), np.uint8),
         "pointgoal": spaces.Box(np.array([0, -np.pi], np.float32), np.array([50, np.pi], np.float32)),
         "objectgoal": spaces.Discrete(7),
         "imagegoal": spaces.Box(0, 255, (3, 40, 40), np.uint8),
@@ -232,7 +233,7 @@ def batch_of(extractor):
     "keys",
     [
         ("map", "pointgoal", "gps", "compass", "odometry", "remaining"),
-        ("objectgoal", "features", "view_mask", "map"),
+        ("objectgoal", "features", "view_mask", "map", "wide_map"),
         ("imagegoal", "rgb", "remaining"),
         ("depth", "pointgoal"),
     ],

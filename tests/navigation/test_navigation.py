@@ -335,6 +335,20 @@ def test_the_crop_looks_along_the_heading():
     assert 32 < columns.mean() < 60
 
 
+def test_the_wide_crop_has_all_that_is_in_its_cells():
+    """A wall of one cell of the plan, which the wide map's cells are too wide to meet by their middles."""
+    plan = OccupancyMap(np.array([-9.0, -9.0]), np.array([9.0, 9.0]), 1.5, 0.1)
+    row, _ = plan.cell(0.0, -5.85)
+    plan.grid[row] = OCCUPIED
+    plan.grid[row - 1] = FREE
+    narrow, wide = (plan.crop(AgentState(np.zeros(3), 0.0), width=width) for width in (0.125, 0.25))
+    assert not narrow.any()  # it ends 4 m ahead
+    assert wide[8, 1:-1, :2].all()  # 6 m ahead, both in one cell
+    assert np.unique(np.nonzero(wide)[0]).tolist() == [8]
+    goal = plan.crop(AgentState(np.zeros(3), 0.0), np.array([4.0, -6.0]), 0.25)[..., 3]
+    assert np.argwhere(goal).mean(axis=0).round().tolist() == [8, 48]
+
+
 def test_what_lies_beyond_the_low_side_of_the_occupancy_map_is_not_in_it():
     plan = OccupancyMap(np.zeros(2), np.full(2, 2.0), 1.5, 0.1)  # from -0.5 to 2.5 m
     intrinsics = np.array([[4.0, 0, 4], [0, 4, 4], [0, 0, 1]])
