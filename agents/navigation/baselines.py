@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage, signal
 
 from agents.navigation.grid_paths import in_sight, trace, ways
@@ -27,6 +28,7 @@ LEAST_FRONTIER = 3  # cells
 LOOK_AHEAD = 10  # cells of a way that may be cut short where nothing is between
 PATIENCE = 80  # steps towards one target, after which it is given up
 ASIDE = 5  # cells round a target given up that are no targets either
+EXPLORED = 400  # steps that MostAlike explores
 BESIDE = 0.8  # metres from what ObjectNav seeks at which to stop
 
 
@@ -328,6 +330,38 @@ class UnknownArea(NearestFrontier):
         return signal.fftconvolve(unknown, disc, mode="same").round()
 
 
+class MostAlike(UnknownArea):
+    """For ImageNav without learning: explores for a while, goes back to where what it saw was most like the
+    goal's picture, by 8 x 8 pixels, and stops there."""
+
+    def begin(self) -> None:
+        """Nothing was seen."""
+        super().begin()
+        assert self.episode.picture is not None
+        self._goal = _small(self.episode.picture)
+        self._least, self._best = math.inf, np.zeros(2)
+
+    def act(self) -> int:
+        """A discrete action, by the rule of the class."""
+        self.look()
+        position = self.episode.state.position[[0, 2]]
+        if self.episode.steps < EXPLORED:
+            unlike = float(np.abs(_small(self.episode.views[0].rgb) - self._goal).mean())
+            if unlike < self._least:
+                self._least, self._best = unlike, position.copy()
+            return self.explore()
+        if math.dist(position, self._best) < self.task.success_distance / 2:
+            return STOP
+        target = self.map.cell(*self._best)
+        return STOP if target == self.here or not np.isfinite(self.ways[target]) else self.walk(target)
+
+
+def _small(rgb: np.ndarray) -> np.ndarray:
+    """(8, 8, 3) of a picture (H, W, 3)."""
+    picture = Image.fromarray(rgb).resize((8, 8), Image.Resampling.BOX)
+    return np.asarray(picture, np.float64)
+
+
 NAVIGATION_BASELINES: dict[str, Callable[..., NavigationBaseline]] = {
     "random": Random,
     "forward": Forward,
@@ -335,6 +369,7 @@ NAVIGATION_BASELINES: dict[str, Callable[..., NavigationBaseline]] = {
     "nearest-frontier": NearestFrontier,
     "free-space": FreeSpace,
     "unknown-area": UnknownArea,
+    "most-alike": MostAlike,
     "greedy": Greedy,
 }
 
@@ -345,7 +380,9 @@ def senseless(env) -> tuple[str, ...]:
     task: Navigation = env.unwrapped.task
     ceiling = () if task.reconstruction != "none" and task.goal_kind == "none" else ("new-points",)
     others = {
-        "none": ("nearest-frontier", "free-space", "greedy"),
-        "point": ("unknown-area",),
-    }.get(task.goal_kind, ("free-space",))
+        "none": ("nearest-frontier", "free-space", "most-alike", "greedy"),
+        "point": ("unknown-area", "most-alike"),
+        "object": ("free-space", "most-alike"),
+        "image": ("free-space",),
+    }[task.goal_kind]
     return (*others, *ceiling)

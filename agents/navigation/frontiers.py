@@ -107,12 +107,12 @@ def new_points(task: Navigation, row: int, places: np.ndarray) -> np.ndarray:
         for turn in range(turns):
             pose = simulator.camera_pose(AgentState(place, 2 * math.pi * turn / turns))
             view = simulator.render_view(pose)
-            shown |= _in_view(missing, view.depth, view.intrinsics, pose, task.max_depth, reach)
+            shown |= in_view(missing, view.depth, view.intrinsics, pose, task.max_depth, reach)
         counts[k] = shown.sum()
     return counts
 
 
-def _in_view(points, depth, intrinsics, pose, max_depth: float, tolerance: float) -> np.ndarray:
+def in_view(points, depth, intrinsics, pose, max_depth: float, tolerance: float) -> np.ndarray:
     """(N,) bool: which points (N, 3) lie on the surface that a depth picture shows, to the tolerance."""
     x, y, z = ((points - pose[:3, 3]) @ pose[:3, :3]).T
     rows, columns = depth.shape

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,17 +13,28 @@ import torch.nn.functional as F
 from torch import nn
 
 from agents.navigation.completion import PLANES, coarse, planes_of
-from agents.navigation.walks import Walk
+from agents.navigation.walks import Walk, read_walks
 from agents.statistics import interval
 
 TEMPERATURE = 0.4  # of the gains for each step, in their standard deviations over a choice's candidates
 
 
 class Lesson(ABC):
-    """Of walks, which may be of several episodes in each building."""
+    """Of records, walks or views.
 
-    def __init__(self, walks: Sequence[Walk]) -> None:
-        self.walks = walks
+    kind     of these, in words
+    folder   where they are by default, in train and validation
+    records  how many
+    """
+
+    kind: ClassVar[str]
+    folder: ClassVar[Path]
+    records: int
+
+    @classmethod
+    @abstractmethod
+    def read(cls, folder: Path) -> Lesson:
+        """Of the records in a folder. ValueError where there are none, or one is not whole."""
 
     @abstractmethod
     def loss(self, network: nn.Module, size: int, rng: np.random.Generator) -> torch.Tensor:
@@ -29,10 +42,24 @@ class Lesson(ABC):
 
     @abstractmethod
     def figures(self, network: nn.Module) -> dict[str, tuple[float, float, float]]:
-        """By name the mean over walks, with its 95 % bootstrap interval."""
+        """By name the mean over records, with its 95 % bootstrap interval."""
 
 
-class CompletionLesson(Lesson):
+class WalkLesson(Lesson):
+    """Of recorded walks, which may be several in each building."""
+
+    kind, folder = "walks", Path("runs/walks")
+
+    def __init__(self, walks: Sequence[Walk]) -> None:
+        self.walks, self.records = walks, len(walks)
+
+    @classmethod
+    def read(cls, folder: Path) -> WalkLesson:
+        """Of the walks in a folder."""
+        return cls(read_walks(folder))
+
+
+class CompletionLesson(WalkLesson):
     """The free floor where the map is unknown."""
 
     def __init__(self, walks: Sequence[Walk]) -> None:
@@ -66,10 +93,10 @@ class CompletionLesson(Lesson):
             own.append(float((each * unknown).sum() / unknown.sum()))
             share = (truth * unknown).sum() / unknown.sum()
             constant.append(float(F.binary_cross_entropy(share, share)))
-        return {"cross-entropy": _over(own), "cross-entropy of a constant": _over(constant)}
+        return {"cross-entropy": over(own), "cross-entropy of a constant": over(constant)}
 
 
-class FrontierLesson(Lesson):
+class FrontierLesson(WalkLesson):
     """The candidate that shows most for each step."""
 
     def __init__(self, walks: Sequence[Walk]) -> None:
@@ -108,8 +135,8 @@ class FrontierLesson(Lesson):
             own[walk].append(float(rate[scores.argmax()] / rate.max()))
             rule[walk].append(float(rate[(features[:, 1] / (features[:, 0] + 1)).argmax()] / rate.max()))
         return {
-            "share of the best": _over([np.mean(each) for each in own if each]),
-            "share of the best by the unknown-area rule": _over([np.mean(each) for each in rule if each]),
+            "share of the best": over([np.mean(each) for each in own if each]),
+            "share of the best by the unknown-area rule": over([np.mean(each) for each in rule if each]),
         }
 
     def _rates(self, walk: int, part: slice) -> np.ndarray:
@@ -123,5 +150,6 @@ def _turned(planes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.rot90(mirrored, int(rng.integers(4)), (-2, -1))
 
 
-def _over(values: Sequence) -> tuple[float, float, float]:
+def over(values: Sequence) -> tuple[float, float, float]:
+    """The mean and its 95 % interval."""
     return interval(np.array(values, np.float64)[None], np.arange(len(values)))

@@ -27,6 +27,7 @@ from tyro.conf import Positional, arg
 from agents.flags import UserPath, parse_flags
 from agents.hyperparameters import check_numbers
 from agents.navigation.lessons import CompletionLesson, FrontierLesson, Lesson
+from agents.navigation.place_lesson import PlaceLesson
 from agents.navigation.planners import (
     CARD,
     FORMAT,
@@ -38,7 +39,6 @@ from agents.navigation.planners import (
     parameters,
     write_planner,
 )
-from agents.navigation.walks import read_walks
 from agents.run_folder import check_out
 from agents.runs import command_line, parse_settings
 from spatial_envs.foundation import yaml_files
@@ -47,7 +47,11 @@ from spatial_envs.foundation.files import replacing
 from spatial_envs.foundation.threads import set_threads
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "planners.yml"
-LESSONS: dict[str, type[Lesson]] = {"completion": CompletionLesson, "frontier-scores": FrontierLesson}
+LESSONS: dict[str, type[Lesson]] = {
+    "completion": CompletionLesson,
+    "frontier-scores": FrontierLesson,
+    "place-match": PlaceLesson,
+}
 SAVE_EVERY = 100  # steps
 
 
@@ -55,14 +59,15 @@ SAVE_EVERY = 100  # steps
 class Flags:
     """What the command line says."""
 
-    part: Positional[Annotated[Literal["completion", "frontier-scores"], arg(metavar="PART")]]
-    """completion: of the map beyond what is seen, for PointNav; frontier-scores: of where to explore."""
+    part: Positional[Annotated[Literal["completion", "frontier-scores", "place-match"], arg(metavar="PART")]]
+    """completion: of the map beyond what is seen, for PointNav; frontier-scores: of where to explore;
+    place-match: of where ImageNav's picture was taken."""
     out: UserPath
     """The folder to write, or to go on with."""
-    walks: UserPath = Path("runs/walks/train")
-    """Walks to learn from."""
-    validation: UserPath = Path("runs/walks/validation")
-    """Walks in other buildings, to measure on in the end."""
+    records: UserPath | None = None
+    """Walks to learn from, or for place-match views; by default runs/walks/train or runs/views/train."""
+    validation: UserPath | None = None
+    """Those of other buildings, to measure on in the end; by default validation beside train."""
     seed: int = 0
     """Of the weights and the batches."""
     hyper: tuple[str, ...] = ()
@@ -75,14 +80,16 @@ def train(flags: Flags) -> Planner:
     check_out(flags.out)
     if is_planner(flags.out):
         raise ValueError(f"out: {flags.out} already holds a planner; choose another folder")
-    lesson, unseen = (LESSONS[flags.part](read_walks(each)) for each in (flags.walks, flags.validation))
+    kind = LESSONS[flags.part]
+    lesson = kind.read(flags.records or kind.folder / "train")
+    unseen = kind.read(flags.validation or kind.folder / "validation")
     flags.out.mkdir(parents=True, exist_ok=True)
     network, seconds = _learn(flags, config, lesson)
     figures = unseen.figures(network.eval())
     said = {
         "format": FORMAT, "part": flags.part, "sizes": config["sizes"], "settings": config["settings"],
         "training": {
-            "seed": flags.seed, "steps": config["steps"], "walks": len(lesson.walks),
+            "seed": flags.seed, "steps": config["steps"], "records": lesson.records,
             "parameters": parameters(network), "seconds": round(seconds),
             **{key: config[key] for key in ("batch_size", "learning_rate")},
         },
@@ -164,6 +171,7 @@ def _log(path: Path, step: int, loss: float, seconds: float) -> None:
 def card(said: dict[str, Any], name: str) -> str:
     """README.md: what the planner is, how it was trained, how it is played."""
     part, training = said["part"], said["training"]
+    kind = LESSONS[part].kind
     figures = "".join(
         f"- {name}: {mean:.3f} [{low:.3f}, {high:.3f}]\n"
         for name, (mean, low, high) in said["validation"].items()
@@ -183,12 +191,12 @@ python evaluate_agent.py --run {name}
 
 `{command_line().replace("planner_training.py", "-m agents.navigation.planner_training")}`
 
-{training["steps"]:,} steps of {training["batch_size"]} from {training["walks"]} walks, seed
+{training["steps"]:,} steps of {training["batch_size"]} from {training["records"]} {kind}, seed
 {training["seed"]}, {training["seconds"]:,} seconds of processor time on one core, no GPU.
 
 ## Scores
 
-On walks in buildings of the validation split, means with 95 % intervals over walks:
+On {kind} of the validation split, means with 95 % intervals over them:
 
 {figures}"""
 

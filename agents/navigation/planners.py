@@ -19,6 +19,7 @@ from torch import nn
 from agents.navigation.baselines import NavigationBaseline
 from agents.navigation.completion import Completed, Completion
 from agents.navigation.frontier_scores import FrontierScores, ScoredFrontiers
+from agents.navigation.place_matching import PlaceMatch, PlaceSeeker
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_choice, check_range
 from spatial_envs.foundation.files import replacing
@@ -48,6 +49,10 @@ PARTS = {
     "frontier-scores": Part(
         "Scores frontiers by what they will show for each step.",
         "Explore-Habitat-v0", FrontierScores, ScoredFrontiers, {"hidden_dim": 4096}, {},
+    ),
+    "place-match": Part(
+        "Tells where the goal's picture was taken, from what the agent sees, and goes there.",
+        "ImageNav-Habitat-v0", PlaceMatch, PlaceSeeker, {"width": 256}, {},
     ),
 }  # fmt: skip
 

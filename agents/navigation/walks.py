@@ -156,7 +156,7 @@ def read_walks(folder: Path) -> list[Walk]:
     paths = sorted(folder.glob("*.npz"))
     if not paths:
         raise ValueError(
-            f"walks: got {folder}; expected a folder that python -m agents.navigation.walks wrote"
+            f"records: got {folder}; expected a folder that python -m agents.navigation.walks wrote"
         )
     walks = []
     for path in paths:
@@ -164,7 +164,7 @@ def read_walks(folder: Path) -> list[Walk]:
             with np.load(path, allow_pickle=False) as file:
                 walks.append(Walk(**{name: file[name] for name in Walk.__dataclass_fields__}))
         except Exception as error:
-            raise ValueError(f"walks: {path}: expected a walk ({type(error).__name__}: {error})") from error
+            raise ValueError(f"records: {path}: expected a walk ({type(error).__name__}: {error})") from error
     return walks
 
 

@@ -26,7 +26,7 @@ from spatial_envs.simulators.floors import (
     find_floors,
     largest_floor,
 )
-from spatial_envs.simulators.outline import nearest_border, outline, part_at, sees, walk
+from spatial_envs.simulators.outline import first_in, nearest_border, outline, part_at, sees, walk
 from spatial_envs.simulators.overlay import grown, polygons_of
 from spatial_envs.simulators.scans import as_walked
 
@@ -85,6 +85,7 @@ class NavigableSpace:
         self._doors = self._find_doors()
         self._join_islands()
         self._goals = Recent[bytes, _Goal](KEPT_GOALS)
+        self._drawn_from: dict[int, tuple[list[tuple[int, int]], np.ndarray, np.ndarray]] = {}
 
     def _find_doors(self) -> np.ndarray:
         """(D, 4): floor, other floor, x, z: places on both, along the borders of what is theirs."""
@@ -200,24 +201,34 @@ class NavigableSpace:
     def sample(self, rng: np.random.Generator, island: int = 0) -> np.ndarray:
         """(3,) float64: a point drawn evenly from the island of this index, the largest by default."""
         check_range("island", island, 0, len(self.islands) - 1, int)
-        places = [
-            (floor, part)
-            for floor, numbers in enumerate(self._island_of)
-            for part in np.flatnonzero(numbers == island)
-        ]
-        areas = np.array([self.floors[floor].polygons[part].area for floor, part in places])
+        pieces, bounds, up_to = self._pieces(island)
         for _ in range(1000):
-            floor, part = places[int(rng.choice(len(places), p=areas / areas.sum()))]
-            x0, z0, x1, z1 = self.floors[floor].polygons[part].bounds
-            for x, z in rng.uniform((x0, z0), (x1, z1), (32, 2)):
-                if part_at(x, z, self._walls[floor]) == part:
-                    owner = self._owner(floor, x, z)
-                    if owner == floor or not self._same(floor, owner, x, z):
-                        return self.point((floor, x, z))
-                    break  # where floors overlap, a place is drawn on its own floor only
-        floor, part = places[int(areas.argmax())]  # a sliver that random points miss
+            chosen = int(up_to.searchsorted(rng.random(), side="right"))
+            floor, part = pieces[chosen]
+            drawn = rng.uniform(*bounds[chosen], (32, 2))
+            if (first := first_in(drawn, part, self._walls[floor])) < 0:
+                continue
+            x, z = drawn[first]
+            owner = self._owner(floor, x, z)
+            if owner == floor or not self._same(floor, owner, x, z):  # each place is drawn on its own floor
+                return self.point((floor, x, z))
+        floor, part = pieces[int(np.diff(up_to, prepend=0.0).argmax())]  # a sliver that random points miss
         inner = self.floors[floor].polygons[part].representative_point()
         return self.point((floor, inner.x, inner.y))
+
+    def _pieces(self, island: int) -> tuple[list[tuple[int, int]], np.ndarray, np.ndarray]:
+        """The polygons of an island: floor and number of each; their corners (N, 2, 2), the least x, z and the
+        largest; and the share of the area that is in each and those before it (N,)."""
+        if island not in self._drawn_from:
+            pieces = [
+                (floor, int(part))
+                for floor, numbers in enumerate(self._island_of)
+                for part in np.flatnonzero(numbers == island)
+            ]
+            polygons = [self.floors[floor].polygons[part] for floor, part in pieces]
+            up_to = shapely.area(polygons).cumsum()
+            self._drawn_from[island] = pieces, shapely.bounds(polygons).reshape(-1, 2, 2), up_to / up_to[-1]
+        return self._drawn_from[island]
 
     def distance(self, points: np.ndarray, goal: np.ndarray) -> np.ndarray:
         """(...,) float64, metres: the shortest way from each of ``points`` (..., 3) to ``goal``, (3,) or,

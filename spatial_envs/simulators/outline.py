@@ -141,6 +141,15 @@ def part_at(x, z, border):
 
 
 @njit
+def first_in(points, part, border):
+    """The first of the points (N, 2) that this polygon holds, or -1."""
+    for k in range(points.shape[0]):
+        if part_at(points[k, 0], points[k, 1], border) == part:
+            return k
+    return -1
+
+
+@njit
 def nearest_border(x, z, border):
     """The point of the border nearest to (x, z): x, z, distance, edge."""
     best = np.inf

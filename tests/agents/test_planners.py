@@ -6,16 +6,18 @@ import torch
 
 from agents.comparison.compare import Flags as Comparison
 from agents.comparison.compare import compare
-from agents.navigation import planner_training, walks
+from agents.navigation import baselines, place_views, planner_training, walks
 from agents.navigation.baselines import CLOSE, NAVIGATION_BASELINES, PATIENCE, FreeSpace, Random
 from agents.navigation.completion import Completed, Completion, coarse, planes_of
 from agents.navigation.evaluation import begin, score
 from agents.navigation.frontier_scores import FrontierScores, ScoredFrontiers
 from agents.navigation.frontiers import BLOCK, NewPoints, crops, new_points
 from agents.navigation.lessons import CompletionLesson, FrontierLesson
+from agents.navigation.place_lesson import PlaceLesson
+from agents.navigation.place_matching import PlaceMatch, PlaceSeeker
 from agents.navigation.planners import load_planner
 from spatial_envs.geometry.camera import measured_points
-from spatial_envs.navigation import ExploreEnv, PointNavEnv
+from spatial_envs.navigation import ExploreEnv, ImageNavEnv, PointNavEnv
 from spatial_envs.navigation.occupancy import CELL, FREE, OCCUPIED, UNKNOWN
 from spatial_envs.simulators.simulator import LEFT, AgentState
 
@@ -24,6 +26,7 @@ PLAIN = {"reconstruction": "none", "weights": {"chamfer": 0}}
 HYPER = {
     "completion": ("steps=4", "batch_size=2", "sizes={width: 4}"),
     "frontier-scores": ("steps=4", "batch_size=2", "sizes={hidden_dim: 8}"),
+    "place-match": ("steps=4", "batch_size=4", "sizes={width: 4}"),
 }  # fmt: skip
 
 
@@ -41,6 +44,12 @@ def pointnav():
 def recorded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("walks")
     return walks.record(walks.Flags(folder, split="validation", buildings=1, episodes=1))
+
+
+@pytest.fixture(scope="module")
+def looked(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("views")
+    return place_views.record(place_views.Flags(folder, split="validation", buildings=1))
 
 
 def after(env, policy, steps):
@@ -216,11 +225,12 @@ def test_only_what_is_unknown_is_learned():
 
 
 def flags_of(part, out, recorded):
-    return planner_training.Flags(part, out, walks=recorded, validation=recorded, hyper=HYPER[part])
+    return planner_training.Flags(part, out, records=recorded, validation=recorded, hyper=HYPER[part])
 
 
-@pytest.mark.parametrize("part", ["completion", "frontier-scores"])
-def test_a_training_goes_on_where_it_was_ended(part, recorded, tmp_path, monkeypatch):
+@pytest.mark.parametrize("part", planner_training.LESSONS)
+def test_a_training_goes_on_where_it_was_ended(part, recorded, looked, tmp_path, monkeypatch):
+    recorded = looked if part == "place-match" else recorded
     monkeypatch.setattr(planner_training, "SAVE_EVERY", 2)
     whole = planner_training.train(flags_of(part, tmp_path / "whole", recorded))
     lesson = planner_training.LESSONS[part]
@@ -241,6 +251,113 @@ def test_a_training_goes_on_where_it_was_ended(part, recorded, tmp_path, monkeyp
         torch.testing.assert_close(again.network.state_dict()[name], value)
     with pytest.raises(ValueError, match="already holds a planner"):
         planner_training.train(flags_of(part, tmp_path / "ended", recorded))
+
+
+def test_what_is_seen_in_another_picture_is_counted(looked):
+    """By the definition, at one pixel; a view sees all of itself, and twins see each other."""
+    (views,) = place_views.read_views(looked)
+    assert views.rgb.shape == (96, 64, 64, 3)
+    assert (np.diag(views.share) == 1).mean() > 0.9  # what has no depth at all sees nothing
+    strange = views.share < 0.02
+    assert 0.3 < strange.mean() < 0.95
+    assert (strange == strange.T).mean() > 0.9
+    before = [path.stat().st_mtime_ns for path in looked.iterdir()]
+    place_views.record(place_views.Flags(looked, split="validation", buildings=1))
+    assert [path.stat().st_mtime_ns for path in looked.iterdir()] == before
+
+
+class Knowing(torch.nn.Module):
+    """Answers as is true of a pair of views, which it finds by their pictures."""
+
+    def __init__(self, views):
+        super().__init__()
+        self.views = views
+        pictures = torch.as_tensor(views.rgb).movedim(-1, 1).float() / 255
+        self.known = {picture.numpy().tobytes(): k for k, picture in enumerate(pictures)}
+
+    def forward(self, rgb, depth, goal):
+        said = []
+        for one, other in zip(rgb, goal, strict=True):
+            i, j = (self.known[each.contiguous().numpy().tobytes()] for each in (one, other))
+            away, yaw = self.views.position[j] - self.views.position[i], self.views.yaw[i]
+            ahead = np.array([-np.sin(yaw), 0, -np.cos(yaw)])
+            right = np.cross(ahead, [0, 1, 0])
+            turn = self.views.yaw[j] - yaw
+            same = 9.0 if self.views.share[j, i] > 0.2 else -9.0
+            said.append([same, away @ right, away @ ahead, -3.0, np.cos(turn), np.sin(turn)])
+        return torch.tensor(said, dtype=torch.float32)
+
+
+def test_who_knows_the_places_makes_no_error(looked, monkeypatch):
+    (views,) = place_views.read_views(looked)
+    lesson, oracle = PlaceLesson([views]), Knowing(views)
+    figures = {name: value[0] for name, value in lesson.figures(oracle).items()}
+    assert figures["area under the curve"] == 1
+    assert 0.5 < figures["area under the curve of 8 x 8 pixels"] < 1
+    assert max(figures[name] for name in figures if name.startswith(("metres", "degrees"))) < 1e-2
+    torch.manual_seed(0)
+    batch = lesson._batch
+    monkeypatch.setattr(lesson, "_batch", lambda pairs, mirrored: batch(pairs, np.zeros_like(mirrored)))
+    with torch.no_grad():
+        known, guessed = (
+            lesson.loss(network, 32, np.random.default_rng(0)) for network in (oracle, PlaceMatch(4))
+        )
+    assert known < -5.9  # 2 log 0.05, and next to nothing else
+    assert guessed > 0
+
+
+def test_a_pair_in_the_mirror_is_the_pair_of_mirrored_rooms(looked):
+    (views,) = place_views.read_views(looked)
+    lesson, pairs = PlaceLesson([views]), [(0, 3, 5), (0, 8, 11)]
+    plain, *truth = lesson._batch(pairs, np.zeros(2, np.bool_))
+    mirrored, *other = lesson._batch(pairs, np.array([False, True]))
+    for one, two in zip(plain, mirrored, strict=True):
+        assert torch.equal(one[0], two[0])
+        assert torch.equal(one[1].flip(-1), two[1])
+    torch.testing.assert_close(other[1][1], truth[1][1] * torch.tensor([-1.0, 1.0]))
+    assert other[2][1] == -truth[2][1]
+
+
+def test_the_seeker_goes_to_where_the_picture_was_taken():
+    """By a network that knows where that is from near by, it succeeds; by one that is never sure it never
+    stops; a place that does not hold is given up."""
+    env = ImageNavEnv(**QUICK, **PLAIN, image_size=32, max_steps=400)
+    policy = PlaceSeeker(env, None)
+    begin(env, 0)
+    episode = env.task.episode(0)
+
+    def knowing(rgb, depth, goal, sure=9.0):
+        state, mission = env.task.episode(0).state, env.task.episode(0).mission
+        away, turn = episode.goal - state.position, mission.goal_yaw - state.yaw
+        right = np.cos(state.yaw) * away[0] - np.sin(state.yaw) * away[2]
+        ahead = -np.sin(state.yaw) * away[0] - np.cos(state.yaw) * away[2]
+        near = np.hypot(right, ahead) < 3
+        return torch.tensor([[sure if near else -9.0, right, ahead, -2.0, np.cos(turn), np.sin(turn)]])
+
+    policy.network = knowing
+    assert score(env, policy, 0)["success"] == 1
+    policy.network = lambda *pictures: knowing(*pictures, sure=0.0)
+    assert score(env, policy, 0)["steps"] == 400
+
+    begin(env, 0)
+    policy.network = lambda *pictures: torch.tensor([[9.0, 0.0, 0.0, -2.0, 1.0, 0.0]])
+    policy.predict(None)
+    assert policy._weight > 0
+    policy.network = lambda *pictures: torch.tensor([[-9.0, 0.0, 0.0, -2.0, 1.0, 0.0]])
+    for _ in range(3):
+        env.step(policy.predict(None)[0])
+    assert len(policy._refused) == 1
+    assert not policy._weight
+
+
+def test_the_most_alike_place_is_gone_back_to(monkeypatch):
+    env = ImageNavEnv(**QUICK, **PLAIN, image_size=32, max_steps=200)
+    monkeypatch.setattr(baselines, "EXPLORED", 40)
+    policy = baselines.MostAlike(env)
+    scores = score(env, policy, 0)
+    assert scores["steps"] < 200  # it stopped
+    end = env.task.episode(0).state.position[[0, 2]]
+    assert np.hypot(*(end - policy._best)) < 0.25
 
 
 def test_a_planner_is_played_as_runs_are(recorded, tmp_path):
