@@ -205,7 +205,8 @@ class NavigableSpace:
         for _ in range(1000):
             chosen = int(up_to.searchsorted(rng.random(), side="right"))
             floor, part = pieces[chosen]
-            drawn = rng.uniform(*bounds[chosen], (32, 2))
+            low, high = bounds[chosen]
+            drawn = rng.uniform(low, high, (32, 2))
             if (first := first_in(drawn, part, self._walls[floor])) < 0:
                 continue
             x, z = drawn[first]
