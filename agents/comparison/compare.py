@@ -14,7 +14,7 @@ from agents.comparison.report import Shown, filmed, report
 from agents.comparison.scores import Rows, Scores, plain, play
 from agents.comparison.table import page, show
 from agents.comparison.workers import Made, play_apart
-from agents.families import Family, family
+from agents.families import Family, family, short_id
 from agents.flags import UserPath
 from agents.progress import phase
 from agents.run_folder import check_out, heading, load
@@ -90,8 +90,9 @@ def compare(flags: Flags) -> dict[str, dict[str, Scores]]:
     set_threads(flags.threads, large=any(own["resolved_backbone"] == "mapanything" for own, _ in runs))
     env_id = flags.env or (runs[0][0]["env"] if runs else "NBV-MapAnything-v0")
     kind = family(env_id)
-    for own, _ in runs:
-        if family(own["env"]) is not kind:
+    for own, model in runs:
+        plays = getattr(model, "plays", None)  # a planner may know of other kinds of tasks
+        if not (plays(short_id(env_id)) if plays else family(own["env"]) is kind):
             raise ValueError(f"run: got one in {own['env']} for {env_id}; expected runs of one kind of task")
     trained_on = {own["scenes"] for own, _ in runs}
     if flags.scenes is None and len(trained_on) > 1:

@@ -25,7 +25,7 @@ def _arguments(own: dict[str, Any] | None, changes: dict[str, Any], agent: bool)
 
 def _rows(own: dict[str, Any], model, env, played: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """A planner looks for itself, as baselines do; a policy acts in its own environment."""
-    if isinstance(model, Planner) and short_id(own["env"]) == short_id(played["env"]):
+    if isinstance(model, Planner) and model.plays(short_id(played["env"])):
         return {"": (env, model.policy_in(env))}
     return own_rows(own, model, env, played, changes)
 

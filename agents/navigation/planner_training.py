@@ -178,7 +178,7 @@ def card(said: dict[str, Any], name: str) -> str:
     )
     return f"""# {name}
 
-{PARTS[part].says} For `{PARTS[part].env}`; it sees what the baselines see, and needs no backbone.
+{PARTS[part].says} For `{PARTS[part].envs[0]}`; it sees what the baselines see, and needs no backbone.
 
 weights.safetensors has {training["parameters"]:,} numbers, planner.yaml says what they belong to. Neither
 holds any code.

@@ -34,7 +34,7 @@ class Part:
     largest value of each."""
 
     says: str  # what it does
-    env: str  # what it is trained for
+    envs: tuple[str, ...]  # what it is trained for, and where else it can be played
     network: Callable[..., nn.Module]
     planner: Callable[..., NavigationBaseline]
     sizes: dict[str, int]  # of the network
@@ -44,15 +44,16 @@ class Part:
 PARTS = {
     "completion": Part(
         "Completes the map beyond what was seen, for the planner through unknown cells.",
-        "PointNav-Habitat-v0", Completion, Completed, {"width": 256}, {"weight": 1e3},
+        ("PointNav-Habitat-v0",), Completion, Completed, {"width": 256}, {"weight": 1e3},
     ),
     "frontier-scores": Part(
         "Scores frontiers by what they will show for each step.",
-        "Explore-Habitat-v0", FrontierScores, ScoredFrontiers, {"hidden_dim": 4096}, {},
+        ("Explore-Habitat-v0", "ObjectNav-Habitat-v0"), FrontierScores, ScoredFrontiers,
+        {"hidden_dim": 4096}, {},
     ),
     "place-match": Part(
         "Tells where the goal's picture was taken, from what the agent sees, and goes there.",
-        "ImageNav-Habitat-v0", PlaceMatch, PlaceSeeker, {"width": 256}, {},
+        ("ImageNav-Habitat-v0",), PlaceMatch, PlaceSeeker, {"width": 256}, {},
     ),
 }  # fmt: skip
 
@@ -63,6 +64,10 @@ class Planner:
 
     description: dict[str, Any]
     network: nn.Module
+
+    def plays(self, env_id: str) -> bool:
+        """Whether it means anything in the environment of this short id."""
+        return env_id in PARTS[self.description["part"]].envs
 
     def policy_in(self, env) -> NavigationBaseline:
         """The planner in an environment, with Stable-Baselines3's ``predict``."""
@@ -127,7 +132,7 @@ def as_run(folder: Path) -> tuple[dict[str, Any], Planner]:
     planner = load_planner(folder)
     said = planner.description
     run = {
-        "algo": said["part"], "env": PARTS[said["part"]].env, "scenes": "procedural",
+        "algo": said["part"], "env": PARTS[said["part"]].envs[0], "scenes": "procedural",
         "seed": said["training"]["seed"], "resolved_backbone": "none", "env_kwargs": {"backbone": None},
         "hyperparameters": {**said["sizes"], **said["settings"]},
     }  # fmt: skip

@@ -1,5 +1,7 @@
 """Planners with a learned part: what they learn from, what they plan by, and the folders that they are in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -377,6 +379,23 @@ def test_a_planner_is_played_as_runs_are(recorded, tmp_path):
     (again,) = compare(flags).values()  # goes on, with nothing left to play
     assert [path.read_text(encoding="utf-8") for path in kept] == lines
     assert again["completion"].figures["steps"] == results["completion"].figures["steps"]
+
+
+def test_who_scores_frontiers_looks_for_objects_too(recorded, tmp_path):
+    """And one that completes maps for a way to a point does not."""
+    for part in ("frontier-scores", "completion"):
+        planner_training.train(flags_of(part, tmp_path / part, recorded))
+    settings = (
+        "num_buildings=1", "image_size=32", "max_steps=4", "reconstruction=none", "weights={chamfer: 0}"
+    )  # fmt: skip
+    flags = Comparison(
+        env="ObjectNav-Habitat-v0", run=(tmp_path / "frontier-scores",), split="validation", episodes=1,
+        set=settings, out=tmp_path / "out",
+    )  # fmt: skip
+    (results,) = compare(flags).values()
+    assert results["frontier-scores"].figures["steps"].shape == (1, 1)
+    with pytest.raises(ValueError, match="expected runs of one kind of task"):
+        compare(replace(flags, run=(tmp_path / "completion",), out=tmp_path / "other"))
 
 
 def test_what_is_no_planner_is_refused(recorded, tmp_path):
