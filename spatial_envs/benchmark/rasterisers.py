@@ -201,7 +201,7 @@ def _beside_habitat(building: Building, eyes: np.ndarray, pixels: int, seconds: 
     size, renderer = (pixels, pixels), BuiltinRenderer()
     intrinsics = horizontal_intrinsics(FOV, size)
     both: dict[str, Callable[[int], View]] = {
-        "ours": lambda k: renderer.render(building.mesh, eyes[k % POSES], intrinsics, size),
+        "ours": lambda k: renderer.render(building.mesh, eyes[k % POSES], intrinsics, size).painted(),
         "habitat-sim": lambda k: habitat.render_view(eyes[k % POSES]),
     }
     depths = [call(0).depth for call in both.values()]

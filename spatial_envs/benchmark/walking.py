@@ -72,7 +72,7 @@ def _walks(size: str, building: Building, seconds: float) -> Rows:
             begin = time.process_time()  # whatever else the core is busy with
             for action in actions.tolist():
                 walker.step(action)
-                walker.view()
+                walker.view().painted()
             if block:  # the first warms up
                 taken[name] += time.process_time() - begin
                 steps[name] += len(actions)

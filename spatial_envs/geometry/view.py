@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,12 +26,43 @@ class View:
     cam_to_world: np.ndarray
     segment: np.ndarray | None = None
 
+    @classmethod
+    def painted_later(cls, paint: Callable[[], np.ndarray], **others: Any) -> View:
+        """A view whose ``rgb`` is what ``paint()`` returns, called when it is first read: whoever looks at
+        depth alone need not wait for colours. others: the other fields."""
+        view = object.__new__(cls)
+        view.__dict__.update(others, _paint=paint)
+        return view
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """``rgb`` that has not been read yet."""
+            paint = self.__dict__.get("_paint")
+            if name != "rgb" or paint is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            self.__dict__["rgb"] = rgb = paint()
+            self.__dict__.pop("_paint", None)
+            return rgb
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     def __getitem__(self, index) -> View:
         """The same index into the leading axes of every field."""
         segment = None if self.segment is None else self.segment[index]
-        return View(
-            self.rgb[index], self.depth[index], self.intrinsics[index], self.cam_to_world[index], segment
+        return View.painted_later(
+            lambda: self.rgb[index],
+            depth=self.depth[index],
+            intrinsics=self.intrinsics[index],
+            cam_to_world=self.cam_to_world[index],
+            segment=segment,
         )
+
+    def painted(self) -> View:
+        """The same, with its colours worked out by now."""
+        assert self.rgb is not None
+        return self
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -109,6 +109,8 @@ class Randomisation:
 
     def noisy_view(self, view: View, seed: int, step: int) -> View:
         """The view (...) as the episode's camera takes it at this step: in its light, with depth noise."""
+        if not (self.light or self.depth_noise):
+            return view
         rgb, depth = view.rgb, view.depth
         if self.light:
             drawn = self.draw(seed)

@@ -109,6 +109,9 @@ class Navigation(Rows[Episode]):
         default = [key for key in all_spaces if key not in ON_REQUEST or key in own]
         presets = {**PRESETS, "all": tuple(all_spaces)}
         self.observation_space = chosen_space(all_spaces, settings.observations, default, presets)
+        self.encodes = self.backbone is not None and (
+            "features" in self.observation_space.spaces or self.reconstruction == "backbone"
+        )
         self.action_space: spaces.Space = (
             spaces.Discrete(self.actions)
             if self.action == "discrete"
@@ -261,9 +264,7 @@ class Navigation(Rows[Episode]):
         else:
             for episode in episodes:
                 self._see(episode)
-        if self.backbone is not None and (
-            "features" in self.observation_space.spaces or self.reconstruction == "backbone"
-        ):
+        if self.encodes:
             self._encode(episodes)
         if self.reconstruction == "depth":
             self.side_by_side(self._map_depth, episodes)
@@ -271,6 +272,8 @@ class Navigation(Rows[Episode]):
     def _see(self, episode: Episode) -> None:
         """Let an episode's camera look, and its plan take that in."""
         view = self._view(episode)
+        if self.encodes or "rgb" in self.observation_space.spaces:
+            view.painted()  # here, where rows are side by side
         episode.views = [view, *episode.views[: self.window - 1]]
         episode.per_view = [None, *episode.per_view[: self.window - 1]]
         if episode.occupancy is not None:

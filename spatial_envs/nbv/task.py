@@ -105,6 +105,7 @@ class NBV(Rows[Episode]):
         if self.action == "candidates":
             presets["state"] = (*PRESETS["state"], "candidates")
         self.observation_space = chosen_space(all_spaces, settings.observations, default, presets)
+        self.colored = self.backbone is not None or "rgb" in self.observation_space.spaces
         self.action_space: spaces.Space
         if self.action == "candidates":
             self.action_space = spaces.Discrete(CANDIDATES + self.stops)
@@ -236,7 +237,8 @@ class NBV(Rows[Episode]):
         """What each object looks like from its poses (B, ..., 4, 4)."""
 
         def render(mesh: Mesh, pose: np.ndarray) -> View:
-            return self.renderer.render(mesh, pose, self.intrinsics, self.image_size)
+            view = self.renderer.render(mesh, pose, self.intrinsics, self.image_size)
+            return view.painted() if self.colored else view
 
         if isinstance(self.renderer, BuiltinRenderer):
             return self.side_by_side(render, meshes, poses)
@@ -468,10 +470,7 @@ class NBV(Rows[Episode]):
         renderer, poses = self.renderer, poses.astype(np.float32)
 
         def look(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            if isinstance(renderer, BuiltinRenderer):
-                depth = renderer.depth(episode.mesh, pose, self.intrinsics, self.image_size)
-            else:
-                depth = renderer.render(episode.mesh, pose, self.intrinsics, self.image_size).depth
+            depth = renderer.render(episode.mesh, pose, self.intrinsics, self.image_size).depth
             if self.reconstruction == "depth":
                 points = measured_points(depth, self.intrinsics, pose)
             else:  # by way of the frame, as the backbone's

@@ -20,7 +20,7 @@ from spatial_envs.foundation.arguments import check_flag
 from spatial_envs.foundation.compilation import njit
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.view import View
-from spatial_envs.rendering.shading import shade
+from spatial_envs.rendering.shading import measure, shade
 
 NEAR = 0.01  # metres; what is closer to the camera's plane is cut off
 REACH = 1e-9  # pixels by which triangles overlap
@@ -44,30 +44,28 @@ class BuiltinRenderer:
         cam_to_world = np.asarray(cam_to_world, np.float64)
         lead = cam_to_world.shape[:-2]
         poses = cam_to_world.reshape(-1, 4, 4)
-        rgb = np.zeros((len(poses), *image_size, 3), np.uint8)
+        drawn = [rasterise(mesh, pose, intrinsics, image_size) for pose in poses]
         depth = np.zeros((len(poses), *image_size), np.float32)
         segment = np.zeros((len(poses), *image_size), np.int32)
-        for row, pose in enumerate(poses):
-            inverse_depth, face_ids = rasterise(mesh, pose, intrinsics, image_size)
-            shade(
-                inverse_depth, face_ids, mesh.vertices, mesh.faces, mesh.corner_normals, mesh.colors,
-                *mesh.texture_lookup, mesh.face_segments, *_camera(pose, intrinsics),
-                self.lit, rgb[row], depth[row], segment[row],
-            )  # fmt: skip
-        intrinsics = np.broadcast_to(np.asarray(intrinsics, np.float32), (*lead, 3, 3))
-        return View(
-            rgb.reshape(*lead, *image_size, 3), depth.reshape(*lead, *image_size),
-            intrinsics, cam_to_world.astype(np.float32), segment.reshape(*lead, *image_size),
-        )  # fmt: skip
+        for row, (inverse_depth, face_ids) in enumerate(drawn):
+            measure(inverse_depth, face_ids, mesh.face_segments, depth[row], segment[row])
 
-    def depth(
-        self, mesh: Mesh, cam_to_world: np.ndarray, intrinsics: np.ndarray, image_size: tuple[int, int]
-    ) -> np.ndarray:
-        """The depth (H, W) alone of what ``render`` gives for one pose (4, 4)."""
-        inverse_depth, face_ids = rasterise(mesh, cam_to_world, intrinsics, image_size)
-        depth = np.zeros(image_size, np.float32)
-        np.divide(1.0, inverse_depth, out=depth, where=face_ids >= 0, casting="same_kind")
-        return depth
+        def paint() -> np.ndarray:
+            rgb = np.zeros((len(poses), *image_size, 3), np.uint8)
+            for row, (pose, found) in enumerate(zip(poses, drawn, strict=True)):
+                shade(
+                    *found, mesh.vertices, mesh.faces, mesh.corner_normals, mesh.colors,
+                    *mesh.texture_lookup, *_camera(pose, intrinsics), self.lit, rgb[row],
+                )  # fmt: skip
+            return rgb.reshape(*lead, *image_size, 3)
+
+        return View.painted_later(
+            paint,
+            depth=depth.reshape(*lead, *image_size),
+            intrinsics=np.broadcast_to(np.asarray(intrinsics, np.float32), (*lead, 3, 3)),
+            cam_to_world=cam_to_world.astype(np.float32),
+            segment=segment.reshape(*lead, *image_size),
+        )
 
 
 def rasterise(

@@ -1,4 +1,4 @@
-"""The second pass of the built-in renderer: colour, depth and object of the pixels that were hit.
+"""The second pass of the built-in renderer: depth and object of the pixels that were hit, and their colour.
 
 Perspective-correct barycentrics follow from the ray through the pixel, b_i ~ d . (v_j x v_k), which needs
 nothing stored and holds for clipped triangles as well.
@@ -15,12 +15,22 @@ from spatial_envs.rendering.renderer import SUN_DIRECTION, light
 
 
 @njit(error_model="numpy")
+def measure(inverse_depth, face_ids, face_segments, depth, segment):
+    """Fill ``depth`` and ``segment`` where a face was hit."""
+    for row in range(np.uint64(0), np.uint64(face_ids.shape[0])):
+        for column in range(np.uint64(0), np.uint64(face_ids.shape[1])):
+            face = face_ids[row, column]
+            if face >= 0:
+                depth[row, column] = 1.0 / inverse_depth[row, column]
+                segment[row, column] = face_segments[face]
+
+
+@njit(error_model="numpy")
 def shade(
     inverse_depth, face_ids, vertices, faces, corner_normals, colors,
-    uv, face_texture, texel_density, levels, texels, face_segments,
-    rotation, centre, intrinsics, lit, rgb, depth, segment,
+    uv, face_texture, texel_density, levels, texels, rotation, centre, intrinsics, lit, rgb,
 ):  # fmt: skip
-    """Fill ``rgb``, ``depth`` and ``segment`` where a face was hit."""
+    """Fill ``rgb`` where a face was hit."""
     height, width = face_ids.shape
     r00, r01, r02 = rotation[0, 0], rotation[0, 1], rotation[0, 2]
     r10, r11, r12 = rotation[1, 0], rotation[1, 1], rotation[1, 2]
@@ -46,8 +56,6 @@ def shade(
                 _cross(corner[0], corner[1], cross[2])
                 texture = face_texture[face]
             z = 1.0 / inverse_depth[row, column]
-            depth[row, column] = z
-            segment[row, column] = face_segments[face]
             x = (column + 0.5 - cx) / fx
             dx, dy, dz = r00 * x + r10 * y + r20, r01 * x + r11 * y + r21, r02 * x + r12 * y + r22
             a, b, c = _barycentric(

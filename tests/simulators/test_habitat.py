@@ -604,16 +604,17 @@ def test_files_by_a_relative_path_and_without_materials(tmp_path, monkeypatch):
 
 
 def with_broken_texture(path):
-    """A room, and for a floor's texture what is no picture."""
+    """A room, and for a floor's texture what is no picture; its walls have one, or it would be one in plain
+    colours, which habitat-sim is given as we light it, without what is broken."""
     mesh = room(-2, 2, -2, 2)
     textured = replace(
         mesh,
         uv=mesh.vertices[:, [0, 2]],
-        textures=(np.full((8, 8, 3), 99, np.uint8),),
-        face_texture=np.where(mesh.face_segments == 1, 0, -1).astype(np.int32),
+        textures=tuple(np.full((8, 8, 3), shade, np.uint8) for shade in (99, 150)),
+        face_texture=np.where(mesh.face_segments == 1, 0, 1).astype(np.int32),
     )
     write_glb(Building("broken", textured), path)
-    path.write_bytes(path.read_bytes().replace(b"\x89PNG", b"\0PNG"))
+    path.write_bytes(path.read_bytes().replace(b"\x89PNG", b"\0PNG", 1))
 
 
 @needs_habitat
