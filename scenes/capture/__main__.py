@@ -16,19 +16,26 @@ from spatial_envs.foundation.arguments import user_path
 from spatial_envs.foundation.errors import SceneError
 
 try:
-    from scenes.capture import building, certificate, depth, frames, poses, surface, upright
+    from scenes.capture import building, certificate, depth, frames, poses, surface, thing, upright
 except ImportError as error:
     raise SystemExit(f'{error}: pip install -e ".[capture]"') from None
 
-STAGES = (
+SEEN = (
     Stage("frames", frames.make, ("source", "frames", "size", "depth_scale")),
     Stage("poses", poses.make, ("poses",)),
     Stage("depth", depth.make),
-    Stage("upright", upright.make, ("height",)),
-    Stage("surface", surface.make, ("voxel", "faces")),
-    Stage("building", building.make, ("labels",)),
-    Stage("certificate", certificate.make, ("body",)),
 )
+STAGES = {
+    "room": (
+        *SEEN,
+        Stage("upright", upright.make, ("height",)),
+        Stage("surface", surface.make, ("voxel", "faces")),
+        Stage("building", building.make, ("labels",)),
+        Stage("certificate", certificate.make, ("body",)),
+    ),
+    "object": (*SEEN, Stage("object", thing.make, ("faces",))),
+}
+NAMES = tuple(dict.fromkeys(stage.name for stages in STAGES.values() for stage in stages))
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -36,6 +43,8 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m scenes.capture", description=__doc__)
     parser.add_argument("source", type=Path, help="a film, a folder of photographs, or a data set of depth")
     parser.add_argument("--out", type=Path, required=True, help="the folder that the building is made in")
+    parser.add_argument("--what", choices=tuple(STAGES), default="room",
+                        help="a room to walk in, or one object that the camera went round")  # fmt: skip
     parser.add_argument("--frames", type=int, default=100, help="how many pictures are used at most")
     parser.add_argument("--size", type=int, default=960, help="pixels, the longest side of photographs")
     parser.add_argument("--poses", choices=("auto", "given", "colmap"), default="auto",
@@ -48,7 +57,7 @@ def arguments() -> argparse.ArgumentParser:
                         help="names for the pieces in 5_surface/pieces.png, as sofa=12,13")  # fmt: skip
     parser.add_argument("--body", nargs=2, type=float, default=(1.5, 0.1), metavar=("HEIGHT", "RADIUS"),
                         help="metres, of the agent that is to walk")  # fmt: skip
-    parser.add_argument("--from", dest="anew", choices=[stage.name for stage in STAGES],
+    parser.add_argument("--from", dest="anew", choices=NAMES,
                         help="make this stage and those after it again")  # fmt: skip
     return parser
 
@@ -68,15 +77,24 @@ def capture(argv: Sequence[str] | None = None) -> tuple[list[Result], str]:
             raise CaptureError(f"--{name}: got {given[name]}; expected {low} to {high}")
     if given["height"] is not None and not 0.05 <= given["height"] <= 5:
         raise CaptureError(f"--height: got {given['height']}; expected metres, 0.05 to 5")
+    what = given.pop("what")
+    stages = STAGES[what]
+    if given["anew"] is not None and given["anew"] not in [stage.name for stage in stages]:
+        raise CaptureError(
+            f"--from: got {given['anew']}; expected one of {', '.join(s.name for s in stages)}"
+        )
     given |= {"source": str(source), "body": list(given["body"])}
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
-            results = run(STAGES, out, given, _state(source), given.pop("anew"))
+            results = run(stages, out, given, _state(source), given.pop("anew"))
     except Timeout:
         raise CaptureError(f"--out: another capture is at work in {out}; expected another folder") from None
     gate = failed(results[-1])
-    if gate is None:
+    if gate is None and what == "object":
+        path = str(results[-1].folder / thing.NAME)
+        verdict = f"{path}: an object of {results[-1].gates[-1].got}: scenes={path!r}"
+    elif gate is None:
         fit = next(g.got for g in results[-1].gates if g.name == "fit for")
         verdict = f"{out}: a building, fit for {fit}: scenes={str(out)!r}"
     else:

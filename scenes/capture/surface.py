@@ -53,7 +53,7 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
     pieces = numbered(mesh)
     np.save(folder / "pieces.npy", pieces)
     _plan(folder / "pieces.png", mesh, pieces)
-    _views(folder / "views.jpg", mesh, cameras)
+    views(folder / "views.jpg", mesh, cameras)
     area = float(mesh.areas.sum())
     return [
         Gate(
@@ -180,8 +180,8 @@ def _plan(path: Path, mesh: Mesh, pieces: np.ndarray) -> None:
     picture.save(path)
 
 
-def _views(path: Path, mesh: Mesh, cameras: Sequence[Camera], count: int = 4) -> None:
-    """What some of the cameras would see of the mesh."""
+def views(path: Path, mesh: Mesh, cameras: Sequence[Camera], count: int = 4) -> None:
+    """Draw what some of the cameras would see of the mesh."""
     renderer, size = BuiltinRenderer(lit=False), (180, 240)
     rows = []
     for k in np.linspace(0, len(cameras) - 1, count).astype(int):

@@ -65,7 +65,7 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
     if not metric and options["height"] is not None:
         scale = float(options["height"]) / max(eye - height, 1e-9)
     area *= (scale / unit) ** 2
-    placed = [replace(camera, cam_to_world=_placed(camera, turn, height, scale)) for camera in cameras]
+    placed = [replace(camera, cam_to_world=placement(camera, turn, height, scale)) for camera in cameras]
     write_transforms(folder / FILE, placed)
     (folder / "upright.json").write_text(
         json.dumps(
@@ -192,7 +192,9 @@ def find_floor(points: np.ndarray, eye: float) -> tuple[float, float, dict[float
     return height, len(np.unique(np.floor(low[on][:, [0, 2]] / CELL), axis=0)) * CELL**2, levels
 
 
-def _placed(camera: Camera, turn: np.ndarray, floor: float, scale: float) -> np.ndarray:
+def placement(camera: Camera, turn: np.ndarray, floor: float, scale: float) -> np.ndarray:
+    """(4, 4) cam_to_world in a world turned by ``turn`` (3, 3), then moved so that y = ``floor`` is 0, then
+    scaled."""
     pose = np.eye(4)
     pose[:3, :3] = turn @ camera.pose[:3, :3]
     pose[:3, 3] = scale * (turn @ camera.pose[:3, 3] - [0, floor, 0])
