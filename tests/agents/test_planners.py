@@ -15,7 +15,7 @@ from agents.navigation.evaluation import begin, score
 from agents.navigation.frontier_scores import FrontierScores, ScoredFrontiers
 from agents.navigation.frontiers import BLOCK, NewPoints, crops, new_points
 from agents.navigation.lessons import CompletionLesson, FrontierLesson
-from agents.navigation.place_lesson import PlaceLesson
+from agents.navigation.place_lesson import Pairs, PlaceLesson, pairs_of
 from agents.navigation.place_matching import PlaceMatch, PlaceSeeker
 from agents.navigation.planners import load_planner
 from spatial_envs.geometry.camera import measured_points
@@ -298,8 +298,7 @@ def test_who_knows_the_places_makes_no_error(looked, monkeypatch):
     assert 0.5 < figures["area under the curve of 8 x 8 pixels"] < 1
     assert max(figures[name] for name in figures if name.startswith(("metres", "degrees"))) < 1e-2
     torch.manual_seed(0)
-    batch = lesson._batch
-    monkeypatch.setattr(lesson, "_batch", lambda pairs, mirrored: batch(pairs, np.zeros_like(mirrored)))
+    monkeypatch.setattr(Pairs, "mirrored", lambda pairs, which: pairs)
     with torch.no_grad():
         known, guessed = (
             lesson.loss(network, 32, np.random.default_rng(0)) for network in (oracle, PlaceMatch(4))
@@ -310,14 +309,13 @@ def test_who_knows_the_places_makes_no_error(looked, monkeypatch):
 
 def test_a_pair_in_the_mirror_is_the_pair_of_mirrored_rooms(looked):
     (views,) = place_views.read_views(looked)
-    lesson, pairs = PlaceLesson([views]), [(0, 3, 5), (0, 8, 11)]
-    plain, *truth = lesson._batch(pairs, np.zeros(2, np.bool_))
-    mirrored, *other = lesson._batch(pairs, np.array([False, True]))
-    for one, two in zip(plain, mirrored, strict=True):
+    plain = pairs_of(views, np.array([3, 8]), np.array([5, 11]))
+    other = plain.mirrored(np.array([False, True]))
+    for one, two in zip(plain.pictures(), other.pictures(), strict=True):
         assert torch.equal(one[0], two[0])
         assert torch.equal(one[1].flip(-1), two[1])
-    torch.testing.assert_close(other[1][1], truth[1][1] * torch.tensor([-1.0, 1.0]))
-    assert other[2][1] == -truth[2][1]
+    np.testing.assert_allclose(other.offset, plain.offset * [[1, 1], [-1, 1]])
+    np.testing.assert_allclose(other.turn, plain.turn * [1, -1])
 
 
 def test_the_seeker_goes_to_where_the_picture_was_taken():
