@@ -57,9 +57,10 @@ class PlaceLesson(Lesson):
     def figures(self, network: nn.Module) -> dict[str, tuple[float, float, float]]:
         """In each building over all pairs: the area under the curve of the match, by the network and by how
         alike the pictures are at 8 x 8 pixels; of matches the median errors, of those within half a metre
-        too."""
+        too. A building without such pairs counts in none."""
         table = np.array([_figures(network, views) for views in self.buildings])
-        return {name: over(column) for name, column in zip(FIGURES, table.T, strict=True)}
+        columns = {name: column[~np.isnan(column)] for name, column in zip(FIGURES, table.T, strict=True)}
+        return {name: over(column) for name, column in columns.items()}
 
     def _drawn(self, views: PlaceViews, rng: np.random.Generator) -> Pairs:
         one = rng.integers(len(views.yaw), size=1)
@@ -124,7 +125,11 @@ def _figures(network: nn.Module, views: PlaceViews) -> list[float]:
     error = np.hypot(*(found[:, 1:3] - true.offset).T)
     turned = np.degrees(np.abs(wrapped(np.arctan2(found[:, 5], found[:, 4]) - true.turn)))
     beside = same & (np.hypot(*true.offset.T) < 0.5)
-    medians = [float(np.median(value[rows])) for rows in (same, beside) for value in (error, turned)]
+    medians = [
+        float(np.median(value[rows])) if rows.any() else np.nan
+        for rows in (same, beside)
+        for value in (error, turned)
+    ]
     return [_area(found[:, 0], same, strange), _area(alike, same, strange), *medians]
 
 
@@ -134,5 +139,8 @@ def _mean(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
 
 
 def _area(values: np.ndarray, same: np.ndarray, other: np.ndarray) -> float:
-    """The area under the receiver operating characteristic: how often one that is the same has more."""
+    """The area under the receiver operating characteristic: how often one that is the same has more; NaN
+    without any of either."""
+    if not (same.any() and other.any()):
+        return np.nan
     return float(mannwhitneyu(values[same], values[other]).statistic / (same.sum() * other.sum()))

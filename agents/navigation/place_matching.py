@@ -15,10 +15,7 @@ from spatial_envs.geometry.rotations import wrapped
 from spatial_envs.simulators.simulator import LEFT, RIGHT, STOP
 
 PIXELS, SIDE = 64, 16  # of the pictures that are compared, and cells of their features
-SURE, LOST = (
-    0.8,
-    0.5,
-)  # probabilities that a place is the same: followed from the first, given up below the second
+SURE, LOST = 0.8, 0.5  # that a place is the same: it is followed from the first on, given up below the second
 THERE = 0.14  # metres from where the picture was taken: a step of 0.25 m leads no nearer
 REFUSED, ASIDE = 1.0, 1.0  # metres round a place that was a mistake, and between looks that say the same
 
@@ -62,8 +59,8 @@ def _layer(inputs: int, outputs: int, size: int, stride: int) -> tuple[nn.Module
 
 class PlaceSeeker(UnknownArea):
     """Explores until a network is sure that the goal's picture shows what the agent sees; goes to where it
-    was taken, by the mean of all looks that agree, turns as it was taken, and stops. A place that does not
-    look like the picture then is given up."""
+    was taken, by the mean of all looks that agree, turns as it was taken, and stops. A place that cannot be
+    reached, or does not look like the picture then, is given up."""
 
     def __init__(self, env, network: PlaceMatch, seed: int = 0, row: int = 0) -> None:
         super().__init__(env, seed, row)
@@ -87,8 +84,8 @@ class PlaceSeeker(UnknownArea):
             return self.explore()
         self._steps += 1
         x, z, cos, sin = self._sum / self._weight
-        position = self.episode.state.position[[0, 2]]
-        if math.dist((x, z), position) > THERE and self._steps < PATIENCE:
+        away = math.dist((x, z), self.episode.state.position[[0, 2]])
+        if away > THERE and self._steps < PATIENCE:
             row, column = self.map.cell(x, z)
             rows, columns = np.ogrid[: self.ways.shape[0], : self.ways.shape[1]]
             nearest = self.least(np.isfinite(self.ways), np.hypot(rows - row, columns - column))
@@ -97,7 +94,7 @@ class PlaceSeeker(UnknownArea):
         turn = wrapped(math.atan2(sin, cos) - self.heading)
         if abs(turn) > math.radians(self.task.turn_step) * 0.55:
             return LEFT if turn > 0 else RIGHT
-        if sure > LOST:
+        if sure > LOST and away < self.task.success_distance:
             return STOP
         self._refused.append(np.array([x, z]))
         self._forget()

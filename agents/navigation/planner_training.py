@@ -67,7 +67,8 @@ class Flags:
     records: UserPath | None = None
     """Walks to learn from, or for place-match views; by default runs/walks/train or runs/views/train."""
     validation: UserPath | None = None
-    """Those of other buildings, to measure on in the end; by default validation beside train."""
+    """Those of other buildings, to measure on in the end; by default runs/walks/validation or
+    runs/views/validation."""
     seed: int = 0
     """Of the weights and the batches."""
     hyper: tuple[str, ...] = ()

@@ -63,8 +63,8 @@ class Flags:
     """Hyperparameters other than the config's, as name=value."""
     warm_start: str | None = None
     """With ppo or a2c: first clone an expert, by configs/warm_start.yml. For navigation greedy, which follows
-    the shortest way on the true map to the goal, or frontier, nearest-frontier, unknown-area or free-space,
-    which know what the agent has seen; for fitting least-squares or refinement
+    the shortest way on the true map to the goal, or frontier, nearest-frontier, free-space (PointNav) or
+    unknown-area (the others), which know what the agent has seen; for fitting least-squares or refinement
     (agents/scene_fit/teacher.py)."""
     warm: tuple[str, ...] = ()
     """Settings of the warm start other than that file's, as name=value."""

@@ -12,6 +12,9 @@
 | ``6_building`` | ``room.glb``: completed floor and walls, named things | floor seen, names |
 | ``7_certificate`` | what an agent can do in it | room to walk, episodes |
 
+``--what object`` goes on after the third with ``4_object``: ``object.glb`` and ``transforms.json``, its
+cameras, for next-best-view.
+
 Each stage reads the folders before it and nothing else: it can be looked at, made again (``--from``), or
 replaced by files of the same form. ``scenes="my_room"`` opens the building; ``report.html`` has every gate
 and its picture.

@@ -42,7 +42,7 @@ def arguments() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(prog="python -m scenes.capture", description=__doc__)
     parser.add_argument("source", type=Path, help="a film, a folder of photographs, or a data set of depth")
-    parser.add_argument("--out", type=Path, required=True, help="the folder that the building is made in")
+    parser.add_argument("--out", type=Path, required=True, help="the folder that all is made in")
     parser.add_argument("--what", choices=tuple(STAGES), default="room",
                         help="a room to walk in, or one object that the camera went round")  # fmt: skip
     parser.add_argument("--frames", type=int, default=100, help="how many pictures are used at most")
@@ -79,6 +79,10 @@ def capture(argv: Sequence[str] | None = None) -> tuple[list[Result], str]:
         raise CaptureError(f"--height: got {given['height']}; expected metres, 0.05 to 5")
     what = given.pop("what")
     stages = STAGES[what]
+    if what == "object":
+        for name in ("height", "voxel", "labels", "body"):
+            if given[name] != arguments().get_default(name):
+                raise CaptureError(f"--{name}: got {given[name]} with --what object; expected it with a room")
     if given["anew"] is not None and given["anew"] not in [stage.name for stage in stages]:
         raise CaptureError(
             f"--from: got {given['anew']}; expected one of {', '.join(s.name for s in stages)}"
@@ -111,7 +115,8 @@ def _state(source: Path) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 where an agent can walk in what came out, 1 where not; the last line says why and what to film."""
+    """0 where an agent can walk in the room, or look at the object, that came out, 1 where not; the last line
+    says why and what to film."""
     try:
         results, verdict = capture(argv)
     except (CaptureError, SceneError) as error:

@@ -16,7 +16,7 @@ from scenes.capture import tsdf
 from scenes.capture.depth import read_depth
 from scenes.capture.pose_files import Camera, read_transforms
 from scenes.capture.poses import FILE
-from scenes.capture.stages import CaptureError, Gate
+from scenes.capture.stages import Gate
 from scenes.capture.upright import STRIDE
 from spatial_envs.geometry.camera import measured_points
 from spatial_envs.geometry.mesh import Mesh
@@ -37,16 +37,8 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
     voxel = float(options["voxel"])
     points = (_points(before["depth"], camera, scale) for camera in cameras)
     low, high = tsdf.bounds(points, 3 * voxel)
-    try:
-        field = tsdf.Field(low, high, voxel)
-        for camera in cameras:
-            picture = Image.open(before["poses"] / "pictures" / camera.name)
-            rgb = np.asarray(picture.resize(camera.size, Image.Resampling.BOX))
-            field.add(scale * read_depth(before["depth"], camera.name), rgb, camera.matrix, camera.pose)
-        whole = field.surface()
-    except ValueError as error:
-        raise CaptureError(f"surface: {error}") from None
-    mesh = without_crumbs(whole)
+    field = fused(cameras, before, scale, low, high, voxel)
+    mesh = without_crumbs(field.surface())
     mesh = reduced(mesh, int(options["faces"]), field)
     save_mesh(folder / "mesh.npz", mesh)
     facing = facing_share(mesh, cameras)
@@ -65,6 +57,23 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
             f"at least {OUTWARDS:.0%}", "Depth and poses contradict each other.", "pieces.png",
         ),
     ]  # fmt: skip
+
+
+def fused(
+    cameras: Sequence[Camera],
+    before: Mapping[str, Path],
+    scale: float,
+    low: np.ndarray,
+    high: np.ndarray,
+    voxel: float,
+) -> tsdf.Field:
+    """All depth maps, times ``scale``, with their pictures, in a box. CaptureError for too many voxels."""
+    field = tsdf.Field(low, high, voxel)
+    for camera in cameras:
+        picture = Image.open(before["poses"] / "pictures" / camera.name)
+        rgb = np.asarray(picture.resize(camera.size, Image.Resampling.BOX))
+        field.add(scale * read_depth(before["depth"], camera.name), rgb, camera.matrix, camera.pose)
+    return field
 
 
 def save_mesh(path: Path, mesh: Mesh) -> None:

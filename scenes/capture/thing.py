@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
-from scenes.capture import tsdf
-from scenes.capture.depth import read_depth, read_posed
+from scenes.capture.depth import read_posed
 from scenes.capture.pose_files import Camera, write_transforms
 from scenes.capture.poses import FILE
 from scenes.capture.stages import CaptureError, Gate
-from scenes.capture.surface import compact, facing_share, reduced, views
-from scenes.capture.upright import LEVEL, find_up, placement, squared, surfels
+from scenes.capture.surface import OUTWARDS, compact, facing_share, fused, reduced, views
+from scenes.capture.upright import LEAST_UP, LEVEL, placement, squared, surfels, upwards
 from spatial_envs.foundation.errors import MeshError, SceneError
 from spatial_envs.geometry.building import Building
 from spatial_envs.geometry.mesh import Mesh
@@ -28,23 +26,21 @@ from spatial_envs.simulators.stage import write_glb
 NAME = "object.glb"
 AROUND = 0.5  # of the cameras' distance: the radius round the point they look at that is searched
 ASTRAY = 0.3  # of that distance, by which a camera's axis may miss the point
-COARSE, FINE = (
-    100,
-    140,
-)  # voxels along the diameter of what is searched, and along the longest side of the object
-LAYER, ON = (
-    0.01,
-    0.03,
-)  # of the cameras' distance: layers that a support is sought in; what is nearer to it is it
+COARSE = 100  # voxels along the diameter of what is searched
+FINE = 140  # and along the longest side of the object
+LAYER = 0.01  # of the cameras' distance: the layers in which a support is sought
+ON = 0.03  # of it: what is nearer to the support belongs to that
 SUPPORT = 0.05  # of all that was measured round the point: what a support has
-GAP = 0.03  # of the cameras' distance: parts of one thing are no farther apart
+GAP = 0.03  # of the cameras' distance: the cells by which parts of one thing hang together
 LEAST = 0.1  # of the largest piece's area: a smaller piece is not the object
-SECTORS, ROUND = 12, 0.5  # of the horizon, and how many of them should have a camera
+SECTORS = 12  # of the horizon
+ROUND = 0.5  # of them that should have a camera
 
 
 def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -> list[Gate]:
-    """The stage: fills ``folder`` with object.glb, +Y up, what it stands on at y = 0, and transforms.json,
-    the cameras in its frame; in metres, or where these are not known in the cameras' median distance."""
+    """The stage: fills ``folder`` with object.glb, +Y up, what it stands on at y = 0 (or its lowest point),
+    and transforms.json, the cameras in its frame; in metres, or where these are not known in the cameras'
+    median distance."""
     given = read_posed(before["depth"])
     metric = bool(json.loads((before["depth"] / FILE).read_text(encoding="utf-8"))["metric"])
     point, missed = looked_at(given)
@@ -58,27 +54,29 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
             f"object: {near.sum()} points were measured within {AROUND:g} of the cameras' distance round the "
             "point that they look at; expected at least 1,000: keep the object in the middle of the picture"
         )
-    up, _ = find_up(seen, -np.mean([camera.pose[:3, 1] for camera in given], axis=0))
+    up, facing_up, _ = upwards(before, seen, given)
     turn = squared(seen, up)
     level = seen.points[near & (seen.normals @ up > np.cos(np.radians(LEVEL)))] @ up
     height, share = support(level / unit, float(point @ up) / unit, near.sum())
     bottom = ON if share else -np.inf
     cameras = [replace(each, cam_to_world=placement(each, turn, height * unit, 1 / unit)) for each in given]
     middle = turn @ point / unit - [0, height, 0]
-    fused = fuse(cameras, before, 1 / unit, middle - AROUND, middle + AROUND, 2 * AROUND / COARSE)[0]
-    piece = the_object(fused, middle, bottom)
+    field = fused(cameras, before, 1 / unit, middle - AROUND, middle + AROUND, 2 * AROUND / COARSE)
+    piece = the_object(field.surface(), middle, bottom)
     low, high = piece.vertices.min(axis=0), piece.vertices.max(axis=0)
+    beyond = float(np.abs(piece.vertices - middle)[:, [0, 2]].max()) > AROUND - 2 / COARSE
     margin = 0.05 * float((high - low).max())
     voxel = float((high - low).max()) / FINE
-    fine, field = fuse(cameras, before, 1 / unit, low - margin, high + margin, voxel)
-    mesh = reduced(the_object(fine, middle, bottom), int(options["faces"]), field)
+    field = fused(cameras, before, 1 / unit, low - margin, high + margin, voxel)
+    mesh = reduced(the_object(field.surface(), middle, bottom), int(options["faces"]), field)
     facing, horizon = facing_share(mesh, cameras), round_about(cameras, middle)
     views(folder / "views.jpg", mesh, cameras)
-    if metric:
-        mesh = replace(mesh, vertices=mesh.vertices * np.float32(unit))
-        cameras = [replace(each, cam_to_world=placement(each, np.eye(3), 0.0, unit)) for each in cameras]
+    lowest = 0.0 if share else float(mesh.vertices[:, 1].min())
+    scale = unit if metric else 1.0
+    mesh = replace(mesh, vertices=((mesh.vertices - [0, lowest, 0]) * scale).astype(np.float32))
+    cameras = [replace(each, cam_to_world=placement(each, np.eye(3), lowest, scale)) for each in cameras]
     write_glb(Building("object", mesh, {}), folder / NAME)
-    write_transforms(folder / FILE, cameras)
+    write_transforms(folder / FILE, cameras, metric=metric)
     size = " x ".join(f"{side:.2f}" for side in np.ptp(mesh.vertices, axis=0)) + (" m" if metric else "")
     return [
         Gate(
@@ -90,12 +88,21 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
             "What no picture shows is missing: walk all the way round.", required=False,
         ),
         Gate(
+            "gravity", facing_up >= LEAST_UP, f"{facing_up:.1%} of what was seen faces up",
+            f"at least {LEAST_UP:.0%}", "It may lean: show what it stands on.", required=False,
+        ),
+        Gate(
+            "whole", not beyond, "ends within what was searched" if not beyond else "goes on beyond it",
+            f"at most {2 * AROUND:g} of the cameras' distance wide",
+            "Step back, so that all of it is in the picture.", required=False,
+        ),
+        Gate(
             "support", bool(share), f"{share:.0%} of what was measured" if share else "none below it",
             "a table or the floor", "What it stands on was not found and is left in.", required=False,
         ),
         Gate(
-            "outwards", facing >= 0.7, f"{facing:.0%} of the triangles look at a camera", "at least 70%",
-            "Depth and poses contradict each other.", "views.jpg",
+            "outwards", facing >= OUTWARDS, f"{facing:.0%} of the triangles look at a camera",
+            f"at least {OUTWARDS:.0%}", "Depth and poses contradict each other.", "views.jpg",
         ),
         _loads(folder / NAME, f"{len(mesh.faces):,} triangles, {size}"),
     ]  # fmt: skip
@@ -132,25 +139,9 @@ def support(heights: np.ndarray, eye: float, measured: int) -> tuple[float, floa
     return float(np.median(mine)), share if share >= SUPPORT else 0.0
 
 
-def fuse(
-    cameras: Sequence[Camera], before: Mapping[str, Path], scale: float, low: np.ndarray, high: np.ndarray,
-    voxel: float,
-) -> tuple[Mesh, tsdf.Field]:  # fmt: skip
-    """The surface of all depth maps, times ``scale``, in a box; CaptureError where there is none."""
-    field = tsdf.Field(low, high, voxel)
-    for camera in cameras:
-        picture = Image.open(before["poses"] / "pictures" / camera.name)
-        rgb = np.asarray(picture.resize(camera.size, Image.Resampling.BOX))
-        field.add(scale * read_depth(before["depth"], camera.name), rgb, camera.matrix, camera.pose)
-    try:
-        return field.surface(), field
-    except ValueError as error:
-        raise CaptureError(f"object: {error}") from None
-
-
 def the_object(mesh: Mesh, middle: np.ndarray, floor: float) -> Mesh:
-    """Of the pieces above the floor the one nearest in plan to the middle (3,), small ones apart; what is
-    within GAP of each other is one piece, as no picture shows all of a thing. CaptureError where there is
+    """Of the pieces above the floor the one nearest in plan to the middle (3,), small ones apart; parts in
+    neighbouring cells are one piece, as no picture shows all of a thing. CaptureError where there is
     none."""
     above = mesh.faces[(mesh.vertices[mesh.faces, 1] > floor).all(axis=1)]
     if not len(above):

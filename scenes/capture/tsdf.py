@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from scenes.capture.stages import CaptureError
 from spatial_envs.foundation.compilation import njit
 from spatial_envs.geometry.camera import inverse_pose
 from spatial_envs.geometry.mesh import Mesh
@@ -20,15 +21,15 @@ class Field:
 
     low, high  (3,) metres, what it has to hold
     voxel      metres
-    Raises ValueError for a grid of more than 60 million voxels.
+    Raises CaptureError for a grid of more than 60 million voxels.
     """
 
     def __init__(self, low: np.ndarray, high: np.ndarray, voxel: float) -> None:
         shape = tuple(int(n) for n in np.ceil((high - low) / voxel) + 1)
         if np.prod(shape) > MOST:
             size = " x ".join(f"{side:.1f}" for side in high - low)
-            raise ValueError(
-                f"voxel: got {voxel} m for a space of {size} m; expected at most {MOST:,} voxels"
+            raise CaptureError(
+                f"surface: voxel: got {voxel} m for a space of {size} m; expected at most {MOST:,} voxels"
             )
         self.low, self.voxel = np.asarray(low, np.float64), voxel
         self.distance = np.ones(shape, np.float32)  # in truncations, positive in front of a surface
@@ -65,17 +66,18 @@ class Field:
 
     def surface(self) -> Mesh:
         """The mesh where the distance is 0, counter-clockwise from the side that was seen, with colours.
-        ValueError where there is none."""
+        CaptureError where there is none."""
         from skimage.measure import marching_cubes
 
-        known = self.weight >= LEAST
-        if not ((self.distance < 0) & known).any():
-            raise ValueError(
-                "depth: no surface: the depth maps agree on none; expected metres, and poses that fit"
+        known = _whole_cubes(self.weight >= LEAST)
+        try:
+            vertices, faces, _, _ = marching_cubes(
+                self.distance, 0.0, mask=known, gradient_direction="descent", allow_degenerate=False
             )
-        vertices, faces, _, _ = marching_cubes(
-            self.distance, 0.0, mask=_whole_cubes(known), gradient_direction="descent", allow_degenerate=False
-        )
+        except (RuntimeError, ValueError):  # it has no word for a field that is nowhere 0
+            raise CaptureError(
+                "surface: no surface: the depth maps agree on none; expected metres, and poses that fit"
+            ) from None
         places = self.low + vertices * self.voxel
         return Mesh(places.astype(np.float32), faces.astype(np.int32), self.colors(places))
 

@@ -44,11 +44,7 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
     metric = bool(json.loads((before["depth"] / FILE).read_text(encoding="utf-8"))["metric"])
     seen = surfels(before["depth"], cameras)
     poses = np.stack([camera.pose for camera in cameras])
-    footage = json.loads((before["frames"] / "frames.json").read_text(encoding="utf-8"))
-    told = footage.get("upright", False) and read_cameras(before["poses"])[2]  # by the poses that were given
-    up, share = find_up(seen, -poses[:, :3, 1].mean(axis=0))
-    if told:
-        up, share = np.array([0.0, 1, 0]), alike(seen, np.array([0.0, 1, 0]))
+    up, share, told = upwards(before, seen, cameras)
     for last in (False, True):
         turn = squared(seen, up)
         points, centres = seen.points @ turn.T, poses[:, :3, 3] @ turn.T
@@ -103,6 +99,17 @@ def surfels(folder: Path, cameras: Sequence[Camera]) -> Surfels:
         points.append(measured_points(np.ascontiguousarray(depth), lens, camera.pose))
         normals.append(normals_from_depth(depth, lens)[depth > 0] @ camera.pose[:3, :3].T)
     return Surfels(np.concatenate(points).astype(np.float64), np.concatenate(normals).astype(np.float64))
+
+
+def upwards(
+    before: Mapping[str, Path], seen: Surfels, cameras: Sequence[Camera]
+) -> tuple[np.ndarray, float, bool]:
+    """The unit direction up, the share of what was seen that faces it, and whether the poses that were given
+    told it."""
+    footage = json.loads((before["frames"] / "frames.json").read_text(encoding="utf-8"))
+    if footage.get("upright", False) and read_cameras(before["poses"])[2]:
+        return np.array([0.0, 1, 0]), alike(seen, np.array([0.0, 1, 0])), True
+    return *find_up(seen, -np.mean([camera.pose[:3, 1] for camera in cameras], axis=0)), False
 
 
 def find_up(seen: Surfels, guess: np.ndarray) -> tuple[np.ndarray, float]:

@@ -38,7 +38,8 @@ def measure(scenes: str, seconds: float) -> Rows:
         episodes.append(task.episode(0))
 
     def render(k: int):
-        return task.renderer.render(episodes[k % count].mesh, poses[k % 64], task.intrinsics, task.image_size)
+        mesh = episodes[k % count].mesh
+        return task.renderer.render(mesh, poses[k % 64], task.intrinsics, task.image_size).painted()
 
     def encode(k: int):
         return task.features.encode([[views[k % 64]]], [episodes[k % count].frame_to_world], [None])
@@ -92,7 +93,9 @@ def _backbone(name: str, scenes: str, seconds: float) -> str:
     env.reset(seed=0)
     task, episode = env.task, env.task.episode(0)
     poses = task.region.fibonacci_poses(5)
-    views = [task.renderer.render(episode.mesh, pose, task.intrinsics, task.image_size) for pose in poses]
+    views = [
+        task.renderer.render(episode.mesh, pose, task.intrinsics, task.image_size).painted() for pose in poses
+    ]
 
     def step(seen: list, known: list | None):
         return task.features.encode([seen], [episode.frame_to_world], [known])
@@ -169,7 +172,7 @@ def against_pytorch3d(scenes: str, seconds: float) -> Rows:
     reference = torch.as_tensor(episode.reference.points)[None]
 
     def step(renderer, k: int):
-        view = renderer.render(episode.mesh, poses[k % 64], task.intrinsics, task.image_size)
+        view = renderer.render(episode.mesh, poses[k % 64], task.intrinsics, task.image_size).painted()
         return unproject(view.depth, view.intrinsics, view.cam_to_world)[view.depth > 0]
 
     plan = milliseconds(
@@ -226,5 +229,5 @@ def against_embree(scenes: str, seconds: float) -> Rows:
 
 
 def _seen(task, episode, pose: np.ndarray) -> np.ndarray:
-    view = task.renderer.render(episode.mesh, pose, task.intrinsics, task.image_size)
+    view = task.renderer.render(episode.mesh, pose, task.intrinsics, task.image_size).painted()
     return measured_points(view.depth, view.intrinsics, view.cam_to_world)

@@ -39,29 +39,31 @@ class View:
         def __getattr__(self, name):
             """``rgb`` that has not been read yet."""
             paint = self.__dict__.get("_paint")
-            if name != "rgb" or paint is None:
+            if name != "rgb" or (paint is None and name not in self.__dict__):
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            self.__dict__["rgb"] = rgb = paint()
-            self.__dict__.pop("_paint", None)
-            return rgb
+            if paint is not None:  # else another thread has just painted it
+                self.__dict__["rgb"] = paint()
+                self.__dict__.pop("_paint", None)
+            return self.__dict__["rgb"]
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def __getitem__(self, index) -> View:
         """The same index into the leading axes of every field."""
-        segment = None if self.segment is None else self.segment[index]
-        return View.painted_later(
-            lambda: self.rgb[index],
-            depth=self.depth[index],
-            intrinsics=self.intrinsics[index],
-            cam_to_world=self.cam_to_world[index],
-            segment=segment,
-        )
+        others = {
+            "depth": self.depth[index],
+            "intrinsics": self.intrinsics[index],
+            "cam_to_world": self.cam_to_world[index],
+            "segment": None if self.segment is None else self.segment[index],
+        }
+        if "rgb" in self.__dict__:
+            return View(self.rgb[index], **others)
+        return View.painted_later(lambda: self.rgb[index], **others)
 
     def painted(self) -> View:
         """The same, with its colours worked out by now."""
-        assert self.rgb is not None
+        _ = self.rgb
         return self
 
     @property

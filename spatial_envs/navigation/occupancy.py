@@ -62,16 +62,14 @@ class OccupancyMap:
         row, column = int((z - self.low[1]) // CELL), int((x - self.low[0]) // CELL)
         return min(max(row, 0), rows - 1), min(max(column, 0), columns - 1)
 
-    def crop(
-        self, state: AgentState, goal: np.ndarray | None = None, width: float = CROP_CELL
-    ) -> np.ndarray:
+    def crop(self, state: AgentState, goal: np.ndarray | None = None, width: float = CROP_CELL) -> np.ndarray:
         """(64, 64, 4) uint8, 0 or 255, by CHANNELS: the map round the agent, which is in the middle and
         looks towards row 0, cells of this width, metres; wider ones have all that is anywhere in them.
         ``goal`` (x, z) is marked too, at the border if beyond."""
         out = np.zeros((CROP, CROP, len(CHANNELS)), np.uint8)
         sin, cos = math.sin(state.yaw), math.cos(state.yaw)
         x, z = float(state.position[0]), float(state.position[2])
-        parts = round(width / CROP_CELL)
+        parts = 1 if width == CROP_CELL else math.ceil(2**0.5 * width / CELL)  # of which each cell holds one
         _crop(self.grid, self.visited, self.target, self.low, x, z, sin, cos, width / parts, parts, out)
         if goal is not None:
             dx, dz = float(goal[0]) - x, float(goal[1]) - z
@@ -138,7 +136,7 @@ def _add(depth, intrinsics, pose, marked, low, floor, agent_height, grid, target
 
 @njit
 def _crop(grid, visited, target, low, x, z, sin, cos, width, parts, out):
-    """Mark in each cell of ``out`` what the grid has at its places, parts x parts of them, ``width`` apart."""
+    """Mark in each cell of ``out`` what the grid has at parts x parts places in it, ``width`` apart."""
     rows, columns = grid.shape
     side = CROP * parts
     for row in range(side):

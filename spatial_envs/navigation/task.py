@@ -62,7 +62,7 @@ PRESETS = {
     "state": ("pointgoal", "objectgoal", "gps", "compass", "odometry", "remaining", "features", "view_mask"),
     "image": ("rgb", "imagegoal", "pointgoal", "objectgoal"),
 }
-ON_REQUEST = ("semantic", "map", "wide_map")  # observed only where asked for; ObjectNav has semantic by default
+ON_REQUEST = ("semantic", "map", "wide_map")  # only where asked for; ObjectNav has semantic by default
 
 
 class Navigation(Rows[Episode]):

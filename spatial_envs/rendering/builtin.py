@@ -45,6 +45,7 @@ class BuiltinRenderer:
         lead = cam_to_world.shape[:-2]
         poses = cam_to_world.reshape(-1, 4, 4)
         drawn = [rasterise(mesh, pose, intrinsics, image_size) for pose in poses]
+        cameras = [_camera(pose, intrinsics) for pose in poses]  # by now, whatever becomes of these arrays
         depth = np.zeros((len(poses), *image_size), np.float32)
         segment = np.zeros((len(poses), *image_size), np.int32)
         for row, (inverse_depth, face_ids) in enumerate(drawn):
@@ -52,10 +53,10 @@ class BuiltinRenderer:
 
         def paint() -> np.ndarray:
             rgb = np.zeros((len(poses), *image_size, 3), np.uint8)
-            for row, (pose, found) in enumerate(zip(poses, drawn, strict=True)):
+            for row, (found, camera) in enumerate(zip(drawn, cameras, strict=True)):
                 shade(
                     *found, mesh.vertices, mesh.faces, mesh.corner_normals, mesh.colors,
-                    *mesh.texture_lookup, *_camera(pose, intrinsics), self.lit, rgb[row],
+                    *mesh.texture_lookup, *camera, self.lit, rgb[row],
                 )  # fmt: skip
             return rgb.reshape(*lead, *image_size, 3)
 

@@ -218,8 +218,8 @@ class NavigableSpace:
         return self.point((floor, inner.x, inner.y))
 
     def _pieces(self, island: int) -> tuple[list[tuple[int, int]], np.ndarray, np.ndarray]:
-        """The polygons of an island: floor and number of each; their corners (N, 2, 2), the least x, z and the
-        largest; and the share of the area that is in each and those before it (N,)."""
+        """The polygons of an island: floor and number of each; their bounds (N, 2, 2), the least x, z and
+        the largest; and the share of the area that is in each and those before it (N,)."""
         if island not in self._drawn_from:
             pieces = [
                 (floor, int(part))

@@ -13,7 +13,7 @@ from agents.navigation.baselines import CLOSE, NAVIGATION_BASELINES, PATIENCE, F
 from agents.navigation.completion import Completed, Completion, coarse, planes_of
 from agents.navigation.evaluation import begin, score
 from agents.navigation.frontier_scores import FrontierScores, ScoredFrontiers
-from agents.navigation.frontiers import BLOCK, NewPoints, crops, new_points
+from agents.navigation.frontiers import BLOCK, NewPoints, crops, in_view, new_points
 from agents.navigation.lessons import CompletionLesson, FrontierLesson
 from agents.navigation.place_lesson import Pairs, PlaceLesson, pairs_of
 from agents.navigation.place_matching import PlaceMatch, PlaceSeeker
@@ -21,7 +21,7 @@ from agents.navigation.planners import load_planner
 from spatial_envs.geometry.camera import measured_points
 from spatial_envs.navigation import ExploreEnv, ImageNavEnv, PointNavEnv
 from spatial_envs.navigation.occupancy import CELL, FREE, OCCUPIED, UNKNOWN
-from spatial_envs.simulators.simulator import LEFT, AgentState
+from spatial_envs.simulators.simulator import LEFT, STOP, AgentState
 
 QUICK = {"num_buildings": 1, "backbone": None, "split": "validation", "observations": ["gps"]}
 PLAIN = {"reconstruction": "none", "weights": {"chamfer": 0}}
@@ -262,6 +262,20 @@ def test_what_is_seen_in_another_picture_is_counted(looked):
     assert (np.diag(views.share) == 1).mean() > 0.9  # what has no depth at all sees nothing
     strange = views.share < 0.02
     assert 0.3 < strange.mean() < 0.95
+    env = ImageNavEnv(**QUICK, **PLAIN, image_size=64)
+    begin(env, 0)
+    simulator = env.task.episode(0).simulator
+    rng = np.random.default_rng(0)
+    for _ in range(12):  # every pixel against those that are looked for
+        place, yaw = simulator.sample(rng), rng.uniform(-3, 3)
+        one, other = (
+            simulator.render_view(simulator.camera_pose(AgentState(place, yaw + turn)))
+            for turn in (0, rng.uniform(0.6, 1.4))
+        )
+        points = measured_points(one.depth, one.intrinsics, one.cam_to_world).astype(np.float64)
+        lens = (other.depth, other.intrinsics, other.cam_to_world)
+        whole = in_view(points, *lens, np.inf, place_views.SAME).mean()
+        assert abs(place_views.shares(one, [other])[0] - whole) < 0.06
     assert (strange == strange.T).mean() > 0.9
     before = [path.stat().st_mtime_ns for path in looked.iterdir()]
     place_views.record(place_views.Flags(looked, split="validation", buildings=1))
@@ -348,6 +362,15 @@ def test_the_seeker_goes_to_where_the_picture_was_taken():
         env.step(policy.predict(None)[0])
     assert len(policy._refused) == 1
     assert not policy._weight
+
+    begin(env, 0)
+    policy.network = lambda *pictures: torch.tensor([[9.0, 40.0, 40.0, -2.0, 1.0, 0.0]])  # out of the house
+    actions = [policy.predict(None)[0]]
+    while STOP not in actions and len(actions) < 2 * PATIENCE:
+        env.step(actions[-1])
+        actions.append(policy.predict(None)[0])
+    assert STOP not in actions
+    assert policy._refused
 
 
 def test_the_most_alike_place_is_gone_back_to(monkeypatch):

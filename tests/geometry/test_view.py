@@ -6,8 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from buildings import boxes
 
+from spatial_envs.geometry.camera import look_at, pinhole
 from spatial_envs.geometry.view import View, stack_views
+from spatial_envs.rendering.builtin import BuiltinRenderer
 
 
 def later(calls, count=3):
@@ -35,6 +39,17 @@ def test_colours_are_painted_once_when_they_are_read():
     assert len(calls) == 1
     with pytest.raises(AttributeError, match="no attribute 'color'"):
         view.color  # noqa: B018
+
+
+def test_colours_are_of_the_pose_that_was_asked_for():
+    """Whatever becomes of the arrays it was asked with."""
+    pose = look_at(torch.tensor([0.0, 0.5, 2.0])).numpy()
+    lens, mesh = pinhole(50, (32, 32)), boxes((-0.5, 0.5, -0.5, 0.5, -0.5, 0.5))
+    view = BuiltinRenderer().render(mesh, pose, lens, (32, 32))
+    expected = BuiltinRenderer().render(mesh, pose.copy(), lens.copy(), (32, 32)).painted().rgb
+    pose[:3, 3] += 1
+    lens[0, 0] *= 2
+    np.testing.assert_array_equal(view.rgb, expected)
 
 
 @pytest.mark.parametrize(

@@ -345,6 +345,11 @@ def test_the_wide_crop_has_all_that_is_in_its_cells():
     assert not narrow.any()  # it ends 4 m ahead
     assert wide[8, 1:-1, :2].all()  # 6 m ahead, both in one cell
     assert np.unique(np.nonzero(wide)[0]).tolist() == [8]
+    rng = np.random.default_rng(0)
+    for x, z, yaw in rng.uniform(-3, 3, (20, 3)):  # a single cell is seen from anywhere
+        plan.grid[:] = 0
+        plan.grid[plan.cell(*rng.uniform(-1, 1, 2))] = OCCUPIED
+        assert 1 <= (plan.crop(AgentState(np.array([x, 0, z]), yaw), width=0.25)[..., 0] > 0).sum() <= 4
     goal = plan.crop(AgentState(np.zeros(3), 0.0), np.array([4.0, -6.0]), 0.25)[..., 3]
     assert np.argwhere(goal).mean(axis=0).round().tolist() == [8, 48]
 

@@ -103,5 +103,7 @@ def test_pictures_that_look_nowhere_are_refused(scene, tmp_path, capsys):
     film(scene, tmp_path / "aside", aside)
     assert main([str(tmp_path / "aside"), "--what", "object", "--out", str(tmp_path / "b")]) == 1
     assert "all cameras look the same way" in capsys.readouterr().err
+    assert main([str(tmp_path / "aside"), "--what", "object", "--height", "1", "--out", "b"]) == 1
+    assert "--height: got 1.0 with --what object" in capsys.readouterr().err
     assert main([str(tmp_path / "aside"), "--what", "object", "--from", "surface", "--out", "b"]) == 1
     assert "--from: got surface; expected one of frames, poses, depth, object" in capsys.readouterr().err
