@@ -209,6 +209,11 @@ class Frontier(NavigationBaseline):
         row, column = divmod(flat, cells.shape[1])
         return row, column
 
+    def reachable_near(self, cell: tuple[int, int]) -> tuple[int, int]:
+        """Of the cells that can be reached the one nearest to this one."""
+        rows, columns = np.ogrid[: self.ways.shape[0], : self.ways.shape[1]]
+        return self.least(np.isfinite(self.ways), np.hypot(rows - cell[0], columns - cell[1]))
+
     def turns(self) -> np.ndarray:
         """(rows, columns): steps that it takes to turn towards each cell."""
         rows, columns = np.ogrid[: self.cost.shape[0], : self.cost.shape[1]]
@@ -299,9 +304,7 @@ class FreeSpace(NearestFrontier):
 
     def choose(self) -> tuple[int, int]:
         """The cell to walk to where no way leads to the goal."""
-        rows, columns = np.ogrid[: self.cost.shape[0], : self.cost.shape[1]]
-        away = np.hypot(rows - self.goal[0], columns - self.goal[1])
-        return self.least(np.isfinite(self.ways), away)
+        return self.reachable_near(self.goal)
 
 
 class UnknownArea(NearestFrontier):

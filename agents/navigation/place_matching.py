@@ -86,9 +86,7 @@ class PlaceSeeker(UnknownArea):
         x, z, cos, sin = self._sum / self._weight
         away = math.dist((x, z), self.episode.state.position[[0, 2]])
         if away > THERE and self._steps < PATIENCE:
-            row, column = self.map.cell(x, z)
-            rows, columns = np.ogrid[: self.ways.shape[0], : self.ways.shape[1]]
-            nearest = self.least(np.isfinite(self.ways), np.hypot(rows - row, columns - column))
+            nearest = self.reachable_near(self.map.cell(x, z))
             if nearest != self.here:
                 return self.walk(nearest)
         turn = wrapped(math.atan2(sin, cos) - self.heading)
@@ -107,10 +105,10 @@ class PlaceSeeker(UnknownArea):
         """Take a look into the mean of those that say the same, each by its likely error; or begin anew with
         it, where it is more certain than those were at their best."""
         known = self._sum[:2] / self._weight if self._weight else place
-        if math.dist(place, known) > ASIDE and error < self._least:
+        if math.dist(place, known) > ASIDE:
+            if error >= self._least:
+                return
             self._forget()
-        elif math.dist(place, known) > ASIDE:
-            return
         self._least = min(self._least, error)
         self._weight += error**-2
         self._sum += error**-2 * np.array([*place, math.cos(yaw), math.sin(yaw)])

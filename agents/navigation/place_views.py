@@ -21,10 +21,10 @@ from tyro.conf import Positional, arg
 
 from agents.flags import UserPath, parse_flags
 from agents.navigation.frontiers import in_view
+from agents.navigation.records import read_records, write_record
 from agents.run_folder import check_out
 from spatial_envs.foundation.arguments import check_range
 from spatial_envs.foundation.errors import SceneError
-from spatial_envs.foundation.files import replacing
 from spatial_envs.foundation.threads import set_threads
 from spatial_envs.geometry.camera import measured_points
 from spatial_envs.geometry.view import View
@@ -86,8 +86,7 @@ def record(flags: Flags) -> Path:
             tqdm.write(f"passed over: {error}")
             continue
         found = views_in(env.task.episode(0).simulator, env.task.max_depth, np.random.default_rng(building))
-        with replacing(path) as unfinished, unfinished.open("wb") as file:
-            np.savez_compressed(file, **vars(found))
+        write_record(path, found)
     return flags.out
 
 
@@ -134,19 +133,7 @@ def shares(view: View, others: list[View]) -> np.ndarray:
 def read_views(folder: Path) -> list[PlaceViews]:
     """The buildings of a folder, in the order of their names. ValueError where there are none, or one is not
     whole."""
-    paths = sorted(folder.glob("*.npz"))
-    if not paths:
-        raise ValueError(
-            f"records: got {folder}; expected a folder that python -m agents.navigation.place_views wrote"
-        )
-    found = []
-    for path in paths:
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                found.append(PlaceViews(**{name: file[name] for name in PlaceViews.__dataclass_fields__}))
-        except Exception as error:
-            raise ValueError(f"records: {path}: expected views ({type(error).__name__}: {error})") from error
-    return found
+    return read_records(folder, PlaceViews, "views", "agents.navigation.place_views")
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ from tyro.conf import Positional, arg
 
 from agents.flags import UserPath, parse_flags
 from agents.navigation.frontiers import CROP, FEATURES, Candidates, NewPoints
+from agents.navigation.records import read_records, write_record
 from agents.run_folder import check_out
 from spatial_envs.foundation.arguments import check_range
 from spatial_envs.foundation.errors import SceneError
-from spatial_envs.foundation.files import replacing
 from spatial_envs.foundation.threads import set_threads
 from spatial_envs.navigation import ExploreEnv
 from spatial_envs.navigation.occupancy import CELL, OccupancyMap
@@ -113,8 +113,7 @@ def record(flags: Flags) -> Path:
         except SceneError as error:
             tqdm.write(f"passed over: {error}")
             continue
-        with replacing(path) as unfinished, unfinished.open("wb") as file:
-            np.savez_compressed(file, **vars(walk))
+        write_record(path, walk)
     return flags.out
 
 
@@ -153,19 +152,7 @@ def true_free(plan: OccupancyMap, simulator: Simulator, y: float) -> np.ndarray:
 def read_walks(folder: Path) -> list[Walk]:
     """The walks of a folder, in the order of their names. ValueError where there are none, or one is not
     whole."""
-    paths = sorted(folder.glob("*.npz"))
-    if not paths:
-        raise ValueError(
-            f"records: got {folder}; expected a folder that python -m agents.navigation.walks wrote"
-        )
-    walks = []
-    for path in paths:
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                walks.append(Walk(**{name: file[name] for name in Walk.__dataclass_fields__}))
-        except Exception as error:
-            raise ValueError(f"records: {path}: expected a walk ({type(error).__name__}: {error})") from error
-    return walks
+    return read_records(folder, Walk, "a walk", "agents.navigation.walks")
 
 
 if __name__ == "__main__":

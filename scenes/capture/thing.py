@@ -143,19 +143,19 @@ def the_object(mesh: Mesh, middle: np.ndarray, floor: float) -> Mesh:
     """Of the pieces above the floor the one nearest in plan to the middle (3,), small ones apart; parts in
     neighbouring cells are one piece, as no picture shows all of a thing. CaptureError where there is
     none."""
-    above = mesh.faces[(mesh.vertices[mesh.faces, 1] > floor).all(axis=1)]
+    standing = (mesh.vertices[mesh.faces, 1] > floor).all(axis=1)
+    above = mesh.faces[standing]
     if not len(above):
         raise CaptureError("object: nothing stands on what it was filmed on; expected an object there")
-    corners = mesh.vertices[above].astype(np.float64)
-    cell = np.floor(corners.mean(axis=1) / GAP).astype(int)
+    middles = mesh.vertices[above].mean(axis=1, dtype=np.float64)
+    cell = np.floor(middles / GAP).astype(int)
     cell -= cell.min(axis=0)
     filled = np.zeros(cell.max(axis=0) + 1, np.bool_)
     filled[tuple(cell.T)] = True
     mine = ndimage.label(filled, np.ones((3, 3, 3)))[0][tuple(cell.T)] - 1
-    areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
-    whole = np.bincount(mine, areas)
+    whole = np.bincount(mine, mesh.areas[standing])
     away = np.full(len(whole), np.inf)
-    np.minimum.at(away, mine, np.hypot(*(corners.mean(axis=1) - middle)[:, [0, 2]].T))
+    np.minimum.at(away, mine, np.hypot(*(middles - middle)[:, [0, 2]].T))
     away[whole < LEAST * whole.max()] = np.inf
     return compact(mesh, above[mine == int(away.argmin())])
 
