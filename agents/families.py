@@ -213,6 +213,7 @@ _FAMILIES: dict[str, str | Family] = {  # a string is module:name, loaded when i
     "ObjectNav-Habitat-v0": "agents.navigation.family:GOALS",
     "Explore-Habitat-v0": "agents.navigation.family:EXPLORATION",
     "SceneFit-Prototype-v0": "agents.scene_fit.family:FITTING",
+    "VideoFit-Prototype-v0": "agents.video_fit.family:VIDEO_FITTING",
     "Foresight-Prototype-v0": "agents.foresight.family:FORESIGHT",
 }
 

@@ -44,6 +44,11 @@ DECIDES = {  # by id: what the agent decides, its actions, what it is rewarded f
         "`Box(21)`: a step in one shape's scale, pose and prototype logits; or all shapes at once",
         "the fall of the occlusion-aware distance, free-space violation and number of shapes",
     ),
+    "VideoFit-Prototype-v0": (
+        "how K moving shapes explain a depth video",
+        "`Box(30)`: a step in one shape's scale, way through the video and prototype logits",
+        "as SceneFit, over all frames, and natural motion",
+    ),
     "Foresight-Prototype-v0": (
         "where moving things will be, or were",
         "`Box(38)`: a thought changes the answer in mind, a guess hands it in; six guesses",

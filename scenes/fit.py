@@ -19,6 +19,7 @@ import torch
 import trimesh
 from PIL import Image
 
+from spatial_envs.core.drawing import slot_colors
 from spatial_envs.foundation.arguments import user_path
 from spatial_envs.foundation.threads import set_threads
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
@@ -26,7 +27,7 @@ from spatial_envs.prototypes.refine import refined
 from spatial_envs.prototypes.scores import score_fit
 from spatial_envs.prototypes.slots import Shapes, SlotState
 from spatial_envs.prototypes.target import make_target
-from spatial_envs.scene_fit.picture import draw_fit, slot_colors
+from spatial_envs.scene_fit.picture import draw_fit
 from spatial_envs.scenes.depth_forms import READERS, stored
 from spatial_envs.scenes.depth_frames import DepthFrame, open_depth
 

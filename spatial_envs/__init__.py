@@ -16,7 +16,7 @@ from types import ModuleType
 import gymnasium as gym
 
 __version__ = "0.1.0"
-_PUBLIC = ("chamfer", "foresight", "navigation", "nbv", "scene_fit")  # modules
+_PUBLIC = ("chamfer", "foresight", "navigation", "nbv", "scene_fit", "video_fit")  # modules
 
 # id -> class of the single environment; the batched one has "Vector" in its name
 _ENVIRONMENTS = {
@@ -27,6 +27,7 @@ _ENVIRONMENTS = {
     "ObjectNav-Habitat-v0": "spatial_envs.navigation:ObjectNav{}Env",
     "Explore-Habitat-v0": "spatial_envs.navigation:Explore{}Env",
     "SceneFit-Prototype-v0": "spatial_envs.scene_fit:SceneFit{}Env",
+    "VideoFit-Prototype-v0": "spatial_envs.video_fit:VideoFit{}Env",
     "Foresight-Prototype-v0": "spatial_envs.foresight:Foresight{}Env",
 }
 

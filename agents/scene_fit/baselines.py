@@ -23,9 +23,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from agents.scene_fit.search import blind_search
+from agents.shell import wrapped
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
 from spatial_envs.prototypes.kmeans import clusters
 from spatial_envs.prototypes.pieces import pieces
@@ -33,7 +33,7 @@ from spatial_envs.prototypes.refine import refined
 from spatial_envs.prototypes.residuals import violations
 from spatial_envs.prototypes.scores import Fit
 from spatial_envs.prototypes.slots import Shapes, SlotState
-from spatial_envs.prototypes.sphere import Sphere, sphere
+from spatial_envs.prototypes.sphere import sphere
 from spatial_envs.prototypes.superquadric import ellipsoid, fit_superquadric, superquadric_surface
 from spatial_envs.prototypes.target import Target
 
@@ -151,19 +151,6 @@ def shell(target: Target, slots: int, seed: int = 0) -> Fit:
     others = np.broadcast_to(far + 1e-3 * ball.vertices, (slots - 1, *ball.vertices.shape))
     vertices = np.concatenate([wrapped(target, ball)[None], others]).astype(np.float32)
     return Fit(vertices, ball, np.ones(slots, np.bool_))
-
-
-def wrapped(target: Target, ball: Sphere) -> np.ndarray:
-    """(V, 3) metres: the sphere wrapped on the depth map. One half of it takes the place of the target's
-    pixels, the other half hides a thousandth of the way behind them."""
-    height, width = target.depth.shape
-    # the half sphere as a disc of equal areas, the disc as a square, and that as the picture
-    x, y, z = ball.vertices.T.astype(np.float64)
-    radius = np.sqrt(1 - np.abs(z)) / np.maximum(np.maximum(np.abs(x), np.abs(y)), 1e-9)
-    place = np.column_stack([(y * radius + 1) / 2 * height, (x * radius + 1) / 2 * width])
-    taken = np.column_stack(np.divmod(target.pixels, width)) + 0.5
-    points = target.points[cKDTree(taken).query(place)[1]].astype(np.float64)
-    return points + np.where(z < 0, 1e-3, 0.0)[:, None] * (points - target.cam_to_frame[:3, 3])
 
 
 def crumpled(target: Target, slots: int, seed: int = 0) -> Fit:

@@ -25,11 +25,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from agents.flags import UserPath, parse_flags
+from spatial_envs.core.drawing import slot_colors
 from spatial_envs.foundation.threads import set_threads
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
 from spatial_envs.prototypes.slots import Shapes, SlotState
 from spatial_envs.prototypes.target import make_target
-from spatial_envs.scene_fit.picture import draw_prototypes, slot_colors
+from spatial_envs.scene_fit.picture import draw_prototypes
 from spatial_envs.scenes.depth_frames import DepthFrame, open_depth
 
 LEAST = 20  # pixels of an object: with fewer it is left out

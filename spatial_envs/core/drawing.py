@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import colorsys
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -31,6 +33,12 @@ def ramp(share: np.ndarray) -> np.ndarray:
     low = np.minimum(place.astype(int), len(RAMP) - 2)
     part = (place - low)[..., None]
     return ((1 - part) * RAMP[low] + part * RAMP[low + 1]).astype(np.uint8)
+
+
+def slot_colors(count: int) -> np.ndarray:
+    """(count, 3) in [0, 1]: hues that neighbours do not share."""
+    hues = (np.arange(count) * 0.618034) % 1
+    return np.array([colorsys.hsv_to_rgb(hue, 0.65, 1.0) for hue in hues])
 
 
 def caption(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, ink: tuple, size: int) -> None:

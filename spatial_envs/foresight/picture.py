@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import colorsys
-
 import numpy as np
 from PIL import Image, ImageDraw
 
-from spatial_envs.core.drawing import BACKGROUND, DIM_INK, INK, caption
+from spatial_envs.core.drawing import BACKGROUND, DIM_INK, INK, caption, slot_colors
 from spatial_envs.foresight.episode import Episode
 
 PANEL = 360  # pixels, each of the two
@@ -41,7 +39,7 @@ def draw_question(episode: Episode) -> np.ndarray:
         if flip < 0:
             ground = place(np.zeros(3))[1]
             draw.line([(left, ground), (left + PANEL, ground)], fill=DIM_INK)
-        for k, color in enumerate(thing_colors(len(question.kind))):
+        for k, color in enumerate((255 * slot_colors(len(question.kind))).astype(int).tolist()):
             radius = scale * float(question.extents[k].mean())
             _ring(draw, place(question.truth.centres[k]), radius, _pale(color, 0.35), _pale(color, 0.2))
             for frame in np.flatnonzero(question.seen[k]):
@@ -59,12 +57,6 @@ def draw_question(episode: Episode) -> np.ndarray:
     )
     caption(draw, (8, 6), legend, INK, 14)
     return np.asarray(canvas)
-
-
-def thing_colors(count: int) -> list[Ink]:
-    """A colour for each thing, of hues that neighbours do not share."""
-    shades = [colorsys.hsv_to_rgb((k * 0.618034) % 1, 0.65, 1.0) for k in range(count)]
-    return [(int(255 * r), int(255 * g), int(255 * b)) for r, g, b in shades]
 
 
 def _pale(color: Ink, share: float) -> Ink:

@@ -16,9 +16,8 @@ from scipy.spatial.transform import Rotation
 from spatial_envs.foresight.settings import ForesightSettings
 from spatial_envs.geometry.bodies import pose_distance, second_moments
 from spatial_envs.prototypes.motion import fitted_motion, nearest_rotation
-from spatial_envs.scenes.recordings import Recording
+from spatial_envs.scenes.recordings import Recording, irregular_stamps
 
-LEAST_GAP = 0.02  # seconds between two frames
 MOVED = 0.1  # metres of path, above which a thing is judged
 SEEN_FRAMES = 3  # in which a thing must be seen to be judged
 REACH, WAY_SHARE = 0.25, 0.5  # metres, and share of the reference's way, that a step can move a draft
@@ -117,7 +116,8 @@ def ask(
     past = rng.random() < settings.backwards
     lead = rng.uniform(*settings.ahead) / rate
     share = rng.random()
-    stamps, start, observed = _drawn_stamps(rng, settings), given.start, None
+    stamps = irregular_stamps(rng, settings.frames, settings.duration)
+    start, observed = given.start, None
     if given.times is not None:
         stamps = given.times
     elif start is None and recording.window is not None:
@@ -141,15 +141,6 @@ def ask(
     else:
         asked = _drawn_query(recording, true, lead, after, settings.ahead[0] / rate)
     return _shown(recording, rng, settings, true, asked, sign * rate, anchor, observed)
-
-
-def _drawn_stamps(rng: np.random.Generator, settings: ForesightSettings) -> np.ndarray:
-    """(T,) seconds: irregular stamps from 0 to the duration, at least ``LEAST_GAP`` apart where they fit."""
-    count = settings.frames
-    gap = min(LEAST_GAP, settings.duration / (2 * count))
-    inner = np.sort(rng.random(count - 2)) * (settings.duration - (count - 1) * gap)
-    free = np.array([0.0, *inner, settings.duration - (count - 1) * gap])
-    return free + gap * np.arange(count)
 
 
 def _drawn_start(recording: Recording, stamps: np.ndarray, lead: float, after: bool, share: float) -> float:

@@ -70,3 +70,20 @@ def pose_distance(
     best = np.where((kind == CYLINDER) | (kind == CAPSULE), about_z, halves)
     best = np.where(kind == SPHERE, whole, best)
     return np.sqrt(apart + 2 * np.maximum(whole - best, 0))
+
+
+def radial(kind: int, extents: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """(N,) metres from a body's centre to its surface along unit directions (N, 3) of its own frame; half
+    extents (3,)."""
+    along = np.maximum(np.abs(directions), 1e-9)
+    if kind == BOX:
+        return (extents / along).min(axis=1)
+    across, up = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9), along[:, 2]
+    if kind == CYLINDER:
+        return np.minimum(extents[0] / across, extents[2] / up)
+    if kind == CAPSULE:
+        radius, half = extents[0], max(extents[2] - extents[0], 0.0)
+        side = radius / across
+        cap = half * up + np.sqrt(np.maximum(radius**2 - (half * across) ** 2, 0))
+        return np.where(side * up <= half, side, cap)
+    return 1 / np.sqrt(((directions / extents) ** 2).sum(axis=1))

@@ -49,10 +49,8 @@ def fit_ground(
     as noise grows with it, and at least FINEST: a clean picture gives up little of what stands on the ground,
     and a noisy one keeps little of the ground.
     """
-    intrinsics = np.asarray(intrinsics, np.float64)
-    rows, columns = np.nonzero(depth > 0)
-    z = depth[rows, columns].astype(np.float64)
-    points = np.stack([slope(columns, intrinsics, 0) * z, slope(rows, intrinsics, 1) * z, z], axis=1)
+    points, at = _measured(depth, intrinsics)
+    z = points[:, 2]
     if len(points) < 3:
         return None
     rng = np.random.default_rng(0)
@@ -64,13 +62,22 @@ def fit_ground(
     score, found = _search(some, triples, upwards, np.cos(np.radians(max_tilt)))
     if score >= LEAST_SHARE * len(some):
         plane = _refined(points, found, within, upwards, max_tilt)
-    surface = _Surface(depth, intrinsics, points, (rows, columns), within)
+    surface = _Surface(depth, np.asarray(intrinsics, np.float64), points, at, within)
     if plane is None or not surface.is_level(plane) or not surface.standing(plane):
         plane = surface.best(plane, upwards, max_tilt)
     if plane is None and steep:
         plane = surface.seen_from_above(upwards)
     if plane is None:
         return None
+    return plane, ground_pixels(depth, intrinsics, plane)
+
+
+def ground_pixels(depth: np.ndarray, intrinsics: np.ndarray, plane: np.ndarray) -> np.ndarray:
+    """(H, W) bool: the pixels of a depth map that are the plane (4,), camera frame, below it, or specks that
+    noise lifts off it; see ``fit_ground``."""
+    points, at = _measured(depth, intrinsics)
+    z = points[:, 2]
+    within = TOLERANCE[0] + TOLERANCE[1] * z
     near = np.abs(points @ plane[:3] + plane[3]) < within
     height = points @ plane[:3] + plane[3]
     order = np.argsort(z[near])
@@ -81,10 +88,20 @@ def fit_ground(
     spread_at = np.interp(z, middles, spread) * z**2  # as the noise of sensors grows
     mask = np.zeros(depth.shape, np.bool_)
     tolerance = np.clip(3 * spread_at, FINEST, 2 * within)
-    mask[rows, columns] = height < tolerance
+    mask[at] = height < tolerance
     high = np.zeros(depth.shape, np.bool_)
-    high[rows, columns] = height > SPECK_HEIGHT * tolerance
-    return plane, mask | _specks((depth > 0) & ~mask, high)
+    high[at] = height > SPECK_HEIGHT * tolerance
+    return mask | _specks((depth > 0) & ~mask, high)
+
+
+def _measured(depth: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """(N, 3) float64, metres, camera frame: the points of the pixels that measured something, and their rows
+    and columns."""
+    intrinsics = np.asarray(intrinsics, np.float64)
+    rows, columns = np.nonzero(depth > 0)
+    z = depth[rows, columns].astype(np.float64)
+    points = np.stack([slope(columns, intrinsics, 0) * z, slope(rows, intrinsics, 1) * z, z], axis=1)
+    return points, (rows, columns)
 
 
 def _refined(

@@ -106,9 +106,16 @@ def flown(launch: Launch, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(landed[..., None], ground, out), np.where(landed.any(axis=1), start, np.inf)
 
 
-def moving_bodies(seed: int, num_objects: tuple[int, int], unseen: bool = False) -> MovingBodies:
+def moving_bodies(
+    seed: int,
+    num_objects: tuple[int, int],
+    unseen: bool = False,
+    ticks: slice = slice(None),
+    side: float = SIDE,
+) -> MovingBodies:
     """The scene of a seed, with a number of bodies from the least to the most; ``unseen`` ones move faster
-    than any other."""
+    than any other. Of its ``ticks``, in which they keep clear of each other and at whose first they are in a
+    square of that ``side``, metres, or one a little larger."""
     rng = np.random.default_rng([seed, 3])
     count = int(rng.integers(num_objects[0], num_objects[1] + 1))
     times = TICK * np.arange(TICKS)
@@ -117,9 +124,11 @@ def moving_bodies(seed: int, num_objects: tuple[int, int], unseen: bool = False)
     reach: list[float] = []
     for _ in range(count):
         kind, own, way, turn = _body(rng, FASTER if unseen else 1.0, times)
+        way, turn = way[ticks], turn[ticks]
+        way = way - way[0] * np.array([1, 0, 1])
         kinds.append(kind)
         extents.append(own)
-        ways.append(way + _clear_place(rng, way, _reach(kind, own), ways, reach))
+        ways.append(way + _clear_place(rng, way, _reach(kind, own), side, ways, reach))
         turns.append(turn)
         reach.append(_reach(kind, own))
     return MovingBodies(np.array(kinds), np.array(extents), np.stack(ways, axis=1), np.stack(turns, axis=1))
@@ -136,12 +145,12 @@ def _clear_place(
     rng: np.random.Generator,
     way: np.ndarray,
     reach: float,
+    side: float,
     others: list[np.ndarray],
     reaches: list[float],
 ) -> np.ndarray:
     """(3,): where on the ground a way (T, 3) can begin so that a body of that reach never comes near those on
-    the others; in a square as large as that takes."""
-    side = SIDE
+    the others; in a square of that side, or as large as it takes."""
     while True:
         places = rng.uniform(-side / 2, side / 2, (TRIES, 3)) * np.array([1, 0, 1])
         clear = np.ones(TRIES, np.bool_)

@@ -5,8 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from spatial_envs.foundation.compilation import njit
+from spatial_envs.prototypes.bank import POSE
 
 ROUNDS = 20
+SMALL, LARGER = 0.1, 1.3  # units, of a slot without points; of the points' mean distance from their mean
+
+
+def ball_slots(points: np.ndarray, count: int, prototypes: int, unit: float, seed: int = 0) -> np.ndarray:
+    """(count, 7 + P + 1), metres: an even blend at each group of points (N, 3); slots without points are
+    absent."""
+    slots = np.zeros((count, POSE + prototypes + 1))
+    labels = clusters(points, count, seed)
+    slots[:, 0], slots[:, -1] = SMALL * unit, 3.0
+    for k in np.unique(labels):
+        own = points[labels == k].astype(np.float64)
+        slots[k, 0] = np.linalg.norm(own - own.mean(axis=0), axis=1).mean() * LARGER
+        slots[k, 1:4], slots[k, -1] = own.mean(axis=0), -3.0
+    return slots
 
 
 def clusters(points: np.ndarray, groups: int, seed: int = 0, starts: int = 3) -> np.ndarray:

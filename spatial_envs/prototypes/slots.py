@@ -59,6 +59,11 @@ class Shapes:
         """See ``PrototypeBank.presence``."""
         return 1 - float(_softmax(slot[POSE:])[-1])
 
+    def present(self, slots: np.ndarray) -> np.ndarray:
+        """(...,) bool: which of slots (..., 7 + P + 1) are more likely there than not."""
+        flat = slots.reshape(-1, slots.shape[-1])
+        return np.array([self.presence(slot) > 0.5 for slot in flat]).reshape(slots.shape[:-1])
+
     def vertices(self, slot: np.ndarray) -> np.ndarray:
         """(V, 3) float32, metres, of one slot (7 + P + 1,)."""
         vertices = np.empty((len(self.topology.vertices), 3), np.float32)

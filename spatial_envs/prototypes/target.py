@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from spatial_envs.scenes.depth_frames import DepthFrame
 
 LEAST_UNIT = 0.1  # metres
+LEAST_PIXELS = 8  # to explain, of a frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,24 +53,49 @@ class Target:
         return None if self.surface_objects is None else len(np.unique(self.surface_objects))
 
 
+class Placement(NamedTuple):
+    """A fitting frame: its pose in the world (4, 4) float64, and its unit, metres."""
+
+    frame_to_world: np.ndarray
+    unit: float
+
+
 def make_target(frame: DepthFrame, held_out: float = 0.0, seed: int = 0) -> Target:
     """The target of a frame; the share ``held_out`` of its pixels, drawn by the seed, is kept from fitters.
     Raises SceneError for a frame with fewer than 8 pixels to explain."""
     view = frame.view
     pixels = np.flatnonzero(frame.target)
-    if len(pixels) < 8:
-        raise SceneError(f"{frame.name}: got {len(pixels)} pixels to explain; expected at least 8")
-    world = unproject(view.depth, view.intrinsics, view.cam_to_world).reshape(-1, 3)
+    if len(pixels) < LEAST_PIXELS:
+        got = f"got {len(pixels)} pixels to explain"
+        raise SceneError(f"{frame.name}: {got}; expected at least {LEAST_PIXELS}")
     kept = np.random.default_rng(seed).random(len(pixels)) >= held_out
-    frame_to_world = _frame(view.cam_to_world, world[pixels].mean(axis=0, dtype=np.float64))
-    to_frame = inverse_pose(frame_to_world)
+    return placed_target(frame, placement(view.cam_to_world, frame.points), kept)
+
+
+def placement(cam_to_world: np.ndarray, points: np.ndarray) -> Placement:
+    """The fitting frame of points (N, 3), world frame: world's +Y up, -Z along the camera's view in plan, the
+    origin at their mean; its unit is their root mean square distance from there."""
+    frame = _frame(cam_to_world, points.mean(axis=0, dtype=np.float64))
+    away = _moved(inverse_pose(frame), points).astype(np.float64)
+    return Placement(frame, max(LEAST_UNIT, float(np.sqrt((away**2).sum(axis=1).mean()))))
+
+
+def placed_target(
+    frame: DepthFrame, place: Placement, kept: np.ndarray, cam_to_world: np.ndarray | None = None
+) -> Target:
+    """The target of a frame in a fitting frame that is given, its pixels to explain but for those that are
+    not ``kept`` (N,) bool; with the camera at ``cam_to_world`` (4, 4) instead of its own pose. The truth
+    stays where it is."""
+    view, pixels = frame.view, np.flatnonzero(frame.target)
+    own = np.asarray(view.cam_to_world, np.float64) if cam_to_world is None else cam_to_world
+    world = unproject(view.depth, view.intrinsics, own.astype(np.float32)).reshape(-1, 3)
+    to_frame = inverse_pose(place.frame_to_world)
     points = _moved(to_frame, world[pixels])
     objects = None if view.segment is None else view.segment.reshape(-1)[pixels[kept]]
     truth = frame.truth
     return Target(
         points[kept], pixels[kept], objects, points[~kept], view.depth, view.intrinsics,
-        to_frame @ view.cam_to_world, frame_to_world,
-        max(LEAST_UNIT, float(np.sqrt((points.astype(np.float64) ** 2).sum(axis=1).mean()))),
+        to_frame @ own, place.frame_to_world, place.unit,
         None if truth is None else _moved(to_frame, truth.surface),
         None if truth is None else truth.ids,
     )  # fmt: skip

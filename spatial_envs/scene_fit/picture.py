@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import colorsys
-
 import numpy as np
 from PIL import Image, ImageDraw
 
-from spatial_envs.core.drawing import BACKGROUND, DIM_INK, INK, caption, depth_picture
+from spatial_envs.core.drawing import BACKGROUND, DIM_INK, INK, caption, depth_picture, slot_colors
 from spatial_envs.geometry.camera import direction, facing_origin, pinhole
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.geometry.view import View
@@ -93,9 +91,3 @@ def _prototype(shape: np.ndarray, faces: np.ndarray, color: np.ndarray) -> Image
     view = BuiltinRenderer().render(mesh, pose, pinhole(31, size), size)
     pixels = np.where(view.depth[..., None] > 0, view.rgb, np.array(BACKGROUND, np.uint8))
     return Image.fromarray(pixels).resize((CELL, CELL), Image.Resampling.LANCZOS)
-
-
-def slot_colors(count: int) -> np.ndarray:
-    """(count, 3) in [0, 1]: hues that neighbours do not share."""
-    hues = (np.arange(count) * 0.618034) % 1
-    return np.array([colorsys.hsv_to_rgb(hue, 0.65, 1.0) for hue in hues])

@@ -35,7 +35,7 @@ from spatial_envs.geometry.camera import pinhole
 from spatial_envs.geometry.view import View
 from spatial_envs.prototypes.bank import POSE
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, bank_sizes, encoded
-from spatial_envs.prototypes.kmeans import clusters
+from spatial_envs.prototypes.kmeans import ball_slots
 from spatial_envs.prototypes.slots import REACH, RESIDUALS, SCALES, Shapes, SlotState, moved
 from spatial_envs.prototypes.target import Target, make_target
 from spatial_envs.rendering import make_renderer
@@ -267,22 +267,17 @@ class SceneFit(Rows[Episode]):
             return self.guesses.get(
                 index, lambda: encoded(self.model[0], [target], self.slots)[0].double().numpy()
             )
+        if self.settings.start == "kmeans":
+            prototypes = self.slot_size - POSE - 1
+            return ball_slots(target.points, self.slots, prototypes, target.unit, seed)
         rng = np.random.default_rng(seed)
         slots = np.zeros((self.slots, self.slot_size))
         slots[:, -1] = -3.0  # there is something
-        if self.settings.start == "random":
-            low, high = target.points.min(axis=0), target.points.max(axis=0)
-            slots[:, 0] = rng.uniform(0.2, 0.6, self.slots) * target.unit
-            slots[:, 1:4] = rng.uniform(low, high, (self.slots, 3))
-            slots[:, 4] = rng.uniform(-math.pi, math.pi, self.slots)
-            slots[:, POSE:-1] = rng.normal(size=(self.slots, self.slot_size - POSE - 1))
-            return slots
-        labels = clusters(target.points, self.slots, seed)
-        slots[:, 0], slots[:, -1] = 0.1 * target.unit, 3.0  # a group without points is absent
-        for k in np.unique(labels):
-            own = target.points[labels == k].astype(np.float64)
-            slots[k, 0] = np.linalg.norm(own - own.mean(axis=0), axis=1).mean() * 1.3
-            slots[k, 1:4], slots[k, -1] = own.mean(axis=0), -3.0
+        low, high = target.points.min(axis=0), target.points.max(axis=0)
+        slots[:, 0] = rng.uniform(0.2, 0.6, self.slots) * target.unit
+        slots[:, 1:4] = rng.uniform(low, high, (self.slots, 3))
+        slots[:, 4] = rng.uniform(-math.pi, math.pi, self.slots)
+        slots[:, POSE:-1] = rng.normal(size=(self.slots, self.slot_size - POSE - 1))
         return slots
 
     # ---- for those who look around, or go back

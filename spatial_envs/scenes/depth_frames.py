@@ -15,7 +15,7 @@ from PIL import Image
 from spatial_envs.foundation.arguments import absolute, check_range, checked_image_size, floats
 from spatial_envs.foundation.errors import SceneError
 from spatial_envs.geometry.camera import turn_about_y, unproject
-from spatial_envs.geometry.ground import fit_ground
+from spatial_envs.geometry.ground import fit_ground, ground_pixels
 from spatial_envs.geometry.view import View
 from spatial_envs.procedural.groups import group
 from spatial_envs.rendering.builtin import BuiltinRenderer
@@ -158,7 +158,7 @@ class _Seed(NamedTuple):
             made.ids,
             clean.depth,
         )
-        return _frame(depth, rgb, made.intrinsics, pose, True, self.name, self.name, 0, segment, truth)
+        return depth_frame(depth, rgb, made.intrinsics, pose, True, self.name, self.name, 0, segment, truth)
 
 
 class _Recorded(NamedTuple):
@@ -190,7 +190,7 @@ class _Recorded(NamedTuple):
         if path is not None:
             rgb = resized(_picture(path), intrinsics, options.image_size)[0]
         pose = layout.pose(file)
-        return _frame(depth, rgb, fitted, pose, layout.up_known, self.name, file.sequence, file.number)
+        return depth_frame(depth, rgb, fitted, pose, layout.up_known, self.name, file.sequence, file.number)
 
 
 class _Loose(NamedTuple):
@@ -210,7 +210,7 @@ class _Loose(NamedTuple):
         assert options.intrinsics is not None
         intrinsics = _of_size(options.intrinsics, depth.shape, self.path)
         depth, intrinsics = _sampled(depth, intrinsics, options.max_depth, options.image_size)
-        return _frame(depth, None, intrinsics, None, False, self.name, self.name, 0)
+        return depth_frame(depth, None, intrinsics, None, False, self.name, self.name, 0)
 
 
 def _of_size(intrinsics: np.ndarray, shape: tuple[int, ...], path: str) -> np.ndarray:
@@ -267,7 +267,7 @@ def _picture(path: Path) -> np.ndarray:
         raise SceneError(f"{path}: no picture that can be read: {pointer_at(path) or error}") from None
 
 
-def _frame(
+def depth_frame(
     depth: np.ndarray,
     rgb: np.ndarray | None,
     intrinsics: np.ndarray,
@@ -278,11 +278,16 @@ def _frame(
     number: int,
     segment: np.ndarray | None = None,
     truth: SceneTruth | None = None,
+    plane: np.ndarray | None = None,
 ) -> DepthFrame:
-    """The frame, its ground found and taken out of the target; ``up_known``: the pose says where up is."""
+    """The frame, its ground found and taken out of the target; ``up_known``: the pose says where up is;
+    ``plane`` (4,), camera frame: the ground, where that is known. SceneError where nothing is left to fit."""
     up = IN_PICTURE if pose is None or not up_known else tuple(pose[1, :3])
     unknown = up is IN_PICTURE
-    found = fit_ground(depth, intrinsics, up, UNKNOWN_TILT if unknown else TILT, steep=unknown)
+    if plane is None:
+        found = fit_ground(depth, intrinsics, up, UNKNOWN_TILT if unknown else TILT, steep=unknown)
+    else:
+        found = plane, ground_pixels(depth, intrinsics, plane)
     placed = pose
     if placed is None:
         placed = UPRIGHT if found is None else _standing(found[0])

@@ -30,6 +30,7 @@ from spatial_envs.scenes.sets import PROCEDURAL, SceneSet, existing
 
 logger = logging.getLogger(__name__)
 REQUIRED = ("position_mm", "quaternion", "kind", "size")
+LEAST_GAP = 0.02  # seconds between two frames
 WINDOW = ("window_start", "times", "observed")
 _HALF = np.sqrt(0.5)
 _Z_TO_Y = np.array([-_HALF, 0.0, 0.0, _HALF])  # quaternion x y z w of the turn that takes Z up to Y up
@@ -106,6 +107,14 @@ class _Recorded(NamedTuple):
         return _recording(f"{self.path}, scene {self.number}", self.name, {
             key: values[self.number] for key, values in arrays.items()
         })  # fmt: skip
+
+
+def irregular_stamps(rng: np.random.Generator, count: int, duration: float) -> np.ndarray:
+    """(count,) seconds from 0 to the duration, in between drawn, at least ``LEAST_GAP`` apart where they
+    fit."""
+    gap = min(LEAST_GAP, duration / (2 * count))
+    free = duration - (count - 1) * gap
+    return np.array([0.0, *(np.sort(rng.random(count - 2)) * free), free]) + gap * np.arange(count)
 
 
 def open_recordings(scenes: str | Path, split: str, num_objects: tuple[int, int] = (1, 6)) -> RecordingSet:

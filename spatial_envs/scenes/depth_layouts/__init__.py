@@ -43,6 +43,7 @@ def find(root: Path, files: list[Path]) -> dict[str, DepthFile]:
     """The depth files among ``files`` by name, in order of sequence and number, each in the first layout that
     it matches; those in none are left out. ``root``: what names are relative to."""
     found: dict[str, list[tuple[float, str, str, Layout]]] = {}
+    timed: set[str] = set()  # files whose names are times
     for path in files:
         for layout in LAYOUTS:
             match = layout.pattern.search(path.as_posix())
@@ -50,11 +51,14 @@ def find(root: Path, files: list[Path]) -> dict[str, DepthFile]:
                 short = path.relative_to(root).as_posix() if path != root else path.name
                 sequence = short.rpartition("/")[0] or path.parent.name
                 order = float(match["n"]) if re.fullmatch(r"\d+(\.\d+)?", match["n"]) else np.inf
+                if np.isfinite(order) and "." in match["n"]:
+                    timed.add(str(path))
                 found.setdefault(sequence, []).append((order, short.rpartition(".")[0], str(path), layout))
                 break
     named = {}
     for sequence, mine in sorted(found.items()):
         for place, (order, name, file, layout) in enumerate(sorted(mine, key=lambda one: one[:3])):
-            number = int(order) if order.is_integer() else place  # of names that are times, which in turn
-            named[name] = DepthFile(file, sequence, number, layout)
+            stamp = order if file in timed else None
+            number = int(order) if order.is_integer() and stamp is None else place
+            named[name] = DepthFile(file, sequence, number, layout, stamp)
     return named

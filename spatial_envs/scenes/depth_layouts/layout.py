@@ -19,12 +19,14 @@ OUTDOORS = 80.0  # metres: what is farther is scenery
 
 @dataclass(frozen=True)
 class DepthFile:
-    """One depth file: where it is, what it belongs to and which of its sequence it is."""
+    """One depth file: where it is, what it belongs to, which of its sequence it is, and when it was taken,
+    seconds, where its name is a time."""
 
     path: str
     sequence: str
     number: int
     layout: Layout
+    stamp: float | None = None
 
     @property
     def folder(self) -> Path:

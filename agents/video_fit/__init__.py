@@ -1,0 +1,1 @@
+"""Agents of video fitting, and what they are compared with."""
