@@ -32,6 +32,7 @@ TESTED: dict[str, dict[str, Any]] = {
     "NBV-MapAnything-v0": {"num_objects": 1},
     "PointNav-Habitat-v0": {"num_buildings": 1, "backbone": None},
     "SceneFit-Prototype-v0": {"num_frames": 1, "backbone": None},
+    "VideoFit-Prototype-v0": {"num_videos": 1, "backbone": None},
     "Foresight-Prototype-v0": {"num_objects": 1},
 }
 PYTORCH3D = "pip install easypytorch3d (of third parties), or https://github.com/facebookresearch/pytorch3d"

@@ -55,6 +55,9 @@ def small(tmp_path_factory):
             return {"scenes": str(building), "image_size": 42, "max_steps": 3, "cache_dir": cache}
         if family == "SceneFit":
             return {"num_frames": 8, "num_objects": 2, "slots": 2, "steps": 3, "image_size": 42, "points": 64}
+        if family == "VideoFit":
+            few = {"num_videos": 8, "num_objects": 2, "slots": 2, "frames": 4}
+            return {**few, "steps": 3, "image_size": 42, "points": 32}
         if family == "Foresight":
             return {"num_objects": 2, "slots": 2, "frames": 4, "steps": 3, "guesses": 3}
         return pytest.fail(f"{id}: say here how to make a small one of the family {family}")

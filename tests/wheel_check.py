@@ -16,7 +16,8 @@ for name in ("unproject.json", "compact.json", "compact.safetensors", "compact.m
 for name in ("encoder.safetensors", "encoder.md"):
     assert f"spatial_envs/prototypes/{name}" in packed, name
 
-FEW = {"NBV": {"num_objects": 1}, "SceneFit": {"num_frames": 1}, "Foresight": {"num_objects": 1}}
+FEW = {"NBV": {"num_objects": 1}, "SceneFit": {"num_frames": 1}, "VideoFit": {"num_videos": 1}}
+FEW["Foresight"] = {"num_objects": 1}
 ours = [name for name, spec in gym.registry.items() if str(spec.entry_point).startswith("spatial_envs.")]
 assert ours
 for name in ours:

@@ -9,6 +9,8 @@ linked            the same, linked by even motion and size (``prototypes.linking
 tracks            of those one shape on one natural way: where episodes with ``start="encoder"`` begin
 tracks-searched   the same, then blind search in the environment's own moves, as long as an episode lasts
 tracks-refined    the same, then 40 steps of Adam on all frames together (``prototypes.refine_tracks``)
+bounces           as tracks, but a way may change once: tracks of two segments
+bounces-refined   the same, then Adam
 linked-oracle     the encoder's slots of each frame, linked by who they truly are
 oracle            the true bodies, where they truly are
 cheat-shell       one surface wrapped on each depth map, which costs a one-directional loss nothing
@@ -18,13 +20,14 @@ cheat-shuffled    the linked slots, in each frame in another order
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
 from agents.shell import wrapped
+from agents.video_fit.search import best_step
 from spatial_envs.geometry.bodies import radial
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
 from spatial_envs.prototypes.kmeans import ball_slots
@@ -33,13 +36,13 @@ from spatial_envs.prototypes.refine_tracks import refined_tracks
 from spatial_envs.prototypes.scores import Fit
 from spatial_envs.prototypes.slots import Shapes, SlotState
 from spatial_envs.prototypes.sphere import sphere
-from spatial_envs.prototypes.tracks import VideoState, Weights, moved_track, resting
+from spatial_envs.prototypes.tracks import VideoState, Weights, resting
 from spatial_envs.prototypes.video import VideoTarget
 from spatial_envs.prototypes.video_scores import Explained, true_centres
 from spatial_envs.scenes.depth_videos import DepthVideo
 
 RADII = (0.1, 0.5)  # metres, of random spheres
-TRIES, TURNS = 12, 10  # steps that a search tries in a turn; turns of each slot
+TURNS = 10  # of each slot in a search, as many as an episode has
 POINTS = 128  # of each frame, that a search looks at
 FINE, SHELL = 4, 5  # subdivisions of the spheres that true bodies and shells are made of
 
@@ -68,8 +71,8 @@ def _of_slots(target: VideoTarget, slots: np.ndarray) -> Explanation:
     return explanation(VideoState(target, model()[1], slots, POINTS, Weights()))
 
 
-def _of_tracks(target: VideoTarget, tracks: np.ndarray) -> Explanation:
-    return explanation(VideoState.of_tracks(target, model()[1], tracks, POINTS, Weights()))
+def _of_tracks(target: VideoTarget, tracks: np.ndarray, segments: int = 1) -> Explanation:
+    return explanation(VideoState.of_tracks(target, model()[1], tracks, POINTS, Weights(), segments))
 
 
 def random_spheres(target: VideoTarget, video: DepthVideo, slots: int, seed: int = 0) -> Explanation:
@@ -118,44 +121,35 @@ def link(target: VideoTarget, video: DepthVideo, slots: int, seed: int = 0) -> E
     return _of_slots(target, linked_slots(target, slots))
 
 
-def way_tracks(target: VideoTarget, slots: int) -> np.ndarray:
+def way_tracks(target: VideoTarget, slots: int, segments: int = 1) -> np.ndarray:
     """(K, M): one natural way through each."""
     found = linked_slots(target, slots)
-    return fitted_tracks(found, model()[1].present(found), target.times, target.unit)
+    return fitted_tracks(found, model()[1].present(found), target.times, target.unit, segments)
 
 
-def tracks(target: VideoTarget, video: DepthVideo, slots: int, seed: int = 0) -> Explanation:
+def tracks(
+    target: VideoTarget, video: DepthVideo, slots: int, seed: int = 0, segments: int = 1
+) -> Explanation:
     """One shape on one way for each linked slot."""
-    return _of_tracks(target, way_tracks(target, slots))
+    return _of_tracks(target, way_tracks(target, slots, segments), segments)
 
 
 def searched(target: VideoTarget, video: DepthVideo, slots: int, seed: int = 0) -> Explanation:
-    """Let the tracks take turns, each by the best of some steps drawn evenly from all, by ``full``."""
-    rng = np.random.default_rng([seed, 5])
+    """Let the tracks take turns, each by the best of some steps drawn evenly from all."""
     state = VideoState.of_tracks(target, model()[1], way_tracks(target, slots), POINTS, Weights())
-    assert state.tracks is not None
+    rng = np.random.default_rng([seed, 5])
     for k in [*range(slots)] * TURNS:
-        best_step(state, k, rng.uniform(-1, 1, (TRIES, 1 + state.tracks.shape[1])))
+        best_step(state, k, rng)
     return explanation(state)
 
 
-def best_step(state: VideoState, index: int, actions: np.ndarray) -> None:
-    """Let track ``index`` take the best of the actions (n, 1 + M), or none where each makes things worse."""
-    assert state.tracks is not None
-    best, value = state.tracks[index].copy(), state.figures()["full"]
-    start = best
-    for action in actions:
-        state.put_track(index, moved_track(start, action, state.segments))
-        if (now := state.figures()["full"]) > value:
-            best, value = state.tracks[index].copy(), now
-    state.put_track(index, best)
-
-
-def refined(target: VideoTarget, video: DepthVideo, slots: int, seed: int = 0) -> Explanation:
+def refined(
+    target: VideoTarget, video: DepthVideo, slots: int, seed: int = 0, segments: int = 1
+) -> Explanation:
     """The tracks, made better by gradient on all frames together."""
     with torch.enable_grad():
-        better = refined_tracks(model()[0].bank, target, way_tracks(target, slots), seed=seed)
-    return _of_tracks(target, better)
+        better = refined_tracks(model()[0].bank, target, way_tracks(target, slots, segments), seed=seed)
+    return _of_tracks(target, better, segments)
 
 
 def linked_oracle(target: VideoTarget, video: DepthVideo, slots: int, seed: int = 0) -> Explanation:
@@ -226,6 +220,8 @@ FITTERS: dict[str, Fitter] = {
     "tracks": tracks,
     "tracks-searched": searched,
     "tracks-refined": refined,
+    "bounces": partial(tracks, segments=2),
+    "bounces-refined": partial(refined, segments=2),
     "linked-oracle": linked_oracle,
     "oracle": oracle,
     "cheat-shell": shell,

@@ -39,17 +39,17 @@ COLUMNS = {
 }
 HEADLINE = ("score", "depth_agreement")  # the second where the truth is not known
 FORMULAS = (
-    "Means over the frames of what SceneFit's tables say; held-out frames: the one-directional distance in "
-    "those that no fitter was shown. ARI of the video: adjusted Rand index of nearest slot against object "
-    "over the points of all frames together. IDF1: every object is given the slot that is within 25 cm of it "
-    "in most frames; 2 TP / (2 TP + FP + FN) over objects and frames that are seen. Switches: of the times "
-    "that an object is near a slot in two frames running, those in which it is another slot. Centre error: the median distance "
-    "of objects' centres from those of their slots; jitter: the median standard deviation of that offset, an "
-    "axis. Video score: clip(g, 0, 1) (1 - FSV) max(ARI, 0) full in each video, with g = (d_random - d) / "
-    "(d_random - d_oracle), d occlusion-aware, of random-spheres and of oracle, which is the true bodies. "
-    "Camera ATE: the root mean square distance of the cameras from the true ones, the first being given. "
-    "Intervals are 95 % bootstrap intervals over videos, not over trainings; differences are paired. "
-    "Policies act by their mean."
+    "Means over the frames of what SceneFit's tables say; held-out frames: the one-directional distance "
+    "in those that no fitter was shown. ARI of the video: adjusted Rand index of nearest slot against "
+    "object over the points of all frames together. IDF1: every object is given the slot that is within "
+    "25 cm of it in most frames; 2 TP / (2 TP + FP + FN) over objects and frames that are seen. Switches: "
+    "of the times that an object is near a slot in two frames running, those in which it is another one. "
+    "Centre error: the median distance of objects' centres from those of their slots; jitter: the median "
+    "standard deviation of that offset, an axis. Video score: clip(g, 0, 1) (1 - FSV) max(ARI, 0) full in "
+    "each video, with g = (d_random - d) / (d_random - d_oracle), d occlusion-aware, of random-spheres "
+    "and of oracle, which is the true bodies. Camera ATE: the root mean square distance of the cameras "
+    "from the true ones, the first being given. Intervals are 95 % bootstrap intervals over videos, not "
+    "over trainings; differences are paired. Policies act by their mean."
 )
 
 

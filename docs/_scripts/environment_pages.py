@@ -53,6 +53,11 @@ SCORES = {
     "SceneFit-Prototype-v0": Published(
         "scene_fit.md", "6 objects, clean", ("score, %", "occlusion-aware, cm", "full, %", "ARI, %")
     ),
+    "VideoFit-Prototype-v0": Published(
+        "video_fit.md",
+        "6 objects",
+        ("video score, %", "held-out frames, cm", "ARI of the video, %", "IDF1, %"),
+    ),
     "Foresight-Prototype-v0": Published(
         "foresight.md", "1 s later", ("soft credit", "credit of the first", "right", "minFDE (m)")
     ),

@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 from agents.exported import load_agent  # noqa: E402
 from agents.families import family  # noqa: E402
 from agents.scene_fit.teacher import Refinement  # noqa: E402
+from agents.video_fit.search import BlindSearch  # noqa: E402
 
 FOLDER = ROOT / "docs" / "films"
 MOST = 36  # pictures of a film
@@ -62,6 +63,12 @@ FILMS = {
         2,
         {"backbone": None, "start": "encoder", "num_objects": 6},
     ),
+    "VideoFit-Prototype-v0": Film(
+        "Blind search in the environment's moves, from the encoder's start",
+        "search",
+        2,
+        {"backbone": None, "start": "encoder", "num_objects": 6},
+    ),
     "Foresight-Prototype-v0": Film("The baseline analytic-fan", "analytic-fan", 0, {}, 1200),
 }
 
@@ -72,7 +79,8 @@ def pictures(env_id: str) -> Iterator[np.ndarray]:
     kind = family(env_id)
     agent = load_agent(ROOT / player) if player.startswith("pretrained/") else None
     env = gym.make(env_id, **UNSEEN, **{**(agent.env_kwargs if agent else {}), **arguments})
-    policy = agent or (Refinement(env) if player == "refinement" else kind.policies(env, [player])[player])
+    playing = {"refinement": Refinement, "search": BlindSearch}
+    policy = agent or (playing[player](env) if player in playing else kind.policies(env, [player])[player])
     return kind.reel(env, policy, episode)
 
 

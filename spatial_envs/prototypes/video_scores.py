@@ -6,7 +6,8 @@ and where the truth is known:
     idf1              share of identities kept (Ristani et al. 2016): with every object given the slot that is
                       within 25 cm of it in most frames, 2 TP / (2 TP + FP + FN) over frames and objects that
                       are seen in them
-    switches          how often an object that is near a slot in two frames running is near another in the second
+    switches          share of the times that an object is near a slot in two frames running, in which it is
+                      another slot
     centre_error      metres: the median distance of an object's centre from that of the slot it was given
     jitter            metres: the median, over objects, of the standard deviation of that offset, an axis
 

@@ -178,6 +178,8 @@ def test_every_published_configuration_trains_saves_and_plays(algo, env_id, tmp_
     small, scenes = ("num_objects=1", "image_size=28", "views=3"), "procedural"
     if fits:
         small = ("num_frames=1", "num_objects=2", "slots=2", "steps=4")
+    elif "num_videos" in few:
+        small = ("num_videos=1", "num_objects=2", "slots=2", "steps=4", "frames=4", "image_size=28")
     elif foresees:
         small = ("num_objects=1", "slots=1", "steps=4")
     elif walks:

@@ -9,7 +9,8 @@ import pytest
 import spatial_envs  # noqa: F401
 from spatial_envs.foresight import ForesightEnv, ForesightVectorEnv
 from spatial_envs.foresight.credit import brier_error, fair_energy, right_share, soft_credit
-from spatial_envs.foresight.question import LEAST_GAP, Poses
+from spatial_envs.foresight.question import Poses
+from spatial_envs.scenes.recordings import LEAST_GAP
 
 ID = "Foresight-Prototype-v0"
 SMALL = {"num_objects": (2, 3), "slots": 3, "split": "validation"}
