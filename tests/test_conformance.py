@@ -239,7 +239,8 @@ SB3_NOTICES = {
     RANK.format("residuals"),
     *(RANK.format(key) for key in ("shapes", "reference", "draft")),
     *(notice.format(key) for notice in IMAGE for key in ("depth", "fit_depth", "close_up")),
-    *(notice.format(key) for notice in IMAGE for key in ("tracks", "guesses")),
+    *(notice.format(key) for notice in IMAGE for key in ("tracks", "guesses", "slots", "residuals")),
+    *(RANK.format(key) for key in ("motion", "camera")),
 }
 
 

@@ -55,10 +55,9 @@ def make_video_target(video: DepthVideo, camera_given: bool = True) -> VideoTarg
     a video with too little to explain in a frame, or with no poses where the cameras are given."""
     if camera_given and not video.posed:
         raise SceneError(f"{video.name}: got no camera poses; expected them, or camera='estimated'")
-    for frame, is_shown in zip(video.frames, video.shown, strict=True):
-        count = int(frame.target.sum())
-        if is_shown and count < LEAST_PIXELS:
-            raise SceneError(f"{frame.name}: got {count} pixels to explain; expected at least {LEAST_PIXELS}")
+    count = sum(int(frame.target.sum()) for frame in video.frames)
+    if count < LEAST_PIXELS:
+        raise SceneError(f"{video.name}: got {count} pixels to explain; expected at least {LEAST_PIXELS}")
     true = np.stack([frame.view.cam_to_world for frame in video.frames]).astype(np.float64)
     poses = true if camera_given else np.broadcast_to(true[video.shown][0], true.shape)
     points = [

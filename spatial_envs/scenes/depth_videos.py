@@ -34,7 +34,7 @@ from spatial_envs.scenes.sets import PROCEDURAL, SceneSet, Source, existing
 logger = logging.getLogger(__name__)
 ANY = "any"  # camera motion: one of all, drawn
 SIDE = 2.2  # metres, of the square in which procedural bodies begin
-FARTHER = tuple(1.25**k for k in range(8))  # that a camera stands, until it sees something in every frame
+FARTHER = (1.0, 1.25, 0.8, 1.6, 0.64, 2.0, 2.5, 3.2)  # that a camera stands, until it sees enough
 LEAST_SEEN = 24  # pixels of things, in every frame
 EVERY, FIRST = 5, 2  # of the stamps every fifth is held out, from the third on
 
@@ -148,54 +148,53 @@ class _Filmed(NamedTuple):
         motion = options.camera_motion
         motion = str(rng.choice(CAMERA_MOTIONS)) if motion == ANY else motion
         scene = film_set(rng, bodies.kind, bodies.extents, (low + high) / 2)
-        for farther in FARTHER:  # until in every frame there is something to explain
+        fullest, frames = -1, []
+        for farther in FARTHER:  # until in every frame there is enough to explain
             way = camera_way(np.random.default_rng([self.seed, 8]), motion, low, high, times, farther)
-            views = [
-                self._seen(scene, *placed)
-                for placed in zip(range(len(times)), way, centres, rotations, strict=True)
-            ]
-            seen = [np.count_nonzero(view.segment) for view in views if view.segment is not None]
-            if min(seen) >= LEAST_SEEN:
+            try:
+                made = [
+                    self._frame(k, scene, way[k], bodies.kind, centres[k], rotations[k])
+                    for k in range(len(times))
+                ]
+            except SceneError:
+                continue
+            if (least := int(min(np.count_nonzero(frame.target) for frame in made))) > fullest:
+                fullest, frames = least, made
+            if fullest >= LEAST_SEEN:
                 break
-        frames = [
-            self._frame(k, views[k], scene, bodies.kind, centres[k], rotations[k]) for k in range(len(times))
-        ]
+        if not frames:
+            size = "x".join(map(str, options.image_size))
+            raise SceneError(f"{self.name}: nothing is seen of its things in {size} pixels; expected more")
         return DepthVideo(self.name, tuple(frames), times - times[shown][-1], shown, True, bodies)
-
-    def _seen(self, scene: Set, k: int, pose: np.ndarray, centres: np.ndarray, rotations: np.ndarray) -> View:
-        """Frame k as the sensor has it."""
-        options, intrinsics = self.options, lens(self.options.image_size)
-        mesh = scene.at(centres, rotations)
-        view = BuiltinRenderer().render(mesh, pose, intrinsics, options.image_size)
-        if options.max_depth is not None:
-            view.depth[view.depth > options.max_depth] = 0
-        depth = noisy_depth(view.depth, intrinsics, options.noise, np.random.default_rng([self.seed, 7, k]))
-        assert view.segment is not None
-        segment = np.where(depth > 0, view.segment, 0).astype(np.int32)
-        rgb = np.where(depth[..., None] > 0, view.rgb, 0).astype(np.uint8)
-        return View(rgb, depth, intrinsics.astype(np.float32), pose.astype(np.float32), segment)
 
     def _frame(
         self,
         k: int,
-        view: View,
         scene: Set,
+        pose: np.ndarray,
         kind: np.ndarray,
         centres: np.ndarray,
         rotations: np.ndarray,
     ) -> DepthFrame:
+        """Frame k as the sensor has it, and the truth."""
+        options, intrinsics = self.options, lens(self.options.image_size)
+        clean = BuiltinRenderer().render(scene.at(centres, rotations), pose, intrinsics, options.image_size)
+        assert clean.segment is not None
+        if options.max_depth is not None:
+            clean.depth[clean.depth > options.max_depth] = 0
+        depth = noisy_depth(clean.depth, intrinsics, options.noise, np.random.default_rng([self.seed, 7, k]))
+        segment = np.where(depth > 0, clean.segment, 0).astype(np.int32)
+        rgb = np.where(depth[..., None] > 0, clean.rgb, 0).astype(np.uint8)
         placed = np.tile(np.eye(4), (len(kind), 1, 1))
         placed[:, :3, :3], placed[:, :3, 3] = rotations, centres
         surface = [s @ r.T + c for s, r, c in zip(scene.surfaces, rotations, centres, strict=True)]
         ids = np.repeat(np.arange(1, len(kind) + 1), [len(own) for own in surface]).astype(np.int32)
         words = tuple(KINDS[own] for own in kind)
-        truth = SceneTruth(words, placed, np.concatenate(surface).astype(np.float32), ids, view.depth)
-        pose = view.cam_to_world.astype(np.float64)
+        truth = SceneTruth(words, placed, np.concatenate(surface).astype(np.float32), ids, clean.depth)
         ground = np.append(pose[1, :3], pose[1, 3])  # y = 0, from the camera
         return depth_frame(
-            view.depth, view.rgb, view.intrinsics, pose, True, f"{self.name}/{k}", self.name, k,
-            view.segment, truth, ground,
-        )  # fmt: skip
+            depth, rgb, intrinsics, pose, True, f"{self.name}/{k}", self.name, k, segment, truth, ground
+        )
 
 
 class _Sequence(NamedTuple):

@@ -55,8 +55,9 @@ class VideoFitEnv(TaskEnv):
     | features | (T, D) | the backbone's tokens of the frames, seen together; see SceneFit |
     | rgb, depth | (T, H, W, 3) uint8, (T, H, W, 1) m | the frames; 0 where nothing was measured |
     | fit_rgb, fit_depth | the same | the fit from the same cameras |
+    | film, fit_film | (T H, W, 3) uint8 | rgb and fit_rgb, one frame below the other, for a CNN |
 
-    or by a name: ``"state"`` (the default: all above rgb), ``"image"`` (rgb, depth, times, turns, remaining),
+    or by a name: ``"state"`` (the default: all above rgb), ``"image"`` (film, fit_film, times, turns, remaining),
     ``"all"``.
 
     ## Rewards

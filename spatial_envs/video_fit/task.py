@@ -59,7 +59,7 @@ FARTHEST, LONGEST = 1000.0, 1e6  # metres, of observed depth; seconds
 STATE = (
     "motion", "slots", "logits", "residuals", "times", "camera", "turn", "frame_turn", "remaining", "features"
 )  # fmt: skip
-PRESETS = {"state": STATE, "image": ("rgb", "depth", "times", "turn", "frame_turn", "remaining")}
+PRESETS = {"state": STATE, "image": ("film", "fit_film", "times", "turn", "frame_turn", "remaining")}
 SUCCESS_DISTANCE, SUCCESS_FSV = 0.03, 0.1  # metres, share
 CAMERA = 6  # numbers of a camera's change
 RENDER_SIZE, RENDER_FOV = (240, 320), 50.0  # of render_view
@@ -139,6 +139,8 @@ class VideoFit(Rows[Episode]):
             "depth": spaces.Box(0.0, FARTHEST, (frames, height, width, 1), np.float32),
             "fit_rgb": spaces.Box(0, 255, (frames, height, width, 3), np.uint8),
             "fit_depth": spaces.Box(0.0, FARTHEST, (frames, height, width, 1), np.float32),
+            "film": spaces.Box(0, 255, (frames * height, width, 3), np.uint8),
+            "fit_film": spaces.Box(0, 255, (frames * height, width, 3), np.uint8),
         }
         if self.backbone is not None:
             available["features"] = self.features.box(self._feature_size(self.backbone), frames)
@@ -251,6 +253,8 @@ class VideoFit(Rows[Episode]):
             "fit_depth": lambda: np.stack(
                 [one.rendered()[0][..., None].clip(0, FARTHEST) for one in state.frames]
             ),
+            "film": lambda: np.concatenate([view.rgb for view in shown]),
+            "fit_film": lambda: np.concatenate([one.picture() for one in state.frames]),
             "features": lambda: self._features(episode).copy(),
         }
         return {key: made[key]() for key in self.observation_space.spaces}
