@@ -1,10 +1,11 @@
-"""Answers without learning, each handed in as a policy of the environment's own actions.
+"""Answers, all but one without learning, each handed in as a policy of the environment's own actions.
 
 still             everything stays where it was last seen
 mean              everything is at the mean of its frames
 line              the straight line through the four frames next to the asked time
 analytic          rest, line or fall, above the ground: the reference. The one to beat
 cem               a simulator of single bodies whose start is fitted to the frames (``cem.py``)
+network           six answers of a network that has learned from other recordings (``network.py``)
 analytic-fan      the reference, then six shares of its way: the one to beat with six guesses
 line-fan          cheat: from staying to 1.2 times the line
 still-noise       cheat: staying, with 25 cm of noise
@@ -26,6 +27,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from agents.foresight.cem import fitted_ends
+from agents.foresight.network import NetworkAnswers
 from agents.foresight.shown import Shown, shown
 from spatial_envs.foresight.question import REACH, WAY_SHARE
 from spatial_envs.prototypes.motion import next_frames, weighted_line
@@ -143,6 +145,7 @@ BASELINES: dict[str, Callable[[Any], Answering]] = {
     "line": partial(_made, line),
     "analytic": partial(_made, analytic),
     "cem": partial(_made_of_guesses, lambda guesses: partial(fitted_ends, guesses)),
+    "network": partial(_made_of_guesses, lambda guesses: NetworkAnswers(guesses=guesses)),
     "analytic-fan": partial(_made, partial(fanned, analytic, FAN)),
     "line-fan": partial(_made, partial(fanned, line, LINE_FAN)),
     "still-noise": partial(_made_of_guesses, lambda guesses: partial(noisy, still, STILL_NOISE, guesses)),

@@ -12,7 +12,7 @@ class Shown(NamedTuple):
 
     centres (K, T, 3), seen (K, T) bool, times (T,), query
     reference, nearest (K, 3): the reference's centres, and those in the seen frame next to the asked time
-    extents (K, 3)
+    extents (K, 3), kind (K, 5), one of ``geometry.bodies.KINDS``
     """
 
     centres: np.ndarray
@@ -22,6 +22,7 @@ class Shown(NamedTuple):
     reference: np.ndarray
     nearest: np.ndarray
     extents: np.ndarray
+    kind: np.ndarray
 
 
 def shown(observation: dict[str, np.ndarray]) -> Shown:
@@ -30,7 +31,5 @@ def shown(observation: dict[str, np.ndarray]) -> Shown:
     centres, seen, query = tracks[..., :3], tracks[..., -1] > 0.5, float(observation["query"][0])
     distance = np.where(seen, np.abs(times - query), np.inf)
     nearest = centres[np.arange(len(centres)), distance.argmin(axis=1)]
-    reference, extents = observation["reference"][:, :3], observation["shapes"][:, :3]
-    return Shown(
-        centres, seen, times, query, reference.astype(np.float64), nearest, extents.astype(np.float64)
-    )
+    reference, shapes = observation["reference"].astype(np.float64), observation["shapes"].astype(np.float64)
+    return Shown(centres, seen, times, query, reference[:, :3], nearest, shapes[:, :3], shapes[:, 3:])
