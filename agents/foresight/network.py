@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from agents.foresight.shown import Shown
@@ -22,7 +22,7 @@ from spatial_envs.foresight.question import REACH, WAY_SHARE
 from spatial_envs.foundation.files import replacing
 from spatial_envs.geometry.bodies import KINDS
 
-SHIPPED = Path(__file__).with_name("network.safetensors")
+SHIPPED = Path(__file__).resolve().parents[2] / "pretrained/foresight-network/network.safetensors"
 GUESSES = 6
 WAVES = (1.0, 2.0, 4.0)  # rad/s, of the asked time's Fourier features
 FAR = 8.0  # metres, beyond which places are cut off
@@ -91,7 +91,7 @@ class EndNetwork(nn.Module):
     def save(self, path: Path) -> None:
         """Write the weights."""
         with replacing(path) as temporary:
-            save_file(self.state_dict(), temporary)
+            temporary.write_bytes(save(self.state_dict()))
 
     @classmethod
     def load(cls, path: Path = SHIPPED) -> EndNetwork:

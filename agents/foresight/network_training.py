@@ -3,14 +3,14 @@
     python -m agents.foresight.network_training --out runs/foresight-0
     python evaluate_agent.py --env Foresight-Prototype-v0 --baselines analytic-fan network
 
-Writes network.safetensors, which takes the place of agents/foresight/network.safetensors where the baseline
-"network" is to play it. A folder that was interrupted goes on by the same command.
+Writes network.safetensors, which takes the place of the one in pretrained/foresight-network/ where the
+baseline "network" is to play it. A folder that was interrupted goes on by the same command.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -152,16 +152,13 @@ def train(flags: Flags) -> Path:
     network = EndNetwork()
     adam = torch.optim.AdamW(network.parameters(), flags.learning_rate)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, flags.steps)
-    said = {
-        name: getattr(flags, name) for name in ("seed", "questions", "steps", "batch_size", "learning_rate")
-    }
+    said = {name: value for name, value in asdict(flags).items() if name != "out"}
     first, state = 0, flags.out / "state.pt"
     if state.exists():
         kept = torch.load(state, weights_only=True)
         if kept["said"] != said:
-            raise ValueError(
-                f"out: {flags.out} holds another training ({kept['said']}); choose another folder"
-            )
+            got = f"{flags.out} holds another training ({kept['said']})"
+            raise ValueError(f"out: {got}; choose another folder")
         network.load_state_dict(kept["network"])
         adam.load_state_dict(kept["adam"])
         falling.load_state_dict(kept["falling"])

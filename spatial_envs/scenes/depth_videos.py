@@ -97,13 +97,16 @@ class _Options(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A part of a recording of the given one's ``duration``, from a start that is drawn."""
+    """A part of a recording of the given one's ``duration``, from a start that is drawn, or from where the
+    file says that something is shown."""
 
     recording: Source[Recording]
 
     def load(self, rng: np.random.Generator, duration: float) -> tuple[Recording, float]:
         recording = self.recording.load()
-        return recording, rng.uniform(0, _room(recording.duration, duration, recording.name))
+        room = _room(recording.duration, duration, recording.name)
+        start = rng.uniform(0, room)
+        return recording, start if recording.window is None else min(recording.window.start, room)
 
 
 class _Bodies(NamedTuple):
