@@ -108,6 +108,19 @@ class Answering:
         return np.zeros((len(observation["draft"]), 3 if self.task.settings.rotations else 0))
 
 
+class NetworkExpert:
+    """What the network would do next in a row of an environment, single or batched, for warm starts."""
+
+    def __init__(self, env: Any, seed: int = 0, row: int = 0) -> None:
+        task = env.unwrapped.task
+        self.task, self.row = task, row
+        self.answering = Answering(env, NetworkAnswers(guesses=task.settings.guesses))
+
+    def action(self) -> np.ndarray:
+        """For the environment as it stands."""
+        return self.answering.predict(self.task.observe(self.row))[0]
+
+
 class Oracle(Answering):
     """The truth, which no other policy is told."""
 

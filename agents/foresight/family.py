@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agents.families import Family
-from agents.foresight.baselines import BASELINES
+from agents.foresight.baselines import BASELINES, NetworkExpert
 from agents.foresight.evaluation import COLUMNS, FORMULAS, score, skill, walk
 from agents.foresight.policy import TrackFeatures
 from spatial_envs.scenes.recordings import open_recordings
@@ -38,6 +38,7 @@ FORESIGHT = Family(
     extractor=TrackFeatures,
     scenes="recordings",
     open_scenes=lambda kwargs, split: open_recordings(kwargs["scenes"], split),
+    experts={"network": NetworkExpert},
     eval_every=20_000,
     validation_starts=64,
     final_starts=128,

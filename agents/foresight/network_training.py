@@ -49,7 +49,7 @@ class Flags:
     """Of the weights and the batches."""
     questions: int = 24_000
     """That are learned from; four kilobytes each."""
-    steps: int = 6_000
+    steps: int = 2_000
     """Of AdamW."""
     batch_size: int = 256
     """Questions in a step."""

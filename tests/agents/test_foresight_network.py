@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import spatial_envs  # noqa: F401
-from agents.foresight.baselines import BASELINES
+from agents.foresight.baselines import BASELINES, NetworkExpert
 from agents.foresight.evaluation import score
 from agents.foresight.network import GUESSES, EndNetwork, Told
 from agents.foresight.network_training import Flags, costs, credits, lessons, loss, train
@@ -79,6 +79,16 @@ def test_the_environment_gives_it_the_same_credit():
     figures = score(env, BASELINES["network"](env), 1)
     assert figures["guesses"] == 6
     assert 0 < figures["first_credit"] <= figures["credit"] <= 1
+
+
+def test_as_an_expert_it_does_what_it_does_as_a_policy():
+    env = gym.make("Foresight-Prototype-v0", split="test", num_objects=2)
+    observation, _ = env.reset(seed=4)
+    expert, policy = NetworkExpert(env), BASELINES["network"](env)
+    for _ in range(4):
+        action, _ = policy.predict(observation)
+        np.testing.assert_array_equal(expert.action(), action)
+        observation, *_ = env.step(action)
 
 
 def test_a_training_goes_on_and_refuses_another(tmp_path, monkeypatch):
