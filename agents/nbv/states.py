@@ -1,6 +1,6 @@
 """Record states of next-best-view with what each direction would gain, for ``agents.nbv.voxel_training``.
 
-    python -m agents.nbv.states runs/nbv-states/train --objects 2048
+    python -m agents.nbv.states runs/nbv-states/train
     python -m agents.nbv.states runs/nbv-states/validation --split validation --objects 64
 
 A file for each object, of 3 episodes of 1 to 4 views among 64 directions at the inner radius; each view is
@@ -65,7 +65,7 @@ class Flags:
     """The folder for the files, which may hold some already."""
     split: Literal["train", "validation"] = "train"
     """Of which split of the procedural objects."""
-    objects: int = 2048
+    objects: int = 1024
     """The first so many of it."""
 
 
