@@ -40,6 +40,7 @@ from agents.nbv.candidates import CandidateDQNPolicy, CandidateScores, GlimpseDQ
 from agents.nbv.differentiable import PosePolicy, ResearchPlanPolicy
 from agents.nbv.policy import ViewFeatures
 from agents.nbv.scoring import ScoringPolicy
+from agents.nbv.voxel_policy import VoxelPolicy
 from agents.runs import ALGORITHMS, LEFT_OUT
 from agents.scene_fit.policy import SlotFeatures
 from spatial_envs.backbones.checkpoint import WIDTHS
@@ -49,7 +50,9 @@ from spatial_envs.foundation.arguments import check_choice, check_range
 FORMAT = 1
 DESCRIPTION, WEIGHTS, CARD = "agent.yaml", "policy.safetensors", "README.md"
 
-_ACTOR_CRITIC = (ScoringPolicy, policies.ActorCriticPolicy, policies.WalkingPolicy, policies.FittingPolicy)
+_ACTOR_CRITIC = (
+    ScoringPolicy, VoxelPolicy, policies.ActorCriticPolicy, policies.WalkingPolicy, policies.FittingPolicy
+)  # fmt: skip
 _Q_VALUES = (CandidateDQNPolicy, GlimpseDQNPolicy)
 _OURS: dict[str, tuple[type[BasePolicy], ...]] = {
     "ppo": _ACTOR_CRITIC,

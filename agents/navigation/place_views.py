@@ -21,7 +21,7 @@ from tyro.conf import Positional, arg
 
 from agents.flags import UserPath, parse_flags
 from agents.navigation.frontiers import in_view
-from agents.navigation.records import read_records, write_record
+from agents.records import read_records, write_record
 from agents.run_folder import check_out
 from spatial_envs.foundation.arguments import check_range
 from spatial_envs.foundation.errors import SceneError

@@ -128,12 +128,14 @@ class _Parted(nn.Module):
 
 
 class ScoringPolicy(MultiInputActorCriticPolicy):
-    """The actor-critic policy of PPO and A2C that scores directions; ``net_arch`` is the critic's.
+    """The actor-critic policy of PPO and A2C that scores directions, by its EXTRACTOR; ``net_arch`` is the
+    critic's.
 
     Of continuous actions the components beyond the direction have one learned mean and spread for all states,
     0 and exp(-0.7) at first. A stop of discrete actions is one more choice beside the directions, whose score
     is a linear function of what the critic reads."""
 
+    EXTRACTOR: type[BaseFeaturesExtractor] = ScoresAndViews
     KEYS = ScoresAndViews.KEYS
 
     @staticmethod
@@ -147,7 +149,7 @@ class ScoringPolicy(MultiInputActorCriticPolicy):
             )
 
     def __init__(self, *args, **keywords) -> None:
-        keywords["features_extractor_class"] = ScoresAndViews
+        keywords["features_extractor_class"] = self.EXTRACTOR
         keywords["ortho_init"] = False
         super().__init__(*args, **keywords)
 

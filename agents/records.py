@@ -1,4 +1,4 @@
-"""Folders of records, dataclasses of arrays that parts of planners learn from: a .npz file for each."""
+"""Folders of records, dataclasses of arrays that networks learn from: a .npz file for each."""
 
 from __future__ import annotations
 
