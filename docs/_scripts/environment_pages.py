@@ -147,7 +147,8 @@ def agents_section(env_id: str) -> str:
     for name, says in shipped(env_id):
         training, judged = says["training"], says["validation"]
         score = "{figure} {score:.3f} [{low:.3f}, {high:.3f}]".format(**judged) if judged else ""
-        about = f"[{name}](../models/{name}.md) | {says['algorithm']} | {training['steps']:,}"
+        steps = f"{training['steps']:,}" if training["steps"] else "taught, see its page"
+        about = f"[{name}](../models/{name}.md) | {says['algorithm']} | {steps}"
         lines.append(f"| {about} | {training['seed']} | {score} |")
     if len(lines) == 2:
         return ""
