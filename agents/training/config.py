@@ -33,7 +33,7 @@ class Flags:
 
     algo: Literal[
         "ppo", "a2c", "recurrent_ppo", "maskable_ppo", "dqn", "ranking", "sac", "td3", "tqc", "crossq",
-        "differentiable", "encoder",
+        "differentiable", "expert_iteration", "encoder",
     ] = "ppo"  # fmt: skip
     """One of Stable-Baselines3's or sb3-contrib's; "ranking" is supervised by counterfactual gains,
     "differentiable" by the gradient of a Chamfer loss through the backbone, "encoder", of prototype fitting,
