@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,43 +14,19 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 
-from agents.scene_fit.proposals import ProposingPolicy, measured_changes, squashed
-from agents.scene_fit.search import best_step, figures_after, gained
-from spatial_envs.core.task import Observation
+from agents.scene_fit.proposals import ProposingPolicy
+from agents.scene_fit.trials import Player, Players, Turn
 from spatial_envs.foundation.arguments import check_range
-from spatial_envs.foundation.errors import SceneError
-from spatial_envs.scene_fit.task import SceneFit
-
-ROUNDS = (
-    3,
-    11,
-)  # turns of each slot in an episode, at least, and one more than at most: more scenes are seen
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What was tried in a turn: n actions (n, A), what each gained (n,) and what was measured (n, 5), both
-    squashed, float32."""
-
-    observation: Observation
-    actions: np.ndarray
-    gains: np.ndarray
-    measured: np.ndarray
 
 
 class ExpertIteration(BaseAlgorithm):
-    """In each turn ``tries`` steps are tried, a share ``uniform`` of them drawn evenly, the others those that
-    the policy expects most of. What each gains is known: of the reward's potential, and ``measured`` times as
-    much of ``full``. In every second episode the step that gains most is taken, in the others the one that
-    the policy judges best, so that it learns where it leads itself. An episode ends after 3 to 10 turns of
-    each slot.
+    """In each round ``n_steps`` turns are played, in ``workers`` processes, while ``gradient_steps`` batches
+    are learned of those before (``trials.Player`` says how, by ``tries``, ``uniform``, ``measured`` and
+    ``most_objects``). In every second episode the step that gains most is taken, in the others the one that
+    the policy judges best, so that it learns where it leads itself.
 
     The Gaussian learns the steps that gained, each as likely as its share of the turn's gains; the critics
-    learn the gains of all. Procedural scenes have 1 to ``most_objects`` objects, as many slots, drawn anew
-    for each episode; others are as the environment has them.
-
-    n_steps, gradient_steps  turns that are played, and batches that are learned, in a round
-    batch_size, buffer_size  turns in a batch, and the latest that are kept
+    learn the gains of all. Kept are the latest ``buffer_size`` turns.
     """
 
     policy: ProposingPolicy
@@ -69,6 +44,7 @@ class ExpertIteration(BaseAlgorithm):
         uniform: float = 0.25,
         measured: float = 0.3,
         most_objects: int = 12,
+        workers: int = 1,
         max_grad_norm: float = 1.0,
         policy_kwargs: dict[str, Any] | None = None,
         tensorboard_log: str | None = None,
@@ -80,6 +56,7 @@ class ExpertIteration(BaseAlgorithm):
         check_range("uniform", uniform, 0, 1)
         check_range("tries", tries, 2, 64, int)
         check_range("most_objects", most_objects, 1, 12, int)
+        check_range("workers", workers, 1, 256, int)
         super().__init__(
             policy, env, learning_rate, policy_kwargs, tensorboard_log=tensorboard_log, verbose=verbose,
             seed=seed, device=device, support_multi_env=True, supported_action_spaces=(spaces.Box,),
@@ -87,6 +64,7 @@ class ExpertIteration(BaseAlgorithm):
         self.n_steps, self.gradient_steps, self.batch_size = n_steps, gradient_steps, batch_size
         self.buffer_size, self.tries, self.uniform = buffer_size, tries, uniform
         self.measured, self.most_objects, self.max_grad_norm = measured, most_objects, max_grad_norm
+        self.workers = workers
         if _init_setup_model:
             self._setup_model()
 
@@ -102,7 +80,7 @@ class ExpertIteration(BaseAlgorithm):
         self.policy = policy.to(self.device)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "turns", "tasks", "generator"]
+        return [*super()._excluded_save_params(), "turns", "generator"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer"], []
@@ -119,69 +97,28 @@ class ExpertIteration(BaseAlgorithm):
         self.generator = np.random.default_rng([self.seed or 0, self.num_timesteps])
         self.turns = deque[Turn](maxlen=self.buffer_size)
         envs: Any = self.env
-        self.tasks: dict[int, SceneFit] = {0: envs.get_attr("task")[0]}
+        settings = envs.get_attr("task")[0].settings
+        player = Player(settings, self.policy, self.tries, self.uniform, self.measured, self.most_objects)
         callback.on_training_start(locals(), globals())
-        going, until = True, self.num_timesteps + self.n_steps
-        while going and self.num_timesteps < total_timesteps:
-            for turn in self._episode():
-                self.turns.append(turn)
-                self.num_timesteps += 1
+        players = Players(player, self.workers)
+        try:
+            going = True
+            while going and self.num_timesteps < total_timesteps:
+                players.begin(self.n_steps, self.policy, self.generator)
+                if self.turns:
+                    self._learn_batches()
+                    self.logger.dump(self.num_timesteps)
+                for turn in players.played():
+                    self.turns.append(turn)
+                    self.num_timesteps += 1
+                    self.logger.record_mean("train/best_gain", float(turn.gains.max().clip(0)))
+                    if not (going := callback.on_step()) or self.num_timesteps >= total_timesteps:
+                        break
                 self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
-                going = callback.on_step()
-                if not going or self.num_timesteps >= total_timesteps:
-                    break
-            if going and self.num_timesteps >= until:
-                until += self.n_steps
-                self._learn_batches()
-                self.logger.dump(self.num_timesteps)
+        finally:
+            players.close()
         callback.on_training_end()
         return self
-
-    def _episode(self):
-        """Play one, and yield its turns."""
-        task = self._task()
-        led = bool(self.generator.random() < 0.5)
-        while True:
-            try:
-                task.reset([0], [self.generator], {}, [False])
-                break
-            except SceneError:  # next to nothing of it is in the picture
-                continue
-        episode, rounds = task.episode(0), int(self.generator.integers(*ROUNDS))
-        while episode.steps < min(rounds * task.slots, task.steps):
-            turn, action = self._turn(task, led)
-            task.step([0], action[None])
-            yield turn
-
-    def _task(self) -> SceneFit:
-        """One whose scenes have as many objects as is drawn."""
-        own = self.tasks[0]
-        if own.settings.scenes != "procedural":
-            return own
-        count = int(self.generator.integers(1, self.most_objects + 1))
-        if count not in self.tasks:
-            shown = [*own.observation_space.spaces]
-            settings = replace(own.settings, num_objects=count, slots=count, steps=None, observations=shown)
-            self.tasks[count] = SceneFit(settings)
-        return self.tasks[count]
-
-    def _turn(self, task: SceneFit, led: bool) -> tuple[Turn, np.ndarray]:
-        """Try steps; the turn, and the action (A,) that is best by the truth if that leads, or else by what
-        the policy makes of them."""
-        episode, observation = task.episode(0), task.observe(0)
-        state, index, before = episode.state, episode.steps % task.slots, episode.figures
-        latent = self.policy.seen(observation)
-        blind = round(self.uniform * self.tries)
-        drawn = self.generator.uniform(-1, 1, (blind, 1 + task.slot_size))
-        promising = self.policy.promising(latent, self.tries - blind)
-        actions = np.concatenate([drawn.astype(np.float32), promising])
-        after = figures_after(state, index, actions)
-        gains = gained(before, after, str(task.settings.reward))
-        gains += self.measured * gained(before, after)
-        worth = gains if led else self.policy.worth(latent, actions, before, after, state)
-        turn = Turn(observation, actions, squashed(gains, task.slots), measured_changes(before, after, state))
-        self.logger.record_mean("train/best_gain", float(gains.max().clip(0) * task.slots))
-        return turn, best_step(actions, worth)
 
     def _learn_batches(self) -> None:
         """Batches of turns with one number of slots each, as many of each as there are turns of it."""

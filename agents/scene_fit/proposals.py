@@ -14,15 +14,12 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
+from agents.scene_fit.evidence import MEASURES
 from agents.scene_fit.policy import SlotFeatures
-from spatial_envs.prototypes.slots import SMALLEST_STEP, SlotState
-from spatial_envs.scene_fit.episode import Figures
+from spatial_envs.prototypes.slots import SMALLEST_STEP
 
 SPREADS = (-3.0, 0.0)  # least and largest logarithm of the standard deviation of a number of an action
 CANDIDATES = 128  # half drawn evenly, half from the Gaussian: what the most promising are chosen of
-LENGTHS, SHARES = ("one_directional", "occlusion_aware"), ("fsv", "depth_agreement", "full")  # figures
-MEASURED = len(LENGTHS) + len(SHARES)
-SMALL = 0.02  # a gain of a slot; those below are as they are, larger ones count by their logarithm
 
 
 class ProposingPolicy(BasePolicy):
@@ -31,7 +28,7 @@ class ProposingPolicy(BasePolicy):
 
     A critic is shown an action as it is and as the change that it makes, its numbers times its size; what it
     makes of that is scaled by features, as a direction that helps one slot harms another. Gains are times the
-    number of slots, and squashed (``squashed``)."""
+    number of slots, and squashed (``evidence.squashed``)."""
 
     KEYS = SlotFeatures.KEYS
 
@@ -57,7 +54,7 @@ class ProposingPolicy(BasePolicy):
         self.actor = nn.Linear(width, 2 * size)
         nn.init.zeros_(self.actor.weight)
         nn.init.zeros_(self.actor.bias)
-        self.before, self.after = Critic(width, 2 * size), Critic(width, 2 * size + MEASURED)
+        self.before, self.after = Critic(width, 2 * size), Critic(width, 2 * size + MEASURES)
         self.optimizer = self.optimizer_class(
             self.parameters(),
             lr=lr_schedule(1),
@@ -79,7 +76,7 @@ class ProposingPolicy(BasePolicy):
         return self.before(latent, _changes(actions))
 
     def judged(self, latent: torch.Tensor, actions: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
-        """(B, n): what actions (B, n, A) with measured changes (B, n, 5) are worth."""
+        """(B, n): what actions (B, n, A) with measured changes (B, n, 10) are worth."""
         return self.after(latent, torch.cat([_changes(actions), measured], dim=-1))
 
     def forward(self, observations: dict[str, torch.Tensor], deterministic: bool = True) -> torch.Tensor:
@@ -107,17 +104,9 @@ class ProposingPolicy(BasePolicy):
         return actions[best].numpy()
 
     @torch.no_grad()
-    def worth(
-        self,
-        latent: torch.Tensor,
-        actions: np.ndarray,
-        before: Figures,
-        after: list[Figures],
-        state: SlotState,
-    ) -> np.ndarray:
-        """(n,): what actions (n, A) are worth, by the state's figures before and after each."""
-        measured = torch.as_tensor(measured_changes(before, after, state))
-        return self.judged(latent, torch.as_tensor(actions)[None], measured[None])[0].numpy()
+    def worth(self, latent: torch.Tensor, actions: np.ndarray, measured: np.ndarray) -> np.ndarray:
+        """(n,): what actions (n, A) with measured changes (n, 10), squashed, are worth."""
+        return self.judged(latent, torch.as_tensor(actions)[None], torch.as_tensor(measured)[None])[0].numpy()
 
 
 class Critic(nn.Module):
@@ -141,15 +130,3 @@ def _changes(actions: torch.Tensor) -> torch.Tensor:
     """(..., 2 A): actions (..., A), their size, and the numbers that follow it times the size."""
     size = SMALLEST_STEP ** ((1 - actions[..., :1]) / 2)
     return torch.cat([actions, size, size * actions[..., 1:]], dim=-1)
-
-
-def squashed(gains: np.ndarray, slots: int) -> np.ndarray:
-    """Gains of one of so many slots as critics learn them, float32."""
-    return np.arcsinh(gains * slots / SMALL).astype(np.float32)
-
-
-def measured_changes(before: Figures, after: list[Figures], state: SlotState) -> np.ndarray:
-    """(n, 5) float32: how figures changed, lengths in the target's unit, squashed."""
-    units = {**dict.fromkeys(LENGTHS, state.target.unit), **dict.fromkeys(SHARES, 1.0)}
-    changes = [[(each[key] - before[key]) / unit for key, unit in units.items()] for each in after]
-    return squashed(np.array(changes), len(state.slots))

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from agents.runs import training_envs, untrained
-from agents.scene_fit.expert_iteration import Turn, losses
-from agents.scene_fit.proposals import ProposingPolicy, measured_changes, squashed
-from agents.scene_fit.search import Searched, best_step, blind_search, figures_after, gained
+from agents.scene_fit.evidence import FULL, Evidence, after_each, squashed
+from agents.scene_fit.expert_iteration import losses
+from agents.scene_fit.proposals import ProposingPolicy
+from agents.scene_fit.search import LEAVING, Searched, best_step, blind_search, full, near
+from agents.scene_fit.trials import Turn
 from agents.training.config import Flags, resolve
 from spatial_envs.prototypes.slots import moved
 from spatial_envs.scene_fit import SceneFitEnv
@@ -34,7 +36,7 @@ def test_the_best_step_is_the_one_after_which_the_potential_is_highest(env):
     state, rng = env.task.episode(0).state, np.random.default_rng(0)
     before, slots = state.figures(), state.slots.copy()
     actions = rng.uniform(-1, 1, (60, 1 + slots.shape[1]))
-    after = figures_after(state, 1, actions)
+    worth = after_each(state, 1, actions, full) - full(state)
     assert state.figures() == before
     np.testing.assert_array_equal(state.slots, slots)
     values = []
@@ -43,7 +45,6 @@ def test_the_best_step_is_the_one_after_which_the_potential_is_highest(env):
         values.append(state.figures()["full"])
     state.put(1, slots[1])
     assert max(values) > before["full"]  # so that there is something to find
-    worth = gained(before, after)
     np.testing.assert_allclose(worth, np.array(values) - before["full"])
     np.testing.assert_array_equal(best_step(actions, worth), actions[np.argmax(values)])
     assert (worth < 0).any()
@@ -52,11 +53,21 @@ def test_the_best_step_is_the_one_after_which_the_potential_is_highest(env):
     )
 
 
-def test_blind_search_only_gains(env):
+def test_blind_search_only_gains_and_may_stay_near(env):
     state = env.task.episode(0).state
-    before = state.figures()["full"]
+    before, slots = state.figures()["full"], state.slots.copy()
     blind_search(state)
-    assert state.figures()["full"] > before + 0.01
+    away = Evidence(state)
+    for k, slot in enumerate(slots):
+        state.put(k, slot)
+    cost = LEAVING @ away(state)[6:] / 2
+    assert away.rows.shape == slots.shape
+    value = near(state)
+    assert value(state) == pytest.approx(before)  # where it began, nothing is to pay
+    begun = Evidence(state)
+    blind_search(state, value=value)
+    assert value(state) > before + 0.01
+    assert 0 < LEAVING @ begun(state)[6:] / 2 < cost
 
 
 class Anything:
@@ -85,23 +96,30 @@ def test_a_policy_s_samples_are_tried_and_no_turn_loses(env):
     assert sum(gains) > 0.01
 
 
-def test_changes_are_measured_for_each_slot_in_the_target_s_unit(env):
+def test_evidence_remembers_where_the_search_began(env):
     state = env.task.episode(0).state
-    names = ("one_directional", "occlusion_aware", "fsv", "depth_agreement", "full")
-    before = dict.fromkeys(names, 0.5)
-    after = [{**before, "one_directional": 0.5 + 0.03 * state.target.unit, "full": 0.4}]
-    found = measured_changes(before, after, state)  # 0.03 of each of 2 slots: 3 times what is small
-    np.testing.assert_allclose(found, [[np.arcsinh(3), 0, 0, 0, np.arcsinh(-10)]], rtol=1e-5)
-    np.testing.assert_allclose(
-        squashed(np.array([1e-4]), 1), [0.005], rtol=1e-4
-    )  # small ones are as they are
+    evidence, figures, unit = Evidence(state), state.figures(), state.target.unit
+    begun = evidence(state)
+    own = np.sqrt(state.squared.min(axis=0)).mean() / unit  # at first each point's own slot is the nearest
+    np.testing.assert_allclose(begun, [
+        figures["one_directional"] / unit, figures["occlusion_aware"] / unit, figures["fsv"],
+        figures["depth_agreement"], figures["full"], own, 0, 0, 0, 0,
+    ], atol=1e-6)  # fmt: skip
+    slot = state.slots[1].copy()
+    slot[0] *= np.exp(0.2)
+    slot[1] += 0.3 * unit
+    slot[5] = slot[5] + 0.1 - 2 * np.pi  # the long way round
+    state.put(1, slot)
+    np.testing.assert_allclose(evidence(state)[6:], [0.04, 0.09, 0.01, 0], atol=1e-5)
+    assert evidence(state)[5] >= evidence(state)[0] - 1e-6
+    np.testing.assert_allclose(squashed(np.array([1e-4, 0.06]), 1), [0.005, np.arcsinh(3)], rtol=1e-4)
 
 
 def test_a_judge_that_goes_by_full_alone_searches_as_one_without(env, policy):
     with torch.no_grad():
         for value in policy.after.parameters():
             value.zero_()
-        policy.after.plain.weight[0, -1] = 1.0  # of the measured changes the last is that of full
+        policy.after.plain.weight[0, 2 * env.action_space.shape[0] + FULL] = 1.0
 
     class Known:
         """As a model of Stable-Baselines3's has its policy."""
@@ -115,7 +133,7 @@ def test_a_judge_that_goes_by_full_alone_searches_as_one_without(env, policy):
     torch.manual_seed(1)
     tried = policy.promising(policy.seen(observation), 20)
     assert len(np.unique(tried, axis=0)) == 20
-    worth = gained(state.figures(), figures_after(state, 0, tried))
+    worth = after_each(state, 0, tried, full) - full(state)
     np.testing.assert_array_equal(action, best_step(tried, worth).astype(np.float32))
 
 
@@ -125,7 +143,7 @@ def test_the_policy_learns_what_gained(env, policy):
     rng, turns = np.random.default_rng(0), []
     for _ in range(48):
         actions = rng.uniform(-1, 1, (12, *env.action_space.shape)).astype(np.float32)
-        noise = rng.normal(size=(12, 5)).astype(np.float32)
+        noise = rng.normal(size=(12, 10)).astype(np.float32)
         turns.append(Turn(observation, actions, actions[:, 3], noise))
     first = {name: float(term.detach()) for name, term in losses(policy, turns).items()}
     for _ in range(120):
