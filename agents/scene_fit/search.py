@@ -15,9 +15,9 @@ from spatial_envs.scene_fit.task import SceneFit
 
 TRIES = 12  # steps that are tried in a turn
 TURNS = 10  # of each slot, as many as an episode has
-LEAVING = np.array(
-    [0.6, 1.8, 0.18, 0.06]
-)  # what leaving a start costs: squared log scale, place, angles, logits
+OWN = 0.5  # of their mean distance, what it costs that points are far from the slots that had them at first
+# what squared distances from the start cost: in log scale, place, angles, logits over 10
+LEAVING = np.array([0.6, 1.8, 0.18, 0.06])
 
 
 def best_step(actions: np.ndarray, worth: np.ndarray) -> np.ndarray:
@@ -36,13 +36,14 @@ def full(state: SlotState) -> float:
 
 
 def near(begun: SlotState) -> Callable[[SlotState], float]:
-    """The potential less what it costs that slots leave where they began, in the mean over them: what no
-    pixel speaks against is then as an encoder guessed it."""
+    """The potential less what it costs that slots leave where they began, in the mean over them, and the
+    points that were theirs: what no pixel speaks against is then as an encoder guessed it."""
     evidence = Evidence(begun)
 
     def value(state: SlotState) -> float:
         found = evidence(state)
-        return found[FULL] - float(LEAVING @ found[FULL + 2 :]) / len(state.slots)
+        cost = float(LEAVING @ found[FULL + 2 :]) / len(state.slots)
+        return found[FULL] - OWN * found[FULL + 1] - cost
 
     return value
 
