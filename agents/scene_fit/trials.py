@@ -82,7 +82,7 @@ class Player:
         made = self.settings.scenes == "procedural"
         count = int(generator.integers(1, self.most_objects + 1)) if made else 0
         if count not in self.tasks:
-            sizes = {"num_objects": count, "slots": count, "steps": None} if made else {}
+            sizes: dict[str, Any] = {"num_objects": count, "slots": count, "steps": None} if made else {}
             self.tasks[count] = SceneFit(replace(self.settings, **sizes))
         return self.tasks[count]
 
