@@ -43,6 +43,7 @@ from agents.nbv.scoring import ScoringPolicy
 from agents.nbv.voxel_policy import VoxelPolicy
 from agents.runs import ALGORITHMS, LEFT_OUT
 from agents.scene_fit.policy import SlotFeatures
+from agents.scene_fit.proposals import ProposingPolicy
 from spatial_envs.backbones.checkpoint import WIDTHS
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_choice, check_range
@@ -66,6 +67,7 @@ _OURS: dict[str, tuple[type[BasePolicy], ...]] = {
     "tqc": (policies.TQCPolicy,),
     "crossq": (CrossQPolicy,),
     "differentiable": (PosePolicy, ResearchPlanPolicy),
+    "expert_iteration": (ProposingPolicy,),
 }
 SHIPPED = ("MultiInputPolicy", "MultiInputLstmPolicy")  # Stable-Baselines3's, for observations of many keys
 POLICIES: dict[str, dict[str, type[BasePolicy]]] = {  # by algorithm and name

@@ -33,6 +33,7 @@ from agents.progress import console
 from agents.sb3.by_step import NormalizeByStep
 from agents.sb3.replay import HeldReplayBuffer, JoinedReplayBuffer
 from agents.sb3.vec_env import SB3VecEnv
+from agents.scene_fit.expert_iteration import ExpertIteration
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_choice, legible
 from spatial_envs.scenes.sets import WORDS
@@ -40,11 +41,11 @@ from spatial_envs.scenes.sets import WORDS
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
     "ppo": PPO, "a2c": A2C, "recurrent_ppo": RecurrentPPO, "maskable_ppo": MaskablePPO, "dqn": DQN,
     "ranking": Ranking, "sac": SAC, "td3": TD3, "tqc": TQC, "crossq": CrossQ,
-    "differentiable": Differentiable,
+    "differentiable": Differentiable, "expert_iteration": ExpertIteration,
 }  # fmt: skip
 DISCRETE, CONTINUOUS = (
     ("maskable_ppo", "dqn", "ranking"),
-    ("sac", "td3", "tqc", "crossq"),
+    ("sac", "td3", "tqc", "crossq", "expert_iteration"),
 )  # the others take both
 NOISES = {"normal": NormalActionNoise, "ornstein-uhlenbeck": OrnsteinUhlenbeckActionNoise}
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")

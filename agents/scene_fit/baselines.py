@@ -11,6 +11,7 @@ hill-climb-free-space  the same with free space in the loss
 encoder                the shipped encoder, which has learned from other scenes
 encoder-refined        the same, then 60 steps of Adam on the depth map (``prototypes.refine``)
 encoder-searched       the encoder's slots, then blind search in the environment's own moves (``search``)
+encoder-searched-near  the same, where it costs to leave the encoder's slots
 cheat-shell            one surface wrapped on the depth map, which costs a one-directional loss nothing
 cheat-crumpled         every vertex anywhere, so that some surface is near everything
 """
@@ -24,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agents.scene_fit.search import blind_search
+from agents.scene_fit.search import TRIES, blind_search, full, near
 from agents.shell import wrapped
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
 from spatial_envs.prototypes.kmeans import clusters
@@ -189,12 +190,14 @@ class Encoded:
             return Fit(bank(given).numpy(), bank.topology, (bank.presence(given) > 0.5).numpy())
 
 
-def encoder_searched(target: Target, slots: int, seed: int = 0) -> Fit:
+def encoder_searched(
+    target: Target, slots: int, seed: int = 0, stays_near: bool = False, tries: int = TRIES
+) -> Fit:
     """Begin with the shipped encoder's slots, and search as long as an episode lasts."""
     model = ENCODER.model
     start = encoded(model, [target], slots)[0].double().numpy()
     state = SlotState(target, Shapes.of(model.bank), start, SEARCHED_POINTS)
-    blind_search(state, seed)
+    blind_search(state, seed, near(state) if stays_near else full, tries)
     return state.fit()
 
 
@@ -211,6 +214,7 @@ FITTERS: dict[str, Fitter] = {
     "encoder": ENCODER,
     "encoder-refined": ENCODER.then_refined(),
     "encoder-searched": encoder_searched,
+    "encoder-searched-near": partial(encoder_searched, stays_near=True),
     "cheat-shell": shell,
     "cheat-crumpled": crumpled,
 }

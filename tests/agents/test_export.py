@@ -48,6 +48,7 @@ AGENTS = {  # algorithm, environment, settings, backbone
     "tqc": ("tqc", CONTINUOUS, VIEWS, "unproject"),
     "crossq": ("crossq", CONTINUOUS, VIEWS, "unproject"),
     "differentiable": ("differentiable", CONTINUOUS, VIEWS, "compact"),
+    "expert_iteration": ("expert_iteration", "SceneFit-Prototype-v0", ("num_frames=1",), "none"),
     "ppo walking": ("ppo", "ImageNav-Habitat-v0", ("num_buildings=1", "image_size=56"), "none"),
     "sac walking": ("sac", "PointNav-Habitat-v0", ("num_buildings=1", "image_size=56"), "none"),
     "ppo fitting": ("ppo", "SceneFit-Prototype-v0", ("num_frames=1",), "none"),

@@ -165,7 +165,15 @@ def test_dqn_trains_on_images_and_is_compared(tmp_path):
         study(Flags(run=(tmp_path / "own",)))
 
 
-SHORT = {"learning_starts": 16, "n_steps": 8, "batch_size": 16, "n_envs": 4, "buffer_size": 500}
+SHORT = {
+    "learning_starts": 16,
+    "n_steps": 8,
+    "batch_size": 16,
+    "n_envs": 4,
+    "buffer_size": 500,
+    "workers": 1,
+    "gradient_steps": 4,
+}
 PLAYED = [(algo, env) for algo in ALGORITHMS for env in yaml_files.read(CONFIGS / f"{algo}.yml")]
 
 
