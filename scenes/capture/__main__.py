@@ -16,7 +16,7 @@ from spatial_envs.foundation.arguments import user_path
 from spatial_envs.foundation.errors import SceneError
 
 try:
-    from scenes.capture import building, certificate, depth, frames, poses, surface, thing, upright
+    from scenes.capture import building, certificate, depth, frames, names, poses, surface, thing, upright
 except ImportError as error:
     raise SystemExit(f'{error}: pip install -e ".[capture]"') from None
 
@@ -30,7 +30,8 @@ STAGES = {
         *SEEN,
         Stage("upright", upright.make, ("height",)),
         Stage("surface", surface.make, ("voxel", "faces")),
-        Stage("building", building.make, ("labels",)),
+        Stage("names", names.make, ("labels", "detector")),
+        Stage("building", building.make),
         Stage("certificate", certificate.make, ("body",)),
     ),
     "object": (*SEEN, Stage("object", thing.make, ("faces",))),
@@ -55,6 +56,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--faces", type=int, default=100_000, help="triangles of the building at most")
     parser.add_argument("--labels", nargs="*", default=[], metavar="WORD=N,N",
                         help="names for the pieces in 5_surface/pieces.png, as sofa=12,13")  # fmt: skip
+    parser.add_argument("--detector", metavar="FILE.onnx|MODULE:NAME",
+                        help="names things: a file as FastestDet's, or a function of a picture")  # fmt: skip
     parser.add_argument("--body", nargs=2, type=float, default=(1.5, 0.1), metavar=("HEIGHT", "RADIUS"),
                         help="metres, of the agent that is to walk")  # fmt: skip
     parser.add_argument("--from", dest="anew", choices=NAMES,
@@ -80,7 +83,7 @@ def capture(argv: Sequence[str] | None = None) -> tuple[list[Result], str]:
     what = given.pop("what")
     stages = STAGES[what]
     if what == "object":
-        for name in ("height", "voxel", "labels", "body"):
+        for name in ("height", "voxel", "labels", "detector", "body"):
             if given[name] != arguments().get_default(name):
                 raise CaptureError(f"--{name}: got {given[name]} with --what object; expected it with a room")
     if given["anew"] is not None and given["anew"] not in [stage.name for stage in stages]:

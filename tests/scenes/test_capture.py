@@ -67,7 +67,7 @@ def test_the_room_stands_upright_where_it_was_and_as_large(captured, truth):
 def test_an_agent_plays_in_it_and_what_was_not_seen_is_marked(captured):
     (name,) = open_buildings(str(captured)).names
     building = open_buildings(str(captured)).load(0)
-    assert name == "6_building/room"
+    assert name == "7_building/room"
     assert building.floors == (0.0,)
     assert {building.objects[number].category for number in building.unseen} == {
         "floor_unseen",
@@ -92,11 +92,11 @@ def test_the_report_has_every_gate_and_a_stage_is_made_once(captured, filmed, ca
     before = (captured / "5_surface" / "mesh.npz").stat().st_mtime_ns
     assert main([str(filmed), "--out", str(captured), *QUICK]) == 0
     assert capsys.readouterr().out.count("kept") == len(STAGES["room"])
-    shutil.rmtree(captured / "6_building")
-    shutil.rmtree(captured / "7_certificate")
-    (captured / ".unfinished_6_building").mkdir()  # what a killed run leaves
+    shutil.rmtree(captured / "7_building")
+    shutil.rmtree(captured / "8_certificate")
+    (captured / ".unfinished_7_building").mkdir()  # what a killed run leaves
     assert main([str(filmed), "--out", str(captured), *QUICK]) == 0
-    assert capsys.readouterr().out.count("kept") == 5
+    assert capsys.readouterr().out.count("kept") == 6
     assert (captured / "5_surface" / "mesh.npz").stat().st_mtime_ns == before
 
 
