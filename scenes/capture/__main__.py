@@ -28,7 +28,7 @@ SEEN = (
 STAGES = {
     "room": (
         *SEEN,
-        Stage("upright", upright.make, ("height",)),
+        Stage("upright", upright.make, ("height", "marker")),
         Stage("surface", surface.make, ("voxel", "faces")),
         Stage("names", names.make, ("labels", "detector")),
         Stage("building", building.make),
@@ -52,6 +52,9 @@ def arguments() -> argparse.ArgumentParser:
                         help="auto: those given where there are some, else COLMAP's")  # fmt: skip
     parser.add_argument("--depth-scale", type=float, help="units of the depth files in a metre")
     parser.add_argument("--height", type=float, help="metres of the camera above the floor, for photographs")
+    parser.add_argument(
+        "--marker", type=float, help="metres, the side of the printed markers in the pictures"
+    )
     parser.add_argument("--voxel", type=float, default=0.03, help="metres, of the surface")
     parser.add_argument("--faces", type=int, default=100_000, help="triangles of the building at most")
     parser.add_argument("--labels", nargs="*", default=[], metavar="WORD=N,N",
@@ -80,10 +83,14 @@ def capture(argv: Sequence[str] | None = None) -> tuple[list[Result], str]:
             raise CaptureError(f"--{name}: got {given[name]}; expected {low} to {high}")
     if given["height"] is not None and not 0.05 <= given["height"] <= 5:
         raise CaptureError(f"--height: got {given['height']}; expected metres, 0.05 to 5")
+    if given["marker"] is not None and not 0.01 <= given["marker"] <= 2:
+        raise CaptureError(f"--marker: got {given['marker']}; expected metres, 0.01 to 2")
+    if given["marker"] is not None and given["height"] is not None:
+        raise CaptureError("--marker and --height: got both; expected one of them: each tells the scale")
     what = given.pop("what")
     stages = STAGES[what]
     if what == "object":
-        for name in ("height", "voxel", "labels", "detector", "body"):
+        for name in ("height", "marker", "voxel", "labels", "detector", "body"):
             if given[name] != arguments().get_default(name):
                 raise CaptureError(f"--{name}: got {given[name]} with --what object; expected it with a room")
     if given["anew"] is not None and given["anew"] not in [stage.name for stage in stages]:
