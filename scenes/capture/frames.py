@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from scenes.capture.footage import Footage, Source
 from scenes.capture.pose_files import Camera
-from scenes.capture.sources import Footage, Source, open_footage
+from scenes.capture.sources import open_footage
 from scenes.capture.stages import CaptureError, Gate
 
 FEWEST = 8  # pictures
