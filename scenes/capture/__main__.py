@@ -98,12 +98,16 @@ def capture(argv: Sequence[str] | None = None) -> tuple[list[Result], str]:
             f"--from: got {given['anew']}; expected one of {', '.join(s.name for s in stages)}"
         )
     given |= {"source": str(source), "body": list(given["body"])}
-    out.mkdir(parents=True, exist_ok=True)
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise CaptureError(f"--out: got {out}, which lies in {source}; expected a folder outside of it")
     try:
+        out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / ".lock", timeout=0):
             results = run(stages, out, given, _state(source), given.pop("anew"))
     except Timeout:
         raise CaptureError(f"--out: another capture is at work in {out}; expected another folder") from None
+    except OSError as error:
+        raise CaptureError(f"--out: {error.filename or out}: {error.strerror}; expected a folder") from None
     gate = failed(results[-1])
     if gate is None and what == "object":
         path = str(results[-1].folder / thing.NAME)
@@ -129,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     says why and what to film."""
     try:
         results, verdict = capture(argv)
-    except (CaptureError, SceneError) as error:
+    except (CaptureError, SceneError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     print(verdict, file=sys.stderr if failed(results[-1]) else sys.stdout)

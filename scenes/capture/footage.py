@@ -32,19 +32,25 @@ class Source:
 @dataclass(frozen=True)
 class Footage:
     """kind: "rgbd", "posed", "photos" or "film"; sources in the order in which they were taken where
-    ``ordered``; count: how many; upright: whether the poses' +Y is up."""
+    ``ordered``; count: how many there should be; missing: why sources has fewer; upright: whether the poses'
+    +Y is up; beside: films in the folder that are not used."""
 
     kind: str
     ordered: bool
     count: int
     sources: Callable[[], Iterator[Source]]
     upright: bool = False
+    missing: str = "damaged"
+    beside: int = 0
 
 
 def read_picture(path: Path) -> np.ndarray:
     """(H, W, 3) uint8, turned as EXIF says. CaptureError where it cannot be read."""
     try:
         with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            turned = ImageOps.exif_transpose(image)
+            if turned.mode.startswith("I;16"):  # which Pillow would cut off at 255
+                return np.repeat((np.asarray(turned) // 257).astype(np.uint8)[..., None], 3, axis=2)
+            return np.asarray(turned.convert("RGB"))
     except Exception as error:  # Pillow raises a dozen kinds, by what is damaged
         raise CaptureError(f"{path}: no picture that can be read: {error}") from None

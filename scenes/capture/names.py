@@ -13,7 +13,7 @@ import numpy as np
 from scenes.capture.detectors import open_detector
 from scenes.capture.pose_files import read_transforms
 from scenes.capture.poses import FILE
-from scenes.capture.stages import CaptureError, Gate
+from scenes.capture.stages import CaptureError, Gate, damaged
 from scenes.capture.surface import load_mesh
 from scenes.capture.votes import ALIVE, Looked, draw_votes, looked, voted
 from spatial_envs.geometry.mesh import Mesh
@@ -76,10 +76,13 @@ def _looks(views: Sequence[Looked]) -> list[Gate]:
 
 
 def read_names(folder: Path) -> Things:
-    """What the stage wrote."""
-    told = json.loads((folder / "names.json").read_text(encoding="utf-8"))
-    named = {int(number): (name, word) for number, (name, word) in told.items()}
-    return Things(np.load(folder / "segment.npy"), named)
+    """What the stage wrote; CaptureError where that cannot be read."""
+    try:
+        told = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+        named = {int(number): (name, word) for number, (name, word) in told.items()}
+        return Things(np.load(folder / "segment.npy"), named)
+    except (OSError, EOFError, ValueError, AttributeError) as error:
+        raise damaged(folder / "names.json", "names", error) from None
 
 
 def parse_labels(labels: Sequence[str]) -> dict[str, list[int]]:

@@ -62,7 +62,7 @@ def open_footage(path: Path, depth_scale: float | None = None) -> Footage:
         for file in pictures:
             yield Source(_name(file, path), partial(read_picture, file), None, _lens(file))
 
-    return Footage("photos", False, len(pictures), sources)
+    return Footage("photos", False, len(pictures), sources, beside=len(films))
 
 
 def _hidden(file: Path, root: Path) -> bool:
@@ -93,12 +93,12 @@ def _rgbd(path: Path, files: list[DepthFile], depth_scale: float | None) -> Foot
             picture = file.layout.picture(file)
             if picture is None:
                 continue
-            yield Source(
-                _name(picture, path), partial(read_picture, picture), partial(_depth, file, depth_scale),
-                _recorded(file, picture.name),
-            )  # fmt: skip
+            read, depth = partial(read_picture, picture), partial(_depth, file, depth_scale)
+            camera = _recorded(file, picture.name)
+            yield Source(_name(picture, path), read, depth, camera)
 
-    return Footage("rgbd", True, len(files), sources, all(file.layout.up_known for file in files))
+    up_known = all(file.layout.up_known for file in files)
+    return Footage("rgbd", True, len(files), sources, up_known, "without a picture beside it")
 
 
 def _depth(file: DepthFile, depth_scale: float | None) -> np.ndarray:
@@ -119,9 +119,12 @@ def _recorded(file: DepthFile, name: str) -> Camera | None:
         return None
     try:
         matrix = file.layout.intrinsics(file).matrix(width, height)
-        pose = file.layout.pose(file)
     except SceneError as error:
         raise CaptureError(str(error)) from None
+    try:
+        pose = file.layout.pose(file)
+    except SceneError:  # as where tracking was lost, which some data sets write as NaN
+        pose = None
     fx, fy, cx, cy = (float(matrix[k]) for k in ((0, 0), (1, 1), (0, 2), (1, 2)))
     return Camera(name, (width, height), (fx, fy, cx, cy), pose)
 
@@ -178,4 +181,4 @@ def _film(path: Path) -> Footage:
             number += 1
         film.release()
 
-    return Footage("film", True, count, sources)
+    return Footage("film", True, count, sources, missing="after the place where the film breaks off")
