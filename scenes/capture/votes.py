@@ -84,7 +84,8 @@ def voted(mesh: Mesh, views: Sequence[Looked]) -> list[tuple[str, np.ndarray]]:
     sure, times = np.zeros((2, len(words), len(middles)))
     boxes: list[list[np.ndarray]] = [[] for _ in words]
     for view in views:
-        number, pixels, z = _visible(mesh, middles, view)
+        number, pixels, z = seen_faces(mesh, middles, view.camera)
+        pixels = pixels @ view.turn[:, :2].T + view.turn[:, 2]
         seen[number] += 1
         mine = np.zeros((len(words), len(number)))
         for detection in view.found:
@@ -116,10 +117,9 @@ def voted(mesh: Mesh, views: Sequence[Looked]) -> list[tuple[str, np.ndarray]]:
     return found
 
 
-def _visible(mesh: Mesh, middles: np.ndarray, view: Looked) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The faces whose middles (F, 3) a view sees: their numbers (N,), where they are in the picture that the
-    detector saw (N, 2), and their depth (N,)."""
-    camera = view.camera
+def seen_faces(mesh: Mesh, middles: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The faces whose middles (F, 3) a camera sees: their numbers (N,), the pixels u, v (N, 2) where they
+    are, and their depth (N,)."""
     share = min(WIDTH / max(camera.size), 1.0)
     small = camera.resized((round(camera.size[0] * share), round(camera.size[1] * share)))
     depth = BuiltinRenderer(lit=False).render(mesh, small.pose, small.matrix, small.size[::-1]).depth
@@ -129,7 +129,7 @@ def _visible(mesh: Mesh, middles: np.ndarray, view: Looked) -> tuple[np.ndarray,
     there = depth[v.astype(int), u.astype(int)]
     clear = (there > 0) & (z - there < HIDDEN)
     u, v, _ = camera.project(middles[number[clear]])
-    return number[clear], np.stack([u, v, np.ones_like(u)], axis=1) @ view.turn.T, z[clear]
+    return number[clear], np.stack([u, v], axis=1), z[clear]
 
 
 def _within(detection: Detection, pixels: np.ndarray, z: np.ndarray, camera: Camera) -> np.ndarray:
@@ -163,6 +163,15 @@ def _grouped(middles: np.ndarray, mine: np.ndarray) -> np.ndarray:
     return group
 
 
+def coloured(mesh: Mesh, segment: np.ndarray, others: np.ndarray) -> Mesh:
+    """The mesh with a colour for each thing of segment (F,), from 2 on; all else as ``others`` (F, 3)."""
+    colours = np.where((segment > 1)[:, None], np.array(COLOURS)[(segment - 2) % len(COLOURS)], others)
+    corners = np.arange(3 * len(mesh.faces), dtype=np.int32).reshape(-1, 3)
+    return Mesh(
+        mesh.vertices[mesh.faces.reshape(-1)], corners, np.repeat(colours.astype(np.uint8), 3, axis=0)
+    )
+
+
 def draw_votes(
     path: Path,
     mesh: Mesh,
@@ -173,13 +182,7 @@ def draw_votes(
 ) -> None:
     """Write the pictures in which most was found, with the boxes, each beside the mesh as its camera saw it
     with the things coloured and named: segment (F,) from 1, named: (name, category) by number."""
-    corners = np.concatenate([np.array([[190, 190, 190], [190, 190, 190]]), np.resize(COLOURS, (255, 3))])
-    colours = corners[np.minimum(segment, 255)].astype(np.uint8)
-    apart = Mesh(
-        mesh.vertices[mesh.faces.reshape(-1)],
-        np.arange(3 * len(mesh.faces), dtype=np.int32).reshape(-1, 3),
-        np.repeat(colours, 3, axis=0),
-    )
+    apart = coloured(mesh, segment, np.full((len(mesh.faces), 3), 190, np.uint8))
     rows, renderer = [], BuiltinRenderer()
     order = sorted(range(len(views)), key=lambda k: -len(views[k].found))
     for k in sorted(order[:ROWS]):
