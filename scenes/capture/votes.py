@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from scenes.capture.detectors import Detection, Detector
 from scenes.capture.pose_files import Camera
+from scenes.capture.stages import CaptureError
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.rendering.builtin import BuiltinRenderer
 
@@ -47,7 +48,23 @@ def looked(pictures: Path, camera: Camera, detector: Detector) -> Looked:
     camera = camera.resized((rgb.shape[1], rgb.shape[0]))
     turn, size = upright_turn(camera)
     shown = cv2.warpAffine(rgb, turn, size, flags=cv2.INTER_LINEAR, borderValue=(128, 128, 128))
-    return Looked(camera, turn, [d._replace(word=_word(d.word)) for d in detector(shown)])
+    return Looked(camera, turn, [_checked(one, shown) for one in detector(shown)])
+
+
+def _checked(found: Any, picture: np.ndarray) -> Detection:
+    """What a detector returned, its word as a category's. CaptureError where it is no Detection."""
+    try:
+        word, score, box, mask = Detection(*found)
+        x0, y0, x1, y1 = (float(n) for n in box)
+        mask = None if mask is None else np.asarray(mask, bool)
+        if mask is None or mask.shape == picture.shape[:2]:
+            return Detection(_word(word), float(score), (x0, y0, x1, y1), mask)
+        said = f"a mask {mask.shape} of a picture {picture.shape[:2]}"
+    except (TypeError, ValueError, AttributeError):
+        said = str(found)[:80]
+    raise CaptureError(
+        f"--detector: got {said}; expected Detection(word, score, (x0, y0, x1, y1), mask (H, W) or None)"
+    )
 
 
 def upright_turn(camera: Camera) -> tuple[np.ndarray, tuple[int, int]]:
@@ -110,7 +127,7 @@ def voted(mesh: Mesh, views: Sequence[Looked]) -> list[tuple[str, np.ndarray]]:
             fills = sorted(
                 mesh.areas[box[group[box] == k]].sum() / mesh.areas[box].sum()
                 for box in boxes[row]
-                if len(box)
+                if mesh.areas[box].sum() > 0
             )
             if k and len(fills) >= VIEWS and fills[-VIEWS] >= FILLS:
                 found.append((word, group == k))

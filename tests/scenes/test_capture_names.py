@@ -99,6 +99,17 @@ def test_boxes_and_masks_vote_for_the_things_that_they_are_of(scene, cameras, ma
     assert Image.open(tmp_path / "sheet.png").width == 800
 
 
+@pytest.mark.parametrize(
+    "found",
+    [("chair", 0.5), "chair", ("chair", "sure", (0, 0, 1, 1)), (3, 0.5, (0, 0, 1, 1)), ("chair", 0.5, (0, 1)),
+     ("chair", 0.5, (0, 0, 1, 1), np.ones((2, 2)))],
+)  # fmt: skip
+def test_what_is_no_detection_is_named(found, cameras):
+    folder, given = cameras
+    with pytest.raises(ValueError, match=r"--detector: got .*; expected Detection\(word, score"):
+        looked(folder, given[1], lambda rgb: [found])
+
+
 def test_a_picture_is_turned_so_that_up_is_up(cameras):
     _, given = cameras
     for camera, sideways in ((given[3], True), (given[1], False)):
