@@ -66,11 +66,16 @@ def building_sheet(buildings: BuildingSet, count: int) -> tuple[Image.Image, lis
 
 
 def described(building: Building) -> str:
-    """How a building lay in its file, its size, and its floors: a line of text."""
+    """How a building lay in its file, its size, its floors and its things: a line of text."""
     x, y, z = np.ptp(building.mesh.vertices, axis=0)
     floors = ", ".join(f"{height:.2f} m ({area:.0f} square metres)" for height, area in _floors(building))
     frame = f"{building.frame.reason}; " if building.frame.reason else ""
-    return f"{building.name}: {frame}{x:.1f} x {y:.1f} x {z:.1f} m (y up); floors at {floors or 'no height'}"
+    has = {word: len(building.of_category(word)) for word in building.categories}
+    things = "; " + ", ".join(f"{count} {word}" for word, count in has.items()) if has else ""
+    return (
+        f"{building.name}: {frame}{x:.1f} x {y:.1f} x {z:.1f} m (y up); floors at {floors or 'no height'}"
+        f"{things}"
+    )
 
 
 def _floors(building: Building) -> list[tuple[float, float]]:

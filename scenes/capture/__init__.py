@@ -9,8 +9,9 @@
 | ``3_depth`` | a depth map for each camera | scale, pixels filled |
 | ``4_upright`` | the same cameras where up is +Y and the floor y = 0 | gravity, floor, scale known |
 | ``5_surface`` | the fused mesh, its pieces numbered in a picture | size, which way it faces |
-| ``6_building`` | ``room.glb``: completed floor and walls, named things | floor seen, names |
-| ``7_certificate`` | what an agent can do in it | room to walk, episodes |
+| ``6_names`` | which faces are which thing: by a detector, by hand | names |
+| ``7_building`` | ``room.glb``: completed floor and walls, named things | floor seen |
+| ``8_certificate`` | what an agent can do in it | room to walk, episodes |
 
 ``--what object`` goes on after the third with ``4_object``: ``object.glb`` and ``transforms.json``, its
 cameras, for next-best-view.

@@ -16,7 +16,7 @@ from spatial_envs.foundation.arguments import user_path
 from spatial_envs.foundation.errors import SceneError
 
 try:
-    from scenes.capture import building, certificate, depth, frames, poses, surface, thing, upright
+    from scenes.capture import building, certificate, depth, frames, names, poses, surface, thing, upright
 except ImportError as error:
     raise SystemExit(f'{error}: pip install -e ".[capture]"') from None
 
@@ -28,9 +28,10 @@ SEEN = (
 STAGES = {
     "room": (
         *SEEN,
-        Stage("upright", upright.make, ("height",)),
+        Stage("upright", upright.make, ("height", "marker")),
         Stage("surface", surface.make, ("voxel", "faces")),
-        Stage("building", building.make, ("labels",)),
+        Stage("names", names.make, ("labels", "detector")),
+        Stage("building", building.make),
         Stage("certificate", certificate.make, ("body",)),
     ),
     "object": (*SEEN, Stage("object", thing.make, ("faces",))),
@@ -51,10 +52,15 @@ def arguments() -> argparse.ArgumentParser:
                         help="auto: those given where there are some, else COLMAP's")  # fmt: skip
     parser.add_argument("--depth-scale", type=float, help="units of the depth files in a metre")
     parser.add_argument("--height", type=float, help="metres of the camera above the floor, for photographs")
+    parser.add_argument(
+        "--marker", type=float, help="metres, the side of the printed markers in the pictures"
+    )
     parser.add_argument("--voxel", type=float, default=0.03, help="metres, of the surface")
     parser.add_argument("--faces", type=int, default=100_000, help="triangles of the building at most")
     parser.add_argument("--labels", nargs="*", default=[], metavar="WORD=N,N",
                         help="names for the pieces in 5_surface/pieces.png, as sofa=12,13")  # fmt: skip
+    parser.add_argument("--detector", metavar="FILE.onnx|MODULE:NAME",
+                        help="names things: a file as FastestDet's, or a function of a picture")  # fmt: skip
     parser.add_argument("--body", nargs=2, type=float, default=(1.5, 0.1), metavar=("HEIGHT", "RADIUS"),
                         help="metres, of the agent that is to walk")  # fmt: skip
     parser.add_argument("--from", dest="anew", choices=NAMES,
@@ -77,10 +83,14 @@ def capture(argv: Sequence[str] | None = None) -> tuple[list[Result], str]:
             raise CaptureError(f"--{name}: got {given[name]}; expected {low} to {high}")
     if given["height"] is not None and not 0.05 <= given["height"] <= 5:
         raise CaptureError(f"--height: got {given['height']}; expected metres, 0.05 to 5")
+    if given["marker"] is not None and not 0.01 <= given["marker"] <= 2:
+        raise CaptureError(f"--marker: got {given['marker']}; expected metres, 0.01 to 2")
+    if given["marker"] is not None and given["height"] is not None:
+        raise CaptureError("--marker and --height: got both; expected one of them: each tells the scale")
     what = given.pop("what")
     stages = STAGES[what]
     if what == "object":
-        for name in ("height", "voxel", "labels", "body"):
+        for name in ("height", "marker", "voxel", "labels", "detector", "body"):
             if given[name] != arguments().get_default(name):
                 raise CaptureError(f"--{name}: got {given[name]} with --what object; expected it with a room")
     if given["anew"] is not None and given["anew"] not in [stage.name for stage in stages]:
@@ -88,12 +98,16 @@ def capture(argv: Sequence[str] | None = None) -> tuple[list[Result], str]:
             f"--from: got {given['anew']}; expected one of {', '.join(s.name for s in stages)}"
         )
     given |= {"source": str(source), "body": list(given["body"])}
-    out.mkdir(parents=True, exist_ok=True)
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise CaptureError(f"--out: got {out}, which lies in {source}; expected a folder outside of it")
     try:
+        out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / ".lock", timeout=0):
             results = run(stages, out, given, _state(source), given.pop("anew"))
     except Timeout:
         raise CaptureError(f"--out: another capture is at work in {out}; expected another folder") from None
+    except OSError as error:
+        raise CaptureError(f"--out: {error.filename or out}: {error.strerror}; expected a folder") from None
     gate = failed(results[-1])
     if gate is None and what == "object":
         path = str(results[-1].folder / thing.NAME)
@@ -119,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     says why and what to film."""
     try:
         results, verdict = capture(argv)
-    except (CaptureError, SceneError) as error:
+    except (CaptureError, SceneError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     print(verdict, file=sys.stderr if failed(results[-1]) else sys.stdout)

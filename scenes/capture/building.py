@@ -1,4 +1,4 @@
-"""From a surface to a building: what was never seen is completed and marked, things get names."""
+"""From a surface to a building: what was never seen is completed and marked."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import shapely
 from PIL import Image
 from scipy import ndimage
 
+from scenes.capture.names import read_names
 from scenes.capture.pose_files import read_transforms
 from scenes.capture.poses import FILE
 from scenes.capture.stages import CaptureError, Gate
@@ -33,9 +34,8 @@ NAME = "room"
 def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -> list[Gate]:
     """The stage: fills ``folder`` with room.glb, its floors and how it lies."""
     mesh = load_mesh(before["surface"] / "mesh.npz")
-    pieces = np.load(before["surface"] / "pieces.npy")
     cameras = read_transforms(before["upright"] / FILE)
-    segment, named = labelled(mesh, pieces, parse_labels(options["labels"]))
+    segment, named = read_names(before["names"])
     hull = outline(mesh, np.stack([camera.pose[:3, 3] for camera in cameras]))
     floor, share, plan = missing_floor(mesh, hull)
     top = float(np.percentile(mesh.vertices[:, 1], 99.5))
@@ -51,7 +51,6 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
     Image.fromarray(plan).resize((4 * plan.shape[1], 4 * plan.shape[0]), Image.Resampling.NEAREST).save(
         folder / "floor.png"
     )
-    things = ", ".join(building.categories) or "nothing"
     return [
         Gate(
             "floor seen", share >= SEEN,
@@ -59,53 +58,7 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
             f"at least {SEEN:.0%}", "Most of the floor was never seen: point the camera down as you walk.",
             "floor.png",
         ),
-        Gate(
-            "names", bool(building.categories), things, "something that ObjectNav can seek",
-            "Name things by the numbers in pieces.png: --labels sofa=3 chair=5,6.", required=False,
-        ),
     ]  # fmt: skip
-
-
-def parse_labels(labels: list[str] | tuple[str, ...]) -> dict[str, list[int]]:
-    """{"sofa": [12, 13]} of ["sofa=12,13"]; CaptureError for another form."""
-    found: dict[str, list[int]] = {}
-    for label in labels:
-        word, _, numbers = label.partition("=")
-        try:
-            mine = [int(number) for number in numbers.split(",")]
-        except ValueError:
-            mine = []
-        if not word.isidentifier() or not mine or min(mine) < 1:
-            raise CaptureError(
-                f"--labels: got {label!r}; expected a word and numbers of pieces, as sofa=12,13"
-            )
-        found.setdefault(word.lower(), []).extend(mine)
-    return found
-
-
-def labelled(
-    mesh: Mesh, pieces: np.ndarray, labels: Mapping[str, list[int]]
-) -> tuple[np.ndarray, dict[int, tuple[str, str]]]:
-    """The object id of every face (F,) and (name, category) by id: each piece that a label names is an
-    object, all else is 1, of the category "wall". CaptureError for a number that is no piece, or is named
-    twice."""
-    segment, named = np.ones(len(mesh.faces), np.int32), {1: ("wall_1", "wall")}
-    taken: dict[int, str] = {}
-    for word, numbers in labels.items():
-        for count, number in enumerate(numbers, 1):
-            if not (pieces == number).any():
-                raise CaptureError(
-                    f"--labels: {word}={number}: expected a piece, 1 to {pieces.max(initial=0)}"
-                )
-            if number in taken:
-                raise CaptureError(
-                    f"--labels: piece {number} is {taken[number]} and {word}; expected one of them"
-                )
-            taken[number] = word
-            key = len(named) + 1
-            segment[pieces == number] = key
-            named[key] = (f"{word}_{count}", word)
-    return segment, named
 
 
 def outline(mesh: Mesh, centres: np.ndarray) -> shapely.Polygon:

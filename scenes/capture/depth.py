@@ -13,7 +13,7 @@ from PIL import Image
 from scenes.capture.frames import Frame, read_frames
 from scenes.capture.pose_files import Camera, read_transforms, write_transforms
 from scenes.capture.poses import FILE, read_cameras
-from scenes.capture.stages import CaptureError, Gate
+from scenes.capture.stages import CaptureError, Gate, damaged
 from scenes.capture.sweep import sweep
 
 SPREAD = 0.1  # by which a picture's scale may differ from the others'
@@ -66,8 +66,13 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
 
 
 def read_depth(folder: Path, name: str) -> np.ndarray:
-    """(H, W) float32, in the unit of the stage's cameras; 0 = not known."""
-    return np.load(folder / "depth" / f"{name}.npy").astype(np.float32)
+    """(H, W) float32, in the unit of the stage's cameras; 0 = not known. CaptureError where it cannot be
+    read."""
+    path = folder / "depth" / f"{name}.npy"
+    try:
+        return np.load(path).astype(np.float32)
+    except (OSError, EOFError, ValueError, AttributeError) as error:
+        raise damaged(path, "depth", error) from None
 
 
 def read_posed(folder: Path) -> list[Camera]:

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from scenes.capture.footage import Footage, Source
 from scenes.capture.pose_files import Camera
-from scenes.capture.sources import Footage, Source, open_footage
-from scenes.capture.stages import CaptureError, Gate
+from scenes.capture.sources import open_footage
+from scenes.capture.stages import CaptureError, Gate, damaged
 
 FEWEST = 8  # pictures
 SMALL = 320  # pixels, the longest side at which pictures are judged
@@ -24,6 +25,7 @@ BLURRED = 0.008  # of the variance of grey levels that is in their Laplacian: 3 
 SAME = 1.5  # grey levels by which a picture differs from the one before where the camera moved
 DEPTHS = (0.2, 15.0)  # metres, what the middle depth of a room is within
 MM = 1000.0
+BESIDE = "film beside the pictures"
 
 
 class Judged(NamedTuple):
@@ -76,6 +78,7 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
             entries.append(entry)
             middles.append(middle)
             kept.append(judged._replace(rgb=judged.rgb[:0]))
+    lost[BESIDE] += footage.beside
     sharpest = float(np.median([judged.sharpness for judged in kept])) if kept else 0.0
     content = {
         "kind": footage.kind,
@@ -103,31 +106,39 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
             Gate(
                 "depth unit", DEPTHS[0] <= middle <= DEPTHS[1], f"{middle:.3g} m in the middle",
                 f"{DEPTHS[0]:g} to {DEPTHS[1]:g} m",
-                "The depth is in another unit: pass --depth-scale, how many of its units are a metre.",
+                "The depth is in another unit: pass --depth-scale, how many of its units are a metre."
+                if middle
+                else "The depth maps are empty: was the sensor covered, or everything out of its reach?",
             )
         )  # fmt: skip
     return gates
 
 
 def read_frames(folder: Path) -> tuple[list[Frame], str, bool]:
-    """What the stage wrote: the frames, the kind of footage, and whether they are in the order of time."""
-    content = json.loads((folder / "frames.json").read_text(encoding="utf-8"))
-    frames = []
-    for entry in content["frames"]:
-        camera = None
-        if (told := entry["camera"]) is not None:
-            pose = None if told["cam_to_world"] is None else np.array(told["cam_to_world"])
-            camera = Camera(
-                entry["name"], tuple(told["size"]), tuple(told["intrinsics"]), pose, tuple(told["distortion"])
-            )
-        depth = folder / entry["depth"] if entry["depth"] else None
-        frames.append(Frame(entry["name"], folder / "pictures" / entry["name"], depth, camera))
-    return frames, content["kind"], content["ordered"]
+    """What the stage wrote: the frames, the kind of footage, and whether they are in the order of time.
+    CaptureError where that cannot be read."""
+    try:
+        content = json.loads((folder / "frames.json").read_text(encoding="utf-8"))
+        frames = [_frame(folder, entry) for entry in content["frames"]]
+        return frames, content["kind"], content["ordered"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise damaged(folder / "frames.json", "frames", error) from None
+
+
+def _frame(folder: Path, entry: Mapping[str, Any]) -> Frame:
+    camera = None
+    if (told := entry["camera"]) is not None:
+        pose = None if told["cam_to_world"] is None else np.array(told["cam_to_world"])
+        camera = Camera(
+            entry["name"], tuple(told["size"]), tuple(told["intrinsics"]), pose, tuple(told["distortion"])
+        )
+    depth = folder / entry["depth"] if entry["depth"] else None
+    return Frame(entry["name"], folder / "pictures" / entry["name"], depth, camera)
 
 
 def _chosen(footage: Footage, most: int, lost: Counter[str]) -> Iterator[Judged]:
     """Of pictures in order the sharpest of each stretch, of others all; ``most`` at most."""
-    spread = min(most, footage.count)
+    spread, number = min(most, footage.count), -1
     if not footage.ordered:
         picked = set(np.linspace(0, footage.count - 1, spread).round().astype(int).tolist())
         lost["beyond --frames"] += footage.count - spread
@@ -146,6 +157,7 @@ def _chosen(footage: Footage, most: int, lost: Counter[str]) -> Iterator[Judged]
             best = judged
     if best is not None:
         yield best
+    lost[footage.missing] += max(footage.count - number - 1, 0)
 
 
 def _judged(source: Source, lost: Counter[str]) -> Judged | None:
@@ -200,14 +212,16 @@ def _written(folder: Path, number: int, judged: Judged, longest: int) -> tuple[d
 
 
 def _advice(footage: Footage, kept: int, lost: Counter[str]) -> str:
-    most = lost.most_common(1)
-    if most and most[0][1] >= kept and most[0][0] != "beyond --frames":
-        return {
-            "black or white": "The pictures are black or white: switch the light on and film again.",
-            "the same as the one before": "The camera stood still: walk through the room while you film.",
-            "broken": "Most of the files are damaged: copy them from the camera again.",
-            "with broken depth": "Most depth files are damaged or not those of the pictures: export again.",
-        }[most[0][0]]
+    why, count = max(lost.items(), key=lambda item: item[1], default=("", 0))
+    known = {
+        "black or white": "The pictures are black or white: switch the light on and film again.",
+        "the same as the one before": "The camera stood still: walk through the room while you film.",
+        "broken": "Most of the files are damaged: copy them from the camera again.",
+        "with broken depth": "Most depth files are damaged or not those of the pictures: export again.",
+        footage.missing: f"Most of what should be there is missing, {footage.missing}: copy all of it again.",
+    }
+    if count >= kept and why in known:
+        return known[why]
     return (
         f"{kept} pictures say too little: take at least 30 while you walk round the room, each half the same "
         "as the last."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,12 @@ class Camera:
         return np.array(
             [[fx / step, 0, 0.5 + (cx - 0.5) / step], [0, fy / step, 0.5 + (cy - 0.5) / step], [0, 0, 1]]
         )
+
+    def resized(self, size: tuple[int, int]) -> Camera:
+        """The camera of its picture at another size (W, H)."""
+        across, down = size[0] / self.size[0], size[1] / self.size[1]
+        fx, fy, cx, cy = self.intrinsics
+        return replace(self, size=size, intrinsics=(fx * across, fy * down, cx * across, cy * down))
 
     @property
     def pose(self) -> np.ndarray:

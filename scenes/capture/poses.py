@@ -13,20 +13,18 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
+from scenes.capture.agreement import agreement
 from scenes.capture.alignment import trajectory_error
 from scenes.capture.frames import Frame, read_frames
 from scenes.capture.pose_files import Camera, model_cameras, read_transforms, write_colmap, write_transforms
-from scenes.capture.stages import CaptureError, Gate
-from spatial_envs.geometry.camera import inverse_pose, measured_points
-from spatial_envs.scenes.depth_layouts.layout import Y_DOWN_TO_UP, Z_UP_TO_Y_UP
+from scenes.capture.stages import CaptureError, Gate, damaged
 
 EXHAUSTIVE = 60  # pictures, of which each is compared with each; of more, with those near it in their order
 OVERLAP = 10  # pictures that each is compared with then, on either side
+DATABASE = 3 * 2**20  # bytes of COLMAP's database for a picture: 8192 features of 152 bytes, and matches
 REGISTERED = 0.7  # of the pictures, or it is not one room that was filmed
 PARALLAX = 0.3  # extent of the cameras' way in middle depths of what they saw; of a turn on the spot 0.16
-AGREES = 0.05  # of the depth, by which two views of one place may differ
 FILE = "transforms.json"
-WORLDS = (np.eye(4), Y_DOWN_TO_UP, Z_UP_TO_Y_UP)  # by which data sets' poses are turned
 
 
 class Found(NamedTuple):
@@ -47,24 +45,30 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
     if options["poses"] == "given" and not given:
         raise CaptureError("--poses given: no picture of it has a pose; expected poses, or --poses colmap")
     found = _given(given) if use_given else _mapped(folder, frames)
+    gates: list[Gate] = []
+    if use_given and kind == "rgbd":
+        consistent, gates = agreement(found.cameras, frames)
+        found = found._replace(cameras=consistent)
     cameras = [_undistorted(folder, frame, camera) for frame, camera in _paired(frames, found.cameras)]
     write_transforms(folder / FILE, cameras, poses="given" if use_given else "colmap")
     write_colmap(folder / "sparse", cameras)
     np.save(folder / "points.npy", found.points)
     _plan(folder / "cameras.png", cameras, found.points)
-    gates = [_share(cameras, frames, found)]
-    if use_given and kind == "rgbd":
-        gates.append(_agreement(cameras, frames))
-    elif not use_given:
-        gates += _quality(cameras, frames, found, kind)
-    return gates
+    if not use_given:
+        gates = _quality(cameras, frames, found, kind)
+    return [_share(cameras, frames, found, use_given), *gates]
 
 
 def read_cameras(folder: Path) -> tuple[list[Camera], np.ndarray, bool]:
     """What the stage wrote: cameras with poses and without distortion, points (P, 3) that several see, and
     whether the poses were given."""
+    cameras = read_transforms(folder / FILE)
     told = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    return read_transforms(folder / FILE), np.load(folder / "points.npy"), told.get("poses") == "given"
+    try:
+        points = np.load(folder / "points.npy")
+    except (OSError, EOFError, ValueError) as error:
+        raise damaged(folder / "points.npy", "poses", error) from None
+    return cameras, points, told.get("poses") == "given"
 
 
 def _given(frames: Sequence[Frame]) -> Found:
@@ -104,11 +108,20 @@ def _mapped(folder: Path, frames: Sequence[Frame]) -> Found:
             'poses: none are given, and pycolmap is not installed: pip install -e ".[capture]"'
         ) from None
     pycolmap.logging.minloglevel = 2
+    free, needed = shutil.disk_usage(folder).free, DATABASE * len(frames)
+    if free < needed:  # COLMAP ends the process where its database cannot grow
+        raise CaptureError(
+            f"{folder}: {free / 2**20:.0f} MiB are free; COLMAP's database of {len(frames)} pictures takes "
+            f"up to {needed / 2**20:.0f}: free some space, or pass another --out"
+        )
     best = Found([], np.zeros((0, 3)), 0)
     for weak in (False, True):
         work = folder / "colmap"
         work.mkdir()
-        found = _attempt(pycolmap, work, frames, weak)
+        try:
+            found = _attempt(pycolmap, work, frames, weak)
+        except RuntimeError as error:
+            raise CaptureError(f"poses: COLMAP cannot go on: {error}") from None
         shutil.rmtree(work)
         if len(found.cameras) > len(best.cameras):
             best = found
@@ -155,17 +168,19 @@ def _attempt(pycolmap: Any, work: Path, frames: Sequence[Frame], weak: bool) -> 
 # ---- gates
 
 
-def _share(cameras: Sequence[Camera], frames: Sequence[Frame], found: Found) -> Gate:
+def _share(cameras: Sequence[Camera], frames: Sequence[Frame], found: Found, given: bool) -> Gate:
     share = len(cameras) / len(frames)
     parts = "" if found.models < 2 else f", in the largest of {found.models} models"
     why = "two films of different rooms, or pictures too far apart" if found.models > 1 else "too far apart"
+    together = f"{len(cameras)} of {len(frames)} photos hang together: {why}."
     return Gate(
         name="registered",
         passed=share >= REGISTERED,
-        got=f"{len(cameras)} of {len(frames)}{parts}",
+        got=f"{len(cameras)} of {len(frames)}{parts}, by {'the poses given' if given else 'COLMAP'}",
         wanted=f"at least {REGISTERED:.0%}",
-        advice=f"{len(cameras)} of {len(frames)} photos hang together: {why}. Take more between them, each "
-        "showing half of what the last one showed.",
+        advice="Most poses are missing, not numbers, or contradict their neighbours': pass --poses colmap."
+        if given
+        else f"{together} Take more between them, each showing half of what the last one showed.",
         picture="cameras.png",
     )
 
@@ -224,48 +239,6 @@ def parallax_of(cameras: Sequence[Camera], points: np.ndarray) -> float:
         if inside.any():
             depths.append(np.median(depth[inside]))
     return float(spread / np.median(depths)) if depths else 0.0
-
-
-def _agreement(cameras: Sequence[Camera], frames: Sequence[Frame]) -> Gate:
-    """Whether depth maps agree under the poses; CaptureError where they do under the inverse ones."""
-    by_name = {frame.name: frame for frame in frames}
-    pairs = [
-        (cameras[k], cameras[k + 1])
-        for k in np.linspace(0, len(cameras) - 2, min(12, len(cameras) - 1)).astype(int)
-    ]
-
-    def off(world: np.ndarray | None) -> float:
-        errors = [_difference(by_name[a.name], a, by_name[b.name], b, world) for a, b in pairs]
-        return float(np.nanmedian(errors)) if np.isfinite(errors).any() else np.inf
-
-    here = off(None)
-    inverse = min(off(world) for world in WORLDS) if here > AGREES else np.inf
-    if inverse < AGREES:
-        raise CaptureError(
-            f"poses: depth maps differ by {here:.0%} under them and by {inverse:.0%} under their inverses: "
-            "they look like world-to-camera; expected camera-to-world"
-        )
-    return Gate(
-        "poses fit depth", here <= AGREES, f"depth differs by {here:.1%} between neighbours",
-        f"at most {AGREES:.0%}",
-        "Poses, intrinsics and depth do not fit each other: check their units, order and axes.",
-    )  # fmt: skip
-
-
-def _difference(one: Frame, a: Camera, other: Frame, b: Camera, world: np.ndarray | None) -> float:
-    """The middle relative difference of a depth map and what another's points say; NaN where they share
-    nothing. world (4, 4): what the poses were turned by when they were read, if their inverses are meant."""
-    poses = [a.pose, b.pose]
-    pose, there = poses if world is None else [inverse_pose(inverse_pose(world) @ pose) for pose in poses]
-    points = measured_points(one.read_depth()[::4, ::4], a.strided(4), pose)
-    across, down, away = replace(b, cam_to_world=there).project(points)
-    ahead = away > 0.1
-    depth = other.read_depth()
-    u, v, away = across[ahead].astype(int), down[ahead].astype(int), away[ahead]
-    inside = (u >= 0) & (v >= 0) & (u < depth.shape[1]) & (v < depth.shape[0])
-    measured, told = depth[v[inside], u[inside]], away[inside]
-    told, measured = told[measured > 0], measured[measured > 0]
-    return float(np.median(np.abs(measured - told) / told)) if len(told) > 100 else np.nan
 
 
 def _plan(path: Path, cameras: Sequence[Camera], points: np.ndarray, size: int = 480) -> None:

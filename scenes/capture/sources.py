@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -12,42 +11,17 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+from scenes.capture.footage import PICTURES, Footage, Source, read_picture
+from scenes.capture.phones import open_recording
 from scenes.capture.pose_files import Camera, read_colmap, read_transforms
 from scenes.capture.stages import CaptureError
 from spatial_envs.foundation.errors import SceneError
 from spatial_envs.scenes.depth_decoding import lone
 from spatial_envs.scenes.depth_layouts import DepthFile, find
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 FILMS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
 APPLE = (".heic", ".heif")
 FULL_FRAME = 43.27  # mm, the diagonal that EXIF's 35 mm equivalents are of
-
-
-@dataclass(frozen=True)
-class Source:
-    """A picture that was taken: its name, how to read it (H, W, 3) uint8, and what is known.
-
-    depth   reads the sensor's depth (H, W) float32, metres, 0 = not measured; None where there was no sensor
-    camera  what is known of its lens, for the picture or, with depth, for the depth map; None: nothing
-    """
-
-    name: str
-    read: Callable[[], np.ndarray]
-    depth: Callable[[], np.ndarray] | None = None
-    camera: Camera | None = None
-
-
-@dataclass(frozen=True)
-class Footage:
-    """kind: "rgbd", "posed", "photos" or "film"; sources in the order in which they were taken where
-    ``ordered``; count: how many; upright: whether the poses' +Y is up."""
-
-    kind: str
-    ordered: bool
-    count: int
-    sources: Callable[[], Iterator[Source]]
-    upright: bool = False
 
 
 def open_footage(path: Path, depth_scale: float | None = None) -> Footage:
@@ -55,6 +29,8 @@ def open_footage(path: Path, depth_scale: float | None = None) -> Footage:
 
     depth_scale: how many of a depth file's units are a metre, in place of the data set's
     """
+    if (recording := open_recording(path, depth_scale)) is not None:
+        return recording
     if path.is_file():
         if path.suffix.lower() in FILMS:
             return _film(path)
@@ -86,16 +62,7 @@ def open_footage(path: Path, depth_scale: float | None = None) -> Footage:
         for file in pictures:
             yield Source(_name(file, path), partial(read_picture, file), None, _lens(file))
 
-    return Footage("photos", False, len(pictures), sources)
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8, turned as EXIF says. CaptureError where it cannot be read."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except Exception as error:  # Pillow raises a dozen kinds, by what is damaged
-        raise CaptureError(f"{path}: no picture that can be read: {error}") from None
+    return Footage("photos", False, len(pictures), sources, beside=len(films))
 
 
 def _hidden(file: Path, root: Path) -> bool:
@@ -126,12 +93,12 @@ def _rgbd(path: Path, files: list[DepthFile], depth_scale: float | None) -> Foot
             picture = file.layout.picture(file)
             if picture is None:
                 continue
-            yield Source(
-                _name(picture, path), partial(read_picture, picture), partial(_depth, file, depth_scale),
-                _recorded(file, picture.name),
-            )  # fmt: skip
+            read, depth = partial(read_picture, picture), partial(_depth, file, depth_scale)
+            camera = _recorded(file, picture.name)
+            yield Source(_name(picture, path), read, depth, camera)
 
-    return Footage("rgbd", True, len(files), sources, all(file.layout.up_known for file in files))
+    up_known = all(file.layout.up_known for file in files)
+    return Footage("rgbd", True, len(files), sources, up_known, "without a picture beside it")
 
 
 def _depth(file: DepthFile, depth_scale: float | None) -> np.ndarray:
@@ -152,9 +119,12 @@ def _recorded(file: DepthFile, name: str) -> Camera | None:
         return None
     try:
         matrix = file.layout.intrinsics(file).matrix(width, height)
-        pose = file.layout.pose(file)
     except SceneError as error:
         raise CaptureError(str(error)) from None
+    try:
+        pose = file.layout.pose(file)
+    except SceneError:  # as where tracking was lost, which some data sets write as NaN
+        pose = None
     fx, fy, cx, cy = (float(matrix[k]) for k in ((0, 0), (1, 1), (0, 2), (1, 2)))
     return Camera(name, (width, height), (fx, fy, cx, cy), pose)
 
@@ -211,4 +181,4 @@ def _film(path: Path) -> Footage:
             number += 1
         film.release()
 
-    return Footage("film", True, count, sources)
+    return Footage("film", True, count, sources, missing="after the place where the film breaks off")

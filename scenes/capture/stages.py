@@ -39,6 +39,11 @@ class CaptureError(ValueError):
     """A capture that cannot become a building; the message says what is wrong and what to film or pass."""
 
 
+def damaged(file: Path, stage: str, error: Exception) -> CaptureError:
+    """The error for a file of a stage's folder that cannot be read."""
+    return CaptureError(f"{file}: cannot be read: {error}: --from {stage} makes it again")
+
+
 @dataclass(frozen=True)
 class Stage:
     """name: of its folder, ``<number>_<name>``; options: what of the command it depends on;
@@ -88,6 +93,9 @@ def run(
             tell(f"{number}/{len(stages)} {stage.name} ...")
             result = _made(stage, folder, folders, mine, key)
         tell(f"{number}/{len(stages)} {stage.name}: " + _said(result))
+        for gate in result.gates:
+            if not gate.passed and not gate.required:
+                tell(f"    {gate.name}: {gate.got}; expected {gate.wanted}. {gate.advice}")
         folders[stage.name] = folder
         results.append(result)
         if failed(result):
@@ -121,7 +129,8 @@ def _made(
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
     except OSError as error:
-        full = "; free some space, or pass another --out" if error.errno in FULL else ""
+        short = error.errno in FULL or "requested and" in str(error)  # NumPy's words for a full disk
+        full = "; free some space, or pass another --out" if short else ""
         raise CaptureError(f"{error.filename or folder}: {error.strerror or error}{full}") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from scenes.capture import tsdf
 from scenes.capture.depth import read_depth
 from scenes.capture.pose_files import Camera, read_transforms
 from scenes.capture.poses import FILE
-from scenes.capture.stages import Gate
+from scenes.capture.stages import Gate, damaged
 from scenes.capture.upright import STRIDE
 from spatial_envs.geometry.camera import measured_points
 from spatial_envs.geometry.mesh import Mesh
@@ -82,9 +83,12 @@ def save_mesh(path: Path, mesh: Mesh) -> None:
 
 
 def load_mesh(path: Path) -> Mesh:
-    """What ``save_mesh`` wrote."""
-    with np.load(path) as there:
-        return Mesh(there["vertices"], there["faces"], there["colors"])
+    """What ``save_mesh`` wrote; CaptureError where that cannot be read."""
+    try:
+        with np.load(path) as there:
+            return Mesh(there["vertices"], there["faces"], there["colors"])
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise damaged(path, "surface", error) from None
 
 
 def without_crumbs(mesh: Mesh) -> Mesh:

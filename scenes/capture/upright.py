@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from scenes.capture.depth import read_depth, read_posed
+from scenes.capture.marker import SQUARE, measured_markers
 from scenes.capture.pose_files import Camera, write_transforms
 from scenes.capture.poses import FILE, read_cameras
 from scenes.capture.stages import Gate
@@ -28,6 +29,7 @@ LAYER = 0.05  # metres
 CELL = 0.05  # metres of plan
 EYE = (0.3, 2.5)  # metres that cameras are above the floor they stand over
 SHARE = 0.2  # of the largest level's area: less is no floor
+FIT = 0.05  # by which a marker may differ from another, or from the sensor's metres
 LEAST = 0.5  # square metres of floor that have to be seen
 
 
@@ -56,10 +58,13 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
         height, area, levels = find_floor(points[flat] * unit, eye * unit)
         if not (last or told):  # a floor is longer than the patches that normals are of
             up = turn.T @ floor_normal(points[flat], height / unit, 2 * LAYER / unit)
-    height, known = height / unit, metric or options["height"] is not None
-    scale = 1.0
-    if not metric and options["height"] is not None:
-        scale = float(options["height"]) / max(eye - height, 1e-9)
+    height, scale, known, gates = height / unit, 1.0, metric, []
+    if options["height"] is not None and not metric:
+        scale, known = float(options["height"]) / max(eye - height, 1e-9), True
+    elif options["marker"] is not None:
+        found, gate = by_marker(before["poses"] / "pictures", cameras, float(options["marker"]), metric)
+        scale, known = found or 1.0, metric or found is not None
+        gates.append(gate)
     area *= (scale / unit) ** 2
     placed = [replace(camera, cam_to_world=placement(camera, turn, height, scale)) for camera in cameras]
     write_transforms(folder / FILE, placed)
@@ -71,10 +76,12 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
     )
     _picture(folder / "levels.png", levels, unit, scale, height)
     return [
+        *gates,
         Gate(
             "scale known", known, "metres" if known else "unscaled", "metres",
             "Photographs alone do not tell how large a room is: pass --height, the metres of the camera "
-            "above the floor, or film with a depth sensor.",
+            "above the floor, lay a printed marker there (python -m scenes.marker), or film with a depth "
+            "sensor.",
         ),
         Gate(
             "gravity", share >= LEAST_UP, f"{share:.1%} of what was seen faces up",
@@ -88,6 +95,34 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
             "The floor was hardly seen: film it, too, all along your way.", "levels.png",
         ),
     ]  # fmt: skip
+
+
+def by_marker(
+    pictures: Path, cameras: Sequence[Camera], side: float, metric: bool
+) -> tuple[float | None, Gate]:
+    """Metres in a unit of the cameras' poses by the markers of a printed side, metres, that the pictures
+    show; None where that is metres already, or where no marker tells it. And the gate: whether one does, or
+    fits the metres that the sensor tells."""
+    found = [one for one in measured_markers(pictures, cameras) if one.skew <= SQUARE]
+    each = [side / one.side for one in found]
+    if not each:
+        return None, Gate(
+            "marker", False, "none in three pictures", "one in at least three pictures",
+            "Lay the page flat, with its white border, where several photos show it from less than 2 m.",
+        )  # fmt: skip
+    scale = float(np.median(each))
+    spread = max(abs(one / scale - 1) for one in each)
+    got = f"{len(found)} in {found[0].views} pictures, off a square by {found[0].skew:.1%}"
+    if metric:
+        off = abs(scale - 1)
+        return None, Gate(
+            "marker", off <= FIT, f"{got}; the sensor's metres are {off:.1%} off it", f"at most {FIT:.0%}",
+            "Measure the black square's side on paper, and pass it; or pass --depth-scale.",
+        )  # fmt: skip
+    return scale, Gate(
+        "marker", spread <= FIT, f"{got}; {scale:.4g} m a unit, {spread:.1%} between markers",
+        f"at most {FIT:.0%}", "Print all markers in one size, and pass the side of their black square.",
+    )  # fmt: skip
 
 
 def surfels(folder: Path, cameras: Sequence[Camera]) -> Surfels:

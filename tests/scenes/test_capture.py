@@ -67,7 +67,7 @@ def test_the_room_stands_upright_where_it_was_and_as_large(captured, truth):
 def test_an_agent_plays_in_it_and_what_was_not_seen_is_marked(captured):
     (name,) = open_buildings(str(captured)).names
     building = open_buildings(str(captured)).load(0)
-    assert name == "6_building/room"
+    assert name == "7_building/room"
     assert building.floors == (0.0,)
     assert {building.objects[number].category for number in building.unseen} == {
         "floor_unseen",
@@ -92,11 +92,11 @@ def test_the_report_has_every_gate_and_a_stage_is_made_once(captured, filmed, ca
     before = (captured / "5_surface" / "mesh.npz").stat().st_mtime_ns
     assert main([str(filmed), "--out", str(captured), *QUICK]) == 0
     assert capsys.readouterr().out.count("kept") == len(STAGES["room"])
-    shutil.rmtree(captured / "6_building")
-    shutil.rmtree(captured / "7_certificate")
-    (captured / ".unfinished_6_building").mkdir()  # what a killed run leaves
+    shutil.rmtree(captured / "7_building")
+    shutil.rmtree(captured / "8_certificate")
+    (captured / ".unfinished_7_building").mkdir()  # what a killed run leaves
     assert main([str(filmed), "--out", str(captured), *QUICK]) == 0
-    assert capsys.readouterr().out.count("kept") == 5
+    assert capsys.readouterr().out.count("kept") == 6
     assert (captured / "5_surface" / "mesh.npz").stat().st_mtime_ns == before
 
 
@@ -106,25 +106,52 @@ def test_two_captures_do_not_write_into_one_folder(captured, filmed, capsys):
     assert "--out: another capture is at work in" in capsys.readouterr().err
 
 
-def test_things_are_named_by_hand(captured, filmed, capsys, tmp_path):
-    out = tmp_path / "named"
+@pytest.fixture(scope="module")
+def named(captured, filmed, tmp_path_factory):
+    """The same with its largest piece named."""
+    out = tmp_path_factory.mktemp("named") / "my_room"
     shutil.copytree(captured, out)
-    pieces = np.load(out / "5_surface" / "pieces.npy")
-    mesh = load_mesh(out / "5_surface" / "mesh.npz")
-    middles = mesh.vertices[mesh.faces].mean(axis=1)
-    largest = {k: middles[pieces == k] for k in range(1, pieces.max() + 1)}
-    assert largest
-    assert main([str(filmed), "--out", str(out), *QUICK, "--labels", "chair=1"]) in (0, 1)
-    building = open_buildings(str(out)).load(0)
+    main([str(filmed), "--out", str(out), *QUICK, "--labels", "chair=1"])
+    return out
+
+
+def test_things_are_named_by_hand(named, filmed, capsys):
+    pieces = np.load(named / "5_surface" / "pieces.npy")
+    mesh = load_mesh(named / "5_surface" / "mesh.npz")
+    high = mesh.vertices[mesh.faces[pieces == 1]].mean(axis=1)[:, 1].max()
+    building = open_buildings(str(named)).load(0)
     (number,) = building.of_category("chair")
-    assert building.objects[number].high[1] == pytest.approx(largest[1][:, 1].max(), abs=0.06)
+    assert building.objects[number].high[1] == pytest.approx(high, abs=0.06)
     for wrong, said in (
         ("chair=99", "chair=99: expected a piece, 1 to"),
         ("chair", "expected a word and numbers of pieces"),
         ("chair=1,1", "piece 1 is chair and chair"),
     ):
-        assert main([str(filmed), "--out", str(out), *QUICK, "--labels", wrong]) == 1
+        assert main([str(filmed), "--out", str(named), *QUICK, "--labels", wrong]) == 1
         assert said in capsys.readouterr().err
+
+
+def test_its_story_is_filmed(named, tmp_path, capsys, monkeypatch):
+    """Each part is there, and as long as it should be; a story that cannot be told leaves no file."""
+    import imageio.v2 as imageio
+
+    from scenes import story
+
+    for name, value in (("FPS", 1), ("GROW", 5), ("NAMES", 2)):
+        monkeypatch.setattr(story, name, value)
+    out = tmp_path / "story.mp4"
+    assert story.main([str(named), "--find", "chair", "--out", str(out)]) == 0
+    count = sum(1 for _ in imageio.get_reader(out))
+    rest = story.GROW + story.NAMES + story.PROOF + story.END
+    assert rest + story.AGENT[0] // 2 <= count <= rest + story.AGENT[1] + 2
+    for arguments, said in (
+        ([str(named), "--find", "sofa"], "expected some of sofa"),
+        ([str(tmp_path), "--find", "chair"], "has no stage frames"),
+        ([str(named), "--find", "chair", "--run", "nowhere"], "--run"),
+    ):
+        assert story.main([*arguments, "--out", str(tmp_path / "none.mp4")]) == 1
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "none.mp4").exists()
 
 
 def test_a_capture_without_scale_is_refused_until_the_cameras_height_is_told(captured, tmp_path):
@@ -137,7 +164,7 @@ def test_a_capture_without_scale_is_refused_until_the_cameras_height_is_told(cap
     for height in (None, 0.7):
         folder = tmp_path / str(height)
         folder.mkdir()
-        gates = upright.make(folder, before, {"height": height})
+        gates = upright.make(folder, before, {"height": height, "marker": None})
         assert [gate.name for gate in gates if not gate.passed] == ([] if height else ["scale known"])
     told = json.loads((tmp_path / "0.7" / "upright.json").read_text(encoding="utf-8"))
     assert told["depth_scale"] == pytest.approx(0.5, rel=0.03)  # it was 1.4 m above the floor
