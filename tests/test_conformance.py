@@ -155,7 +155,7 @@ def test_the_classes_are_found_by_their_names_after_the_import_alone():
         print(spatial_envs.chamfer.chamfer.__name__, hasattr(spatial_envs, "sofa"))
     """)
     assert printed.splitlines() == [
-        "['__version__', 'chamfer', 'foresight', 'navigation', 'nbv', 'scene_fit'] False",
+        "['__version__', 'chamfer', 'foresight', 'navigation', 'nbv', 'scene_fit', 'video_fit'] False",
         "Python Library Documentation: class NBVEnv in module spatial_envs.nbv.env",
         "chamfer False",
     ]

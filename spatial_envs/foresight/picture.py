@@ -39,7 +39,7 @@ def draw_question(episode: Episode) -> np.ndarray:
         if flip < 0:
             ground = place(np.zeros(3))[1]
             draw.line([(left, ground), (left + PANEL, ground)], fill=DIM_INK)
-        for k, color in enumerate((255 * slot_colors(len(question.kind))).astype(int).tolist()):
+        for k, color in enumerate(map(tuple, (255 * slot_colors(len(question.kind))).astype(int).tolist())):
             radius = scale * float(question.extents[k].mean())
             _ring(draw, place(question.truth.centres[k]), radius, _pale(color, 0.35), _pale(color, 0.2))
             for frame in np.flatnonzero(question.seen[k]):
