@@ -116,6 +116,10 @@ def run(flags: Flags) -> str:
     )  # fmt: skip
     video = videos.load(videos.index(flags.video))
     state = fit_video(video, flags.slots, flags.steps)
+    if not state.present.any():
+        raise SceneError(
+            f"{video.name}: got no shape that is left; expected more slots, or a nearer max-depth"
+        )
     figures = score_video(*explanation(state))
     target = state.target
     times = np.linspace(target.times[0], 0, max(2, round(-target.times[0] * RATE)))

@@ -25,13 +25,14 @@ from spatial_envs.scenes.depth_frames import checked_count, open_depth
 COUNTS = (3, 6, 12)  # objects, and slots, of the tables
 TRACKS = {"clean": 0.0, "noisy": 1.0}  # noise of the sensor, 1 = a Kinect's
 HELD_OUT = 0.1  # of the pixels of files, which have no other truth
-DATA = ("intrinsics", "max_depth", "image_size")  # arguments that say what the depth maps are
+FILES = ("intrinsics", "max_depth", "depth_scale", "invalid")  # how files of depth are read
+DATA = (*FILES, "image_size")  # arguments that say what the depth maps are
 KNOWING = ("oracle",)  # fitters that have to know the truth
 HEADLINE = ("score", "depth_agreement")  # the second where the truth is not known
 
 
 def _open(kwargs: dict[str, Any], split: str):
-    said = {key: kwargs[key] for key in ("intrinsics", "max_depth") if key in kwargs}
+    said = {key: kwargs[key] for key in FILES if key in kwargs}
     return open_depth(kwargs["scenes"], split, **said)
 
 

@@ -30,6 +30,7 @@ from agents.run_folder import check_out
 from agents.video_fit.baselines import model, way_tracks
 from spatial_envs.foundation.arguments import check_range
 from spatial_envs.foundation.threads import set_threads
+from spatial_envs.procedural.moving_bodies import TICK
 from spatial_envs.prototypes.refine_tracks import refined_tracks
 from spatial_envs.prototypes.tracks import VideoState, Weights
 from spatial_envs.prototypes.video import make_video_target
@@ -37,6 +38,7 @@ from spatial_envs.scenes.depth_videos import DepthVideo, open_videos
 from spatial_envs.scenes.recordings import REQUIRED
 
 FOLLOWED = 0.5  # metres, the mean distance of a shape's centre from that of the thing that it follows
+DURATION = 1.0  # seconds of a film
 NOISE = 0.02  # metres, each axis
 SEGMENTS, STEPS = 2, 40
 
@@ -89,8 +91,14 @@ def write(flags: Flags) -> dict[str, int]:
     """Film, explain and write; how many scenes and things there are in all."""
     check_out(flags.out)
     check_range("episodes", flags.episodes, 1, 100_000, int)
-    videos = open_videos(flags.recordings, "test", camera_motion="orbit", num_objects=(1, 12))
+    videos = open_videos(
+        flags.recordings, "test", camera_motion="orbit", num_objects=(1, 12), duration=DURATION
+    )
+    if not flags.recordings.is_file():
+        raise ValueError(f"recordings: got {flags.recordings}; expected one .npz file")
     with np.load(flags.recordings) as file:
+        if "window_start" not in file:
+            raise ValueError(f"recordings: {flags.recordings} has no window_start; expected one with windows")
         arrays = {key: file[key] for key in (*REQUIRED, "window_start")}
     written: dict[tuple[str, int], list[dict[str, np.ndarray]]] = {}
     counts = {"scenes": 0, "things": 0, "followed": 0}
@@ -105,6 +113,8 @@ def write(flags: Flags) -> dict[str, int]:
         scene = {key: arrays[key][number] for key in arrays}
         scene |= {key: scene[key][:, found.things] for key in ("position_mm", "quaternion")}
         scene |= {key: scene[key][found.things] for key in ("kind", "size")}
+        late = TICK * (len(scene["position_mm"]) - 1) - DURATION
+        scene["window_start"] = np.minimum(scene["window_start"], late)  # where it was filmed
         stamps = video.times[video.shown] - video.times[0]
         true = _at(scene, stamps)
         noise = NOISE * np.random.default_rng([number, 2]).normal(size=true.shape)
@@ -120,7 +130,7 @@ def write(flags: Flags) -> dict[str, int]:
 
 def _at(scene: dict[str, np.ndarray], stamps: np.ndarray) -> np.ndarray:
     """(T, J, 3) metres, Z up: the true centres at stamps after the window's start, between ticks evenly."""
-    times, centres = 0.01 * np.arange(len(scene["position_mm"])), scene["position_mm"] / 1000.0
+    times, centres = TICK * np.arange(len(scene["position_mm"])), scene["position_mm"] / 1000.0
     asked = float(scene["window_start"]) + stamps
     flat = centres.reshape(len(times), -1)
     return np.stack([np.interp(asked, times, column) for column in flat.T], axis=1).reshape(

@@ -37,7 +37,7 @@ from spatial_envs.prototypes.scores import Fit
 from spatial_envs.prototypes.slots import Shapes, SlotState
 from spatial_envs.prototypes.sphere import sphere
 from spatial_envs.prototypes.tracks import VideoState, Weights, resting
-from spatial_envs.prototypes.video import VideoTarget
+from spatial_envs.prototypes.video import VideoTarget, make_video_target
 from spatial_envs.prototypes.video_scores import Explained, true_centres
 from spatial_envs.scenes.depth_videos import DepthVideo
 
@@ -169,9 +169,15 @@ def linked_oracle(target: VideoTarget, video: DepthVideo, slots: int, seed: int 
     return _of_slots(target, followed(found, links))
 
 
+def given(target: VideoTarget, video: DepthVideo) -> VideoTarget:
+    """The target with the cameras where they were."""
+    return target if target.camera_given else make_video_target(video)
+
+
 def oracle(target: VideoTarget, video: DepthVideo, slots: int, seed: int = 0) -> Explanation:
-    """The true bodies."""
+    """The true bodies, by the true cameras."""
     assert video.bodies is not None
+    target = given(target, video)
     ball, bodies = sphere(FINE), video.bodies
     own = [
         ball.vertices * radial(int(kind), half, ball.vertices)[:, None]

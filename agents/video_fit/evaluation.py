@@ -9,10 +9,13 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import Any
 
+import numpy as np
+
 from agents.families import Column
 from agents.play import walk as play
-from agents.video_fit.baselines import FITTERS, explanation
+from agents.video_fit.baselines import FITTERS, explanation, given
 from spatial_envs.prototypes.scores import score as score_of
+from spatial_envs.prototypes.tracks import trajectory_error
 from spatial_envs.prototypes.video import VideoTarget
 from spatial_envs.prototypes.video_scores import score_video
 from spatial_envs.scenes.depth_videos import DepthVideo
@@ -65,12 +68,10 @@ def score(env, policy, index: int) -> dict[str, Any]:
     """The figures of one video, the score among them where the truth is known."""
     task = env.unwrapped.task
     video, target = task.load(index)
-    error = 0.0
     if hasattr(policy, "predict"):
         for _ in walk(env, policy, index):
             pass
         shown, held = explanation(task.episode(0).state)
-        error = task.episode(0).state.trajectory_error()
     else:
         shown, held = policy(target, video, task.slots, index)
     found = score_video(shown, held)
@@ -78,13 +79,16 @@ def score(env, policy, index: int) -> dict[str, Any]:
         ends = references(target, video, task.slots, index)
         found["score"] = score_of(found, *ends, target.num_objects or 0)
     if task.estimates:
-        found["trajectory_error"] = error
+        cameras = np.stack([one.target.frame_to_world @ one.target.cam_to_frame for one in shown])
+        true = np.stack([view.cam_to_world for view in video.shown_views])
+        found["trajectory_error"] = trajectory_error(cameras, true if video.posed else None)
     return {"scene": index, **{key: float(found[key]) for key in COLUMNS if key in found}}
 
 
 @lru_cache(maxsize=128)
 def references(target: VideoTarget, video: DepthVideo, slots: int, seed: int) -> tuple[float, float]:
     """d_random and d_oracle of the score, metres."""
+    target = given(target, video)
     random, oracle = (
         score_video(FITTERS[name](target, video, slots, seed)[0], [])["occlusion_aware"]
         for name in ("random-spheres", "oracle")

@@ -16,11 +16,12 @@ from agents.video_fit.policy import TrackFitFeatures
 from spatial_envs.scenes.depth_frames import checked_count
 from spatial_envs.scenes.depth_videos import open_videos
 
+FILES = ("intrinsics", "max_depth", "depth_scale", "invalid", "fps")  # how files of depth are read
 COUNTS = (3, 6)  # objects, and slots, of the tables
 
 
 def _open(kwargs: dict[str, Any], split: str):
-    said = {key: kwargs[key] for key in ("intrinsics", "max_depth", "frames") if key in kwargs}
+    said = {key: kwargs[key] for key in (*FILES, "frames") if key in kwargs}
     return open_videos(kwargs["scenes"], split, **said)
 
 
@@ -34,7 +35,7 @@ def _senseless(env) -> tuple[str, ...]:
 
 def _arguments(own: dict[str, Any] | None, changes: dict[str, Any], agent: bool) -> dict[str, Any]:
     """The run's arguments that say what the videos are; fitters need no features."""
-    data = ("intrinsics", "max_depth", "image_size", "scenes", "frames", "duration", "camera_motion", "noise")
+    data = (*FILES, "image_size", "scenes", "frames", "duration", "camera_motion", "camera", "noise")
     known = {key: own[key] for key in data if key in own} if own else {}
     return {**known, **({} if agent else {"backbone": None}), **changes}
 

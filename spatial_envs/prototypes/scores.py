@@ -100,7 +100,9 @@ def _mean_distance(target: Target, surfaces: np.ndarray, topology: Sphere) -> fl
 
 def adjusted_rand_index(truth: np.ndarray, guess: np.ndarray) -> float:
     """Return the adjusted Rand index of two labellings (N,) of the same points: 1 = the same groups, 0 = as
-    good as chance. 1 where both put all points into one group."""
+    good as chance. 1 where both put all points into one group, 0 where there are no points."""
+    if not len(truth):
+        return 0.0
     _, rows = np.unique(truth, return_inverse=True)
     _, columns = np.unique(guess, return_inverse=True)
     table = np.zeros((rows.max() + 1, columns.max() + 1), np.int64)

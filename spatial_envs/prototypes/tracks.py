@@ -203,7 +203,18 @@ class VideoState:
         slots = [track_slots(track, target.clock, target.unit, segments) for track in tracks]
         state = cls(target, shapes, np.stack(slots, axis=1), most_points, weights, segments, truth)
         state.tracks = tracks
+        state.restore(tracks)
         return state
+
+    def restore(self, rows: np.ndarray) -> None:
+        """Let tracks (K, M), or slots (T, K, 7 + P + 1) that are each their own, be just as given."""
+        if self.tracks is not None:
+            for index, track in enumerate(rows):
+                self.put_track(index, track)
+        else:
+            for frame, slots in enumerate(rows):
+                for index, slot in enumerate(slots):
+                    self.put_slot(frame, index, slot)
 
     @property
     def slots(self) -> np.ndarray:
@@ -238,11 +249,8 @@ class VideoState:
         self.frames[frame] = SlotState(
             replaced(old.target, cam_to_frame), self.shapes, old.slots, self._most, self._truth
         )
-
-    def camera_rows(self) -> np.ndarray:
-        """(T, 6) float32: of each camera against the first the translation, units, and the rotation vector,
-        both in the fitting frame's axes."""
-        return camera_rows(self.cameras, self.target.unit)
+        for index, slot in enumerate(old.slots):  # just as they were
+            self.put_slot(frame, index, slot)
 
     def moved_camera(self, frame: int, size: float, change: np.ndarray) -> np.ndarray:
         """(4, 4): the frame's camera after a step of that size; change (6,) in [-1, 1], shares of CAMERA_STEP
@@ -289,13 +297,8 @@ class VideoState:
         return float(off[known].mean()) if known.any() else 0.0
 
     def trajectory_error(self) -> float:
-        """Metres: the root mean square distance of the cameras from where they were, the first being given;
-        NaN where nobody knows."""
-        true = self.target.true_poses
-        if true is None:
-            return math.nan
-        apart = self.cameras[:, :3, 3] - true[:, :3, 3]
-        return float(np.sqrt((apart**2).sum(axis=1).mean()))
+        """See ``trajectory_error``."""
+        return trajectory_error(self.cameras, self.target.true_poses)
 
     # ---- what scores and pictures look at
 
@@ -314,10 +317,10 @@ class VideoState:
         return slots_between(self.slots, target.times, target.held_times)
 
     def held_out_targets(self) -> tuple[Target, ...]:
-        """Those of the held-out frames, their cameras between those of the fit."""
+        """Those of the held-out frames; where cameras are not given, between those of the fit."""
         target = self.target
-        if not len(target.held_times):
-            return ()
+        if target.camera_given:
+            return target.held_out
         poses = between(self.cameras, target.times, target.held_times)
         return tuple(replaced(one, pose) for one, pose in zip(target.held_out, poses, strict=True))
 
@@ -337,9 +340,18 @@ def slots_between(slots: np.ndarray, times: np.ndarray, asked: np.ndarray) -> np
     return out
 
 
+def trajectory_error(cameras: np.ndarray, true: np.ndarray | None) -> float:
+    """Metres: the root mean square distance of cameras (T, 4, 4) from where they were, the first being given;
+    NaN where nobody knows."""
+    if true is None:
+        return math.nan
+    apart = cameras[:, :3, 3] - true[:, :3, 3]
+    return float(np.sqrt((apart**2).sum(axis=1).mean()))
+
+
 def camera_rows(poses: np.ndarray, unit: float) -> np.ndarray:
-    """(T, 6) float32: of poses (T, 4, 4) against the first the translation, units, and the rotation
-    vector."""
+    """(T, 6) float32: of poses (T, 4, 4) against the first the translation, units, and the rotation vector,
+    both in the fitting frame's axes."""
     moved = (poses[:, :3, 3] - poses[0, :3, 3]) / unit
     turned = Rotation.from_matrix(poses[:, :3, :3] @ poses[0, :3, :3].T).as_rotvec()
     return np.concatenate([moved.clip(-REACH, REACH), turned], axis=1).astype(np.float32)

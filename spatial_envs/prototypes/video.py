@@ -23,6 +23,7 @@ class VideoTarget:
     ground             (T, 4) float64: of each shown frame the plane that things stand on, camera frame: unit
                        normal n and d, metres, with n . p + d = 0; NaN where there is none
     true_poses         (T, 4, 4) float64, the cameras in the fitting frame; None where nobody knows
+    camera_given       whether the targets' cameras are these
     num_objects        how many things there are in all, or None where nobody knows
     """
 
@@ -32,6 +33,7 @@ class VideoTarget:
     held_times: np.ndarray
     ground: np.ndarray
     true_poses: np.ndarray | None
+    camera_given: bool
     num_objects: int | None
 
     @property
@@ -79,6 +81,7 @@ def make_video_target(video: DepthVideo, camera_given: bool = True) -> VideoTarg
         video.times[held],
         np.stack([_ground(video, k, true[k]) for k in shown]),
         inverse_pose(place.frame_to_world) @ true[shown] if video.posed else None,
+        camera_given,
         known,
     )
 

@@ -9,7 +9,8 @@ and where the truth is known:
     switches          share of the times that an object is near a slot in two frames running, in which it is
                       another slot
     centre_error      metres: the median distance of an object's centre from that of the slot it was given
-    jitter            metres: the median, over objects, of the standard deviation of that offset, an axis
+    jitter            metres: the median, over objects, of the standard deviation of that offset, an axis;
+                      both are 25 cm where no slot is present
 
 An object's centre is the mean of its surface, a slot's the mean of its vertices. ``score`` is that of
 ``scores`` with d_random and d_oracle of the same video.
@@ -27,6 +28,7 @@ from spatial_envs.prototypes.distance import nearest
 from spatial_envs.prototypes.scores import Fit, Scores, adjusted_rand_index, score_fit
 from spatial_envs.prototypes.target import Target
 
+FAR = 10.0  # metres, that a distance counts at most, and where a slot is absent
 NEAR = 0.25  # metres, between the centres of an object and of the slot that it is
 SEEN = 4  # points of an object that is seen in a frame
 
@@ -47,7 +49,7 @@ def score_video(shown: Sequence[Explained], held_out: Sequence[Explained]) -> Sc
     if shown[0].target.surface is None:
         return scores
     truth, guess = (np.concatenate(each) for each in zip(*(_labels(*one) for one in shown), strict=True))
-    scores["ari"] = adjusted_rand_index(truth, guess) if len(truth) else 0.0
+    scores["ari"] = adjusted_rand_index(truth, guess)
     return scores | _identities(shown)
 
 
@@ -66,7 +68,8 @@ def _identities(shown: Sequence[Explained]) -> Scores:
     seen, present, offset = _offsets(shown)  # (T, J), (T, K), (T, J, K, 3)
     apart = np.where(present[:, None], np.linalg.norm(offset, axis=-1), np.inf)
     near = (apart <= NEAR) & seen[..., None]
-    objects, slots = linear_sum_assignment(-near.sum(axis=0))
+    away = np.minimum(apart, FAR).mean(axis=0) / FAR  # of equally many frames, the nearer
+    objects, slots = linear_sum_assignment(0.5 * away - near.sum(axis=0))
     hits = sum(int(near[:, j, k].sum()) for j, k in zip(objects, slots, strict=True))
     given = dict(zip(slots.tolist(), objects.tolist(), strict=True))
     false = sum(
@@ -108,7 +111,7 @@ def true_centres(target: Target) -> np.ndarray:
 
 def _switches(apart: np.ndarray, seen: np.ndarray) -> float:
     """The share of steps of an object, from one frame where it is seen and near a slot to the next such,
-    after which it is near another; near (T, J, K) metres."""
+    after which it is near another; apart (T, J, K) metres."""
     steps = changed = 0
     last = np.full(apart.shape[1], -1)
     for t in range(len(apart)):

@@ -75,12 +75,12 @@ class VideoSet(SceneSet[DepthVideo]):
 
 
 def shown_stamps(frames: int) -> np.ndarray:
-    """(N,) bool: which stamps are shown, so many of them."""
+    """(N,) bool: which stamps are shown, so many of them, at least 3; one or more are not."""
     total = frames
     while True:
         shown = np.arange(total) % EVERY != FIRST
         shown[-1] = True
-        if shown.sum() >= frames:
+        if shown.sum() == frames and not shown.all():
             return shown
         total += 1
 
@@ -147,13 +147,15 @@ class _Filmed(NamedTuple):
         rotations = Rotation.from_quat(turned.reshape(-1, 4)).as_matrix().reshape(*turned.shape[:2], 3, 3)
         bodies = recording.bodies
         largest, half_way = np.linalg.norm(bodies.extents, axis=1)[:, None], centres[len(times) // 2]
-        low, high = (half_way - largest).min(axis=0), (half_way + largest).max(axis=0)
+        box = (half_way - largest).min(axis=0), (half_way + largest).max(axis=0)
+        whole = (centres - largest).min(axis=(0, 1)), (centres + largest).max(axis=(0, 1))
+        middle = (box[0] + box[1]) / 2
         motion = options.camera_motion
         motion = str(rng.choice(CAMERA_MOTIONS)) if motion == ANY else motion
-        scene = film_set(rng, bodies.kind, bodies.extents, (low + high) / 2)
+        scene = film_set(rng, bodies.kind, bodies.extents, middle)
         fullest, frames = -1, []
-        for farther in FARTHER:  # until in every frame there is enough to explain
-            way = camera_way(np.random.default_rng([self.seed, 8]), motion, low, high, times, farther)
+        for framed, farther in [*((box, each) for each in FARTHER), *((whole, each) for each in FARTHER[:2])]:
+            way = camera_way(np.random.default_rng([self.seed, 8]), motion, *framed, times, farther)
             try:
                 made = [
                     self._frame(k, scene, way[k], bodies.kind, centres[k], rotations[k])
@@ -161,13 +163,14 @@ class _Filmed(NamedTuple):
                 ]
             except SceneError:
                 continue
-            if (least := int(min(np.count_nonzero(frame.target) for frame in made))) > fullest:
+            if (least := min(_pixels(frame) for frame in made)) > fullest:
                 fullest, frames = least, made
             if fullest >= LEAST_SEEN:
                 break
         if not frames:
             size = "x".join(map(str, options.image_size))
-            raise SceneError(f"{self.name}: nothing is seen of its things in {size} pixels; expected more")
+            got = f"in {size} pixels there is a frame without any of its things"
+            raise SceneError(f"{self.name}: {got}; expected larger frames, or fewer seconds")
         return DepthVideo(self.name, tuple(frames), times - times[shown][-1], shown, True, bodies)
 
     def _frame(
@@ -200,6 +203,12 @@ class _Filmed(NamedTuple):
         )
 
 
+def _pixels(frame: DepthFrame) -> int:
+    """How many of the target are a thing's."""
+    assert frame.view.segment is not None
+    return int(np.count_nonzero(frame.view.segment[frame.target]))
+
+
 class _Sequence(NamedTuple):
     """Successive files of a data set."""
 
@@ -215,6 +224,8 @@ class _Sequence(NamedTuple):
     def load(self) -> DepthVideo:
         frames = tuple(self.files.load(k) for k in range(len(self.files)))
         times, shown = np.array(self.times), shown_stamps(self.frames)
+        if (np.diff(times) <= 0).any():
+            raise SceneError(f"{self.name}: times: got {times.tolist()}; expected increasing ones")
         posed = [frame.posed for frame in frames]
         if any(posed) and not all(posed):
             missing = ", ".join(frame.name for frame in frames if not frame.posed)
@@ -242,8 +253,9 @@ def open_videos(
 
     scenes:         "procedural": bodies of ``procedural.moving_bodies``, filmed; recordings (.npz, or a
                     folder of them, see ``recordings``), filmed; or what ``open_depth`` reads: then a
-                    video is so many successive files of a sequence
-    frames:         that are shown, at least 2; every fifth stamp beside them is held out
+                    video is so many successive files of a sequence, plain files in the order of their
+                    names
+    frames:         that are shown, at least 3; every fifth stamp beside them is held out
     duration:       of filmed recordings: seconds from the first frame to the last, at irregular stamps
     num_objects:    procedural: how many bodies, 1 to 12, or the least and the most of them
     camera_motion:  of filmed recordings: "still", "orbit", "dolly", "hand-held", or "any" of them
@@ -253,7 +265,7 @@ def open_videos(
     max_depth, intrinsics, depth_scale, invalid:  as for ``open_depth``
     Raises ValueError that names the argument, what was got and what was expected.
     """
-    check_range("frames", frames, 2, 64, int)
+    check_range("frames", frames, 3, 64, int)
     check_range("duration", duration, 0.1, 60)
     check_range("noise", noise, 0.0, 1.0)
     check_range("fps", fps, 0.01, 10_000)
@@ -268,6 +280,8 @@ def open_videos(
                 raise ValueError(
                     f"{name}: got {given!r}; expected None for recordings, which are filmed here"
                 )
+        if str(scenes) == "procedural":
+            check_range("duration", duration, 0.1, TICK * (TICKS - 1))
         recordings = open_recordings(scenes, split, count)
         options = _Options(frames, float(duration), camera_motion, float(noise), size, max_depth)
         filmed = []
@@ -287,7 +301,7 @@ def open_videos(
     )  # fmt: skip
     found = _sequences(files, frames, fps)
     if not found:
-        longest = max((len(each) for each in files.sequences.values()), default=0)
+        longest = max(len(each) for each in _by_sequence(files).values())
         got = f"got {frames} (and the held-out ones between) for {files.label}"
         raise ValueError(f"frames: {got}, whose longest sequence has {longest} files; expected fewer")
     logger.info("%s: %d videos of %d files", files.label, len(found), len(files))
@@ -311,12 +325,21 @@ def _is_recording(scenes: str | Path) -> bool:
 def _sequences(files: DepthSet, frames: int, fps: float) -> list[_Sequence]:
     """Every sequence of files in pieces of as many as a video needs."""
     total, found = len(shown_stamps(frames)), []
-    for name, indices in files.sequences.items():
+    for name, indices in _by_sequence(files).items():
         for piece in range(len(indices) // total):
             mine = indices[piece * total : (piece + 1) * total]
-            sources = [files.sources[k].file for k in mine]  # type: ignore[attr-defined]
-            stamps = [source.stamp for source in sources]
-            if any(stamp is None for stamp in stamps):
-                stamps = [source.number / fps for source in sources]
+            listed = [getattr(files.sources[k], "file", None) for k in mine]
+            numbers = [k if file is None else file.number for k, file in zip(mine, listed, strict=True)]
+            known = [file.stamp for file in listed if file is not None and file.stamp is not None]
+            stamps = known if len(known) == total else [number / fps for number in numbers]
             found.append(_Sequence(files.chosen(mine), tuple(stamps), f"{name}/{piece:04d}", frames))
+    return found
+
+
+def _by_sequence(files: DepthSet) -> dict[str, list[int]]:
+    """The indices of each sequence's files; plain files of one folder are one."""
+    found: dict[str, list[int]] = {}
+    for index, source in enumerate(files.sources):
+        own = source.sequence if hasattr(source, "file") else Path(source.path).parent.name  # type: ignore[attr-defined]
+        found.setdefault(own, []).append(index)
     return found

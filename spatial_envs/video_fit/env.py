@@ -30,7 +30,7 @@ class VideoFitEnv(TaskEnv):
     tau after turn; one shape for all frames. With ``segments=2`` [change, speed, bend, spin] stand before the
     logits: from the time change on the slot goes on with those, as after a bounce. The step's size is as in
     SceneFit; a step of size 1 changes log scale, place, speed, turn and spin by 0.5 units or radians (turn
-    about +Y by 1), bend by 0.25, logits by 4, times what the action says of each. With ``action="frame"`` one slot of one
+    about +Y by 1), the time of change by 0.5, bend by 0.25, logits by 4, times what the action says of each. With ``action="frame"`` one slot of one
     frame changes as in SceneFit, the slot of each frame in turn, then the next slot.
 
     With ``camera="estimated"`` the cameras' poses are not given: all begin where the first one is, and each
@@ -66,7 +66,7 @@ class VideoFitEnv(TaskEnv):
     unit + 0.5 fsv + 0.01 slots, less ``weights`` times ``motion`` (0.02; how unnaturally slots move: acceleration,
     or what it lacks to free fall, in g, changes of spin and of size: `spatial_envs.prototypes.tracks.unnatural`),
     ``prototypes`` (0.1; how much blends change from frame to frame; 0 for tracks) and ``camera`` (0.2; how far
-    the ground is from where the first frame has it). ``"chamfer"``: minus the mean one-directional distance /
+    the ground is from where the first frame has it; that of filmed recordings is known exactly). ``"chamfer"``: minus the mean one-directional distance /
     unit. ``"surface"``, of filmed recordings: as SceneFit's, the mean over frames, less the same three. Or a
     callable (figures before, figures after) -> float. Figures look at up to ``points`` of each frame's points.
 

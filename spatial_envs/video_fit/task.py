@@ -386,6 +386,7 @@ class VideoFit(Rows[Episode]):
         stay = self.stays.checked(state["stay"])
         video, target = self.load(index)
         fit = self._state(target, rows)
+        fit.restore(rows)
         if self.estimates:
             for frame in range(1, self.frames):
                 fit.put_camera(frame, cameras[frame])

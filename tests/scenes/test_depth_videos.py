@@ -14,10 +14,11 @@ from spatial_envs.scenes.depth_videos import open_videos, shown_stamps
 
 def test_every_fifth_stamp_is_held_out_and_the_last_is_shown():
     assert np.flatnonzero(~shown_stamps(10)).tolist() == [2, 7]
-    for frames in range(2, 65):
+    for frames in range(3, 65):
         shown = shown_stamps(frames)
         assert shown.sum() == frames
         assert shown[-1]
+        assert not shown.all()
 
 
 @pytest.mark.parametrize("motion", CAMERA_MOTIONS)
@@ -93,8 +94,27 @@ def test_what_is_no_video_says_so(tmp_path):
         open_videos(tmp_path / "short", noise=0.5, intrinsics=LENS)
     with pytest.raises(ValueError, match=r"intrinsics: got .*; expected None"):
         open_videos("procedural", intrinsics=LENS)
-    with pytest.raises(ValueError, match=r"duration: got 9 s .* at most its 3.4 s"):
-        open_videos("procedural", duration=9).load(0)
+    with pytest.raises(ValueError, match=r"duration: got 9; expected .*3\.4"):
+        open_videos("procedural", duration=9)
+    with pytest.raises(ValueError, match="frames: got 2"):
+        open_videos("procedural", frames=2)
+
+
+def test_plain_files_of_a_folder_are_a_sequence_and_equal_stamps_none(tmp_path):
+    for k in range(5):
+        depth = np.full((48, 64), 3.0, np.float32)
+        depth[16:32, 20 + k : 36 + k] = 2.0
+        np.save(tmp_path / f"depth{k}.npy", depth)
+    (video,) = open_videos(tmp_path, image_size=(48, 64), intrinsics=LENS, frames=4, fps=10).sources
+    np.testing.assert_allclose(video.load().times, [-0.4, -0.3, -0.2, -0.1, 0])
+    with pytest.raises(SceneError, match=r"times: got .*; expected increasing"):
+        video._replace(times=(0.0, 0.1, 0.1, 0.2, 0.3)).load()
+
+
+@pytest.mark.parametrize("seed", [4, 26])
+def test_a_lone_thing_that_goes_far_is_in_every_frame(seed):
+    video = open_videos(num_objects=1, image_size=42, frames=4).load(seed)
+    assert min(np.count_nonzero(frame.view.segment[frame.target]) for frame in video.frames) > 0
 
 
 def test_recordings_are_filmed(reference):

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import spatial_envs  # noqa: F401
+from agents.video_fit.baselines import FITTERS
+from agents.video_fit.evaluation import score
 from agents.video_fit.search import BlindSearch
 from spatial_envs.prototypes.tracks import SPEED
 from spatial_envs.video_fit import VideoFitEnv
@@ -97,6 +99,40 @@ def test_a_search_in_the_moves_gains_in_every_step():
     assert env.task.episode(0).figures["full"] > -1
     with pytest.raises(ValueError, match="BlindSearch: got action='frame'"):
         BlindSearch(VideoFitEnv(**SMALL, action="frame"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"segments": 2, "camera": "estimated"}, {"action": "frame"}, {"start": "encoder"}]
+)
+def test_an_episode_goes_on_just_as_it_was(arguments):
+    env, other = (VideoFitEnv(**{**SMALL, "steps": 40}, **arguments) for _ in range(2))
+    env.reset(seed=7)
+    rng = np.random.default_rng(1)
+    for _ in range(16):  # so large that bounds are reached
+        env.step(np.r_[1.0, rng.choice([-1, 1], env.action_space.shape[0] - 1)])
+    other.reset(seed=0)
+    other.set_state(env.get_state())
+    action = np.full(env.action_space.shape, 0.3)
+    (one, gain, *_), (same, again, *_) = env.step(action), other.step(action)
+    assert gain == pytest.approx(again, abs=1e-9)
+    for key, value in one.items():
+        np.testing.assert_allclose(same[key], value, atol=1e-6, err_msg=key)
+
+
+def test_fitters_are_scored_as_agents_are_where_cameras_are_estimated():
+    env = gym.make(ID, **SMALL, camera="estimated", camera_motion="orbit")
+    found = score(env, FITTERS["kmeans"], 2)
+    _, info = env.reset(options={"video": 2})
+    assert found["trajectory_error"] == pytest.approx(info["trajectory_error"])
+    assert score(env, FITTERS["oracle"], 2)["score"] == pytest.approx(1, abs=1e-3)
+    assert score(env, FITTERS["oracle"], 2)["trajectory_error"] == pytest.approx(0, abs=1e-6)
+
+
+def test_held_out_frames_are_seen_from_where_they_were():
+    env = VideoFitEnv(**SMALL, camera_motion="hand-held")
+    env.reset(seed=3)
+    state = env.task.episode(0).state
+    assert state.held_out_targets() is state.target.held_out
 
 
 def test_what_cannot_be_is_refused():
