@@ -309,6 +309,9 @@ class SceneFit(Rows[Episode]):
         stay = self.stays.checked(state["stay"])
         frame, target = self.load(index)
         episode = self._episode(index, frame, target, slots)
+        for k, slot in enumerate(slots):  # just as they were, though they may be at a bound
+            episode.state.put(k, slot)
+        episode.figures = episode.state.figures()
         episode.steps, episode.gain, episode.stay = state["steps"], state["gain"], stay
         self.rows[row] = episode
 

@@ -402,3 +402,18 @@ def test_bad_calls_change_nothing(env, name):
     with pytest.raises(ValueError, match=f"(?s){message}"):
         call(own)
     assert pickle.dumps([own.get_state(), own.task.observe(0)]) == before
+
+
+def test_a_state_at_the_bounds_goes_on_just_as_it_was():
+    env, other = (SceneFitEnv(**{**SMALL, "steps": 60}) for _ in range(2))
+    env.reset(seed=7)
+    rng = np.random.default_rng(1)
+    for _ in range(30):  # logits so large that they are cut off
+        env.step(np.r_[1.0, rng.choice([-1, 1], env.action_space.shape[0] - 1)])
+    other.reset(seed=0)
+    other.set_state(env.get_state())
+    action = np.full(env.action_space.shape, 0.3)
+    (one, gain, *_), (same, again, *_) = env.step(action), other.step(action)
+    assert gain == pytest.approx(again, abs=1e-9)
+    for key, value in one.items():
+        np.testing.assert_allclose(same[key], value, atol=1e-6, err_msg=key)
