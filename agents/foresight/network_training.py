@@ -16,7 +16,6 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 from tqdm import tqdm
 from tyro.conf import arg
 
@@ -24,11 +23,11 @@ from agents.flags import UserPath, parse_flags
 from agents.foresight.network import GUESSES, EndNetwork, Told, told_of
 from agents.foresight.shown import Shown
 from agents.run_folder import check_out
+from agents.teaching import teach
 from spatial_envs.foresight.credit import NEAR, SHARE
 from spatial_envs.foresight.question import Given, Question, ask
 from spatial_envs.foresight.settings import ForesightSettings
 from spatial_envs.foundation.arguments import check_range
-from spatial_envs.foundation.files import replacing
 from spatial_envs.foundation.threads import set_threads
 from spatial_envs.geometry.bodies import KINDS
 from spatial_envs.scenes.recordings import open_recordings
@@ -152,34 +151,15 @@ def train(flags: Flags) -> Path:
     network = EndNetwork()
     adam = torch.optim.AdamW(network.parameters(), flags.learning_rate)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, flags.steps)
-    said = {name: value for name, value in asdict(flags).items() if name != "out"}
-    first, state = 0, flags.out / "state.pt"
-    if state.exists():
-        kept = torch.load(state, weights_only=True)
-        if kept["said"] != said:
-            got = f"{flags.out} holds another training ({kept['said']})"
-            raise ValueError(f"out: {got}; choose another folder")
-        network.load_state_dict(kept["network"])
-        adam.load_state_dict(kept["adam"])
-        falling.load_state_dict(kept["falling"])
-        first = kept["step"]
-    for step in tqdm(range(first, flags.steps), "network", flags.steps, initial=first, leave=False):
-        rng = np.random.default_rng([flags.seed, step])
-        chosen = torch.as_tensor(rng.integers(flags.questions, size=flags.batch_size))
-        angles = torch.as_tensor(rng.uniform(0, 2 * np.pi, flags.batch_size)).float()
+    config = {name: value for name, value in asdict(flags).items() if name not in ("out", "seed")}
+
+    def drawn(generator: np.random.Generator) -> torch.Tensor:
+        chosen = torch.as_tensor(generator.integers(flags.questions, size=flags.batch_size))
+        angles = torch.as_tensor(generator.uniform(0, 2 * np.pi, flags.batch_size)).float()
         batch = learned.rows(chosen).turned(angles)
-        cost = loss(network(batch.told), batch)
-        adam.zero_grad()
-        cost.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        adam.step()
-        falling.step()
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == flags.steps:
-            with replacing(state) as path:
-                torch.save({
-                    "network": network.state_dict(), "adam": adam.state_dict(), "said": said,
-                    "falling": falling.state_dict(), "step": step + 1,
-                }, path)  # fmt: skip
+        return loss(network(batch.told), batch)
+
+    teach(network, falling, drawn, config, flags.seed, flags.out / "state.pt", SAVE_EVERY)
     out = flags.out / "network.safetensors"
     network.save(out)
     _report(network.eval(), settings)

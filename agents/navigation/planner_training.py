@@ -11,9 +11,7 @@ A folder that was interrupted goes on by the same command.
 
 from __future__ import annotations
 
-import csv
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,7 +19,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 from agents.flags import UserPath, parse_flags
@@ -41,6 +38,7 @@ from agents.navigation.planners import (
 )
 from agents.run_folder import check_out
 from agents.runs import command_line, parse_settings
+from agents.teaching import teach
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_range
 from spatial_envs.foundation.files import replacing
@@ -123,50 +121,12 @@ def _learn(flags: Flags, config: dict[str, Any], lesson: Lesson) -> tuple[nn.Mod
     network = PARTS[flags.part].network(**config["sizes"])
     adam = torch.optim.AdamW(network.parameters(), config["learning_rate"])
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, config["steps"])
-    first, spent, state = 0, 0.0, flags.out / "state.pt"
-    if state.exists():
-        try:
-            kept = torch.load(state, weights_only=True)
-        except Exception as error:
-            raise ValueError(f"out: {state}: expected what a training saved ({error})") from error
-        if kept["config"] != config or kept["seed"] != flags.seed:
-            raise ValueError(f"out: {flags.out} holds another training; choose another folder")
-        network.load_state_dict(kept["network"])
-        adam.load_state_dict(kept["adam"])
-        falling.load_state_dict(kept["falling"])
-        first, spent = kept["step"], kept["spent"]
-    losses, began = [], time.process_time()
-    for step in tqdm(range(first, config["steps"]), flags.part, config["steps"], initial=first, leave=False):
-        loss = lesson.loss(network, config["batch_size"], np.random.default_rng([flags.seed, step]))
-        adam.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        adam.step()
-        falling.step()
-        losses.append(float(loss.detach()))
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == config["steps"]:
-            now = spent + time.process_time() - began
-            _log(flags.out / "losses.csv", step + 1, float(np.mean(losses)), now)
-            losses = []
-            with replacing(state) as path:
-                torch.save(
-                    {
-                        "network": network.state_dict(), "adam": adam.state_dict(),
-                        "falling": falling.state_dict(), "step": step + 1, "spent": now, "config": config,
-                        "seed": flags.seed,
-                    },
-                    path,
-                )  # fmt: skip
-    return network, spent + time.process_time() - began
 
+    def loss(generator: np.random.Generator) -> torch.Tensor:
+        return lesson.loss(network, config["batch_size"], generator)
 
-def _log(path: Path, step: int, loss: float, seconds: float) -> None:
-    new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(("step", "loss", "seconds"))
-        writer.writerow((step, f"{loss:.5g}", f"{seconds:.0f}"))
+    seconds = teach(network, falling, loss, config, flags.seed, flags.out / "state.pt", SAVE_EVERY)
+    return network, seconds
 
 
 def card(said: dict[str, Any], name: str) -> str:

@@ -13,15 +13,12 @@ from __future__ import annotations
 
 import csv
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
-from tqdm import tqdm
 
 from agents.flags import UserPath, parse_flags
 from agents.hyperparameters import check_numbers
@@ -33,11 +30,11 @@ from agents.nbv.voxel_scores import VoxelScores
 from agents.run_folder import check_out, holds_a_run, save, write_config
 from agents.runs import parse_settings, training_envs, untrained
 from agents.statistics import interval
+from agents.teaching import teach
 from agents.training.config import Flags as RunFlags
 from agents.training.config import resolve
 from spatial_envs.foundation import yaml_files
 from spatial_envs.foundation.arguments import check_range
-from spatial_envs.foundation.files import replacing
 from spatial_envs.foundation.threads import set_threads
 from spatial_envs.geometry.camera import fibonacci_directions
 from spatial_envs.nbv.candidates import CANDIDATES
@@ -102,34 +99,12 @@ def _learn(flags: Flags, config: dict[str, Any], network: VoxelScores, records: 
         network.parameters(), config["learning_rate"], weight_decay=config["weight_decay"]
     )
     falling = torch.optim.lr_scheduler.OneCycleLR(adam, config["learning_rate"], total_steps=config["steps"])
-    first, path = 0, flags.out / "lesson.pt"
-    parts: dict[str, Any] = {"network": network, "adam": adam, "falling": falling}
-    if path.exists():
-        try:
-            kept = torch.load(path, weights_only=True)
-        except Exception as error:
-            raise ValueError(f"out: {path}: expected what a training saved ({error})") from error
-        if kept["config"] != config or kept["seed"] != flags.seed:
-            raise ValueError(f"out: {flags.out} holds another training; choose another folder")
-        for name, part in parts.items():
-            part.load_state_dict(kept[name])
-        first = kept["step"]
-    losses, began = [], time.process_time()
+
+    def loss(generator: np.random.Generator) -> torch.Tensor:
+        return _loss(network, records, config["batch_size"], generator)
+
     network.train()
-    for step in tqdm(range(first, config["steps"]), "voxels", config["steps"], initial=first, leave=False):
-        loss = _loss(network, records, config["batch_size"], np.random.default_rng([flags.seed, step]))
-        adam.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        adam.step()
-        falling.step()
-        losses.append(float(loss.detach()))
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == config["steps"]:
-            _log(flags.out / "losses.csv", step + 1, float(np.mean(losses)), time.process_time() - began)
-            losses, began = [], time.process_time()
-            states = {name: part.state_dict() for name, part in parts.items()}
-            with replacing(path) as unfinished:
-                torch.save({**states, "step": step + 1, "config": config, "seed": flags.seed}, unfinished)
+    teach(network, falling, loss, config, flags.seed, flags.out / "lesson.pt", SAVE_EVERY)
     network.eval()
 
 
@@ -198,15 +173,6 @@ def _correlation(scores: np.ndarray, states: States) -> np.ndarray:
     """(S,): Pearson's, over the directions left."""
     pairs = zip(scores, states.gains, states.left, strict=True)
     return np.array([np.corrcoef(each[left], gains[left])[0, 1] for each, gains, left in pairs])
-
-
-def _log(path: Path, step: int, loss: float, seconds: float) -> None:
-    new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(("step", "loss", "seconds"))
-        writer.writerow((step, f"{loss:.5g}", f"{seconds:.0f}"))
 
 
 if __name__ == "__main__":
