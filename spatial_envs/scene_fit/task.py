@@ -1,7 +1,7 @@
 """Prototype scene fitting: explain one depth map with K shapes. ``SceneFitEnv`` is the page that users read.
 
 In the order in which data runs: frame -> target (prototypes/target.py) -> slots and their residuals
-(prototypes/slots.py, residuals.py) -> figures -> reward (``SceneFit.step``), and the observation of it all
+(prototypes/slots.py, residuals.py) -> figures -> reward (``SceneFit._turn``), and the observation of it all
 (``SceneFit.observe``).
 """
 
@@ -17,11 +17,10 @@ from typing import Any, ClassVar
 import numpy as np
 from gymnasium import spaces
 
-from spatial_envs.backbones.backbone import Backbone
 from spatial_envs.core.features import Features
 from spatial_envs.core.prefetch import Ahead
 from spatial_envs.core.stays import Stays
-from spatial_envs.core.task import Observation, Rows, check_state, checked_actions, chosen_space
+from spatial_envs.core.task import Observation, check_state, chosen_space
 from spatial_envs.foundation.arguments import (
     check_choice,
     check_range,
@@ -34,13 +33,14 @@ from spatial_envs.foundation.caches import Recent
 from spatial_envs.geometry.camera import pinhole
 from spatial_envs.geometry.view import View
 from spatial_envs.prototypes.bank import POSE
-from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, bank_sizes, encoded
+from spatial_envs.prototypes.encoder import SHIPPED, bank_sizes, encoded
+from spatial_envs.prototypes.fitting import Fitting
 from spatial_envs.prototypes.kmeans import ball_slots
-from spatial_envs.prototypes.slots import REACH, RESIDUALS, SCALES, Shapes, SlotState, moved
+from spatial_envs.prototypes.slots import REACH, RESIDUALS, SCALES, SlotState, moved
 from spatial_envs.prototypes.target import Target, make_target
 from spatial_envs.rendering import make_renderer
 from spatial_envs.scene_fit.close_up import CHANNELS, PLACE, SIDE, CloseUp
-from spatial_envs.scene_fit.episode import Episode, Figures
+from spatial_envs.scene_fit.episode import Episode
 from spatial_envs.scene_fit.picture import draw_fit
 from spatial_envs.scene_fit.settings import REWARDS, SceneFitSettings
 from spatial_envs.scenes.depth_frames import DepthFrame, open_depth, resized
@@ -53,7 +53,7 @@ SUCCESS_DISTANCE, SUCCESS_FSV = 0.03, 0.1  # metres, share
 RENDER_SIZE, RENDER_FOV = (240, 320), 50.0  # of render_view
 
 
-class SceneFit(Rows[Episode]):
+class SceneFit(Fitting[Episode]):
     """The task behind ``SceneFitEnv`` (arguments are documented there), for any number of rows."""
 
     settings_type: ClassVar[type[SceneFitSettings]] = SceneFitSettings
@@ -80,7 +80,6 @@ class SceneFit(Rows[Episode]):
         self.stays = Stays(self.frames, settings.scene_steps)
         self.ahead = Ahead[tuple[DepthFrame, Target]](settings.prefetch)
         self.rows = [None] * num_rows
-        self._model: tuple[SlotEncoder, Shapes] | None = None
 
         width = 1 + self.slot_size
         size = width + (self.turn == "agent") if self.action == "slot" else self.slots * width
@@ -112,11 +111,6 @@ class SceneFit(Rows[Episode]):
             available["features"] = self.features.box(self._feature_size(self.backbone))
         return available
 
-    def _feature_size(self, backbone: Backbone) -> tuple[int, int]:
-        """The multiples of the backbone's patch that are nearest to the image size."""
-        height, width = (max(1, round(n / backbone.patch)) * backbone.patch for n in self.image_size)
-        return height, width
-
     # ---- the two calls that advance rows
 
     def reset(
@@ -143,14 +137,6 @@ class SceneFit(Rows[Episode]):
             self.rows[row] = episode
             self._look_ahead(row, None if anew else episode.stay.next)
 
-    def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See ``Task.step``; actions (B, A) in [-1, 1], clipped."""
-        checked = checked_actions(self.action_space, actions)
-        episodes = [self.episode(row) for row in rows]
-        rewards = np.array(self.side_by_side(self._turn, episodes, checked))
-        terminated = np.array([episode.steps >= self.steps for episode in episodes])
-        return rewards, terminated, np.zeros_like(terminated)
-
     def _turn(self, episode: Episode, action: np.ndarray) -> float:
         """Let an episode's slots change by an action; what that gains."""
         state, before = episode.state, episode.figures
@@ -169,12 +155,6 @@ class SceneFit(Rows[Episode]):
             index = min(int((action[-1] + 1) / 2 * self.slots), self.slots - 1)
             return [(index, action[:-1])]
         return [(episode.steps % self.slots, action)]
-
-    def _gain(self, before: Figures, after: Figures) -> float:
-        reward = self.settings.reward
-        if callable(reward):
-            return float(reward(before, after))
-        return after[reward] - before[reward]
 
     # ---- what the agent is told
 
@@ -197,13 +177,6 @@ class SceneFit(Rows[Episode]):
             "features": lambda: self._features(episode).copy(),
         }
         return {key: made[key]() for key in self.observation_space.spaces}
-
-    def observe_all(self, rows: Sequence[int]) -> list[Observation]:
-        """See ``Task.observe_all``."""
-        if "features" in self.observation_space.spaces:
-            for row in rows:  # torch has its own threads
-                self._features(self.episode(row))
-        return self.side_by_side(self.observe, rows)
 
     def _features(self, episode: Episode) -> np.ndarray:
         if episode.features is None:
@@ -239,14 +212,6 @@ class SceneFit(Rows[Episode]):
         truth = self.settings.reward == "surface"
         state = SlotState(target, self.model[1], slots, self.settings.points, truth)
         return Episode(index, frame, state, state.figures())
-
-    @property
-    def model(self) -> tuple[SlotEncoder, Shapes]:
-        """The encoder and its bank's shapes, read when they are first needed."""
-        if self._model is None:
-            encoder = SlotEncoder.load(self.weights).requires_grad_(False)
-            self._model = encoder, Shapes.of(encoder.bank)
-        return self._model
 
     def load(self, index: int) -> tuple[DepthFrame, Target]:
         """The frame and its target, from the cache where they are there."""

@@ -17,11 +17,10 @@ from typing import Any, ClassVar
 import numpy as np
 from gymnasium import spaces
 
-from spatial_envs.backbones.backbone import Backbone
 from spatial_envs.core.features import Features
 from spatial_envs.core.prefetch import Ahead
 from spatial_envs.core.stays import Stays
-from spatial_envs.core.task import Observation, Rows, check_state, checked_actions, chosen_space
+from spatial_envs.core.task import Observation, check_state, chosen_space
 from spatial_envs.foundation.arguments import (
     check_choice,
     check_range,
@@ -34,12 +33,12 @@ from spatial_envs.foundation.caches import Recent
 from spatial_envs.geometry.camera import pinhole
 from spatial_envs.geometry.view import View
 from spatial_envs.prototypes.bank import POSE
-from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, bank_sizes, encoded
+from spatial_envs.prototypes.encoder import SHIPPED, bank_sizes, encoded
+from spatial_envs.prototypes.fitting import Fitting
 from spatial_envs.prototypes.kmeans import ball_slots
 from spatial_envs.prototypes.linking import fitted_tracks, followed, linked
-from spatial_envs.prototypes.slots import MOST_LOGIT, REACH, RESIDUALS, SCALES, SMALLEST_STEP, Shapes, moved
+from spatial_envs.prototypes.slots import MOST_LOGIT, REACH, RESIDUALS, SCALES, SMALLEST_STEP, moved
 from spatial_envs.prototypes.tracks import (
-    Figures,
     VideoState,
     bounds,
     camera_rows,
@@ -65,7 +64,7 @@ CAMERA = 6  # numbers of a camera's change
 RENDER_SIZE, RENDER_FOV = (240, 320), 50.0  # of render_view
 
 
-class VideoFit(Rows[Episode]):
+class VideoFit(Fitting[Episode]):
     """The task behind ``VideoFitEnv`` (arguments are documented there), for any number of rows."""
 
     settings_type: ClassVar[type[VideoFitSettings]] = VideoFitSettings
@@ -97,7 +96,6 @@ class VideoFit(Rows[Episode]):
         self.stays = Stays(self.videos, settings.scene_steps)
         self.ahead = Ahead[tuple[DepthVideo, VideoTarget]](settings.prefetch)
         self.rows = [None] * num_rows
-        self._model: tuple[SlotEncoder, Shapes] | None = None
 
         self.size = (
             track_size(self.prototypes, self.segments) if self.by_track else POSE + self.prototypes + 1
@@ -152,11 +150,6 @@ class VideoFit(Rows[Episode]):
         out[..., -self.prototypes - 1 :] /= MOST_LOGIT
         return out
 
-    def _feature_size(self, backbone: Backbone) -> tuple[int, int]:
-        """The multiples of the backbone's patch that are nearest to the image size."""
-        height, width = (max(1, round(n / backbone.patch)) * backbone.patch for n in self.image_size)
-        return height, width
-
     # ---- the two calls that advance rows
 
     def reset(
@@ -184,14 +177,6 @@ class VideoFit(Rows[Episode]):
             self.rows[row] = episode
             self._look_ahead(row, None if anew else episode.stay.next)
 
-    def step(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See ``Task.step``; actions (B, A) in [-1, 1], clipped."""
-        checked = checked_actions(self.action_space, actions)
-        episodes = [self.episode(row) for row in rows]
-        rewards = np.array(self.side_by_side(self._turn, episodes, checked))
-        terminated = np.array([episode.steps >= self.steps for episode in episodes])
-        return rewards, terminated, np.zeros_like(terminated)
-
     def _turn(self, episode: Episode, action: np.ndarray) -> float:
         """Let an episode's slots change by an action; what that gains."""
         state, before = episode.state, episode.figures
@@ -215,12 +200,6 @@ class VideoFit(Rows[Episode]):
         if self.by_track:
             return episode.steps % self.slots, 1 + episode.steps % (self.frames - 1)
         return episode.steps // self.frames % self.slots, episode.steps % self.frames
-
-    def _gain(self, before: Figures, after: Figures) -> float:
-        reward = self.settings.reward
-        if callable(reward):
-            return float(reward(before, after))
-        return after[reward] - before[reward]
 
     # ---- what the agent is told
 
@@ -258,13 +237,6 @@ class VideoFit(Rows[Episode]):
             "features": lambda: self._features(episode).copy(),
         }
         return {key: made[key]() for key in self.observation_space.spaces}
-
-    def observe_all(self, rows: Sequence[int]) -> list[Observation]:
-        """See ``Task.observe_all``."""
-        if "features" in self.observation_space.spaces:
-            for row in rows:  # torch has its own threads
-                self._features(self.episode(row))
-        return self.side_by_side(self.observe, rows)
 
     def _features(self, episode: Episode) -> np.ndarray:
         """(T, ...): the frames as views of one set, with the poses that the agent is given."""
@@ -307,14 +279,6 @@ class VideoFit(Rows[Episode]):
 
     def _episode(self, index: int, video: DepthVideo, state: VideoState) -> Episode:
         return Episode(index, video, state, state.figures())
-
-    @property
-    def model(self) -> tuple[SlotEncoder, Shapes]:
-        """The encoder and its bank's shapes, read when they are first needed."""
-        if self._model is None:
-            encoder = SlotEncoder.load(self.weights).requires_grad_(False)
-            self._model = encoder, Shapes.of(encoder.bank)
-        return self._model
 
     def load(self, index: int) -> tuple[DepthVideo, VideoTarget]:
         """The video and its target, from the cache where they are there."""
