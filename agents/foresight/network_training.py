@@ -24,6 +24,7 @@ from agents.foresight.network import GUESSES, EndNetwork, Told, told_of
 from agents.foresight.shown import Shown
 from agents.run_folder import check_out
 from agents.teaching import teach
+from spatial_envs.core.task import padded
 from spatial_envs.foresight.credit import NEAR, SHARE
 from spatial_envs.foresight.question import Given, Question, ask
 from spatial_envs.foresight.settings import ForesightSettings
@@ -96,23 +97,19 @@ def lessons(count: int, split: str, recordings: int, settings: ForesightSettings
         asked.append(ask(drawn[number % len(drawn)], rng, settings, Given()))
     told = told_of([_shown(question, settings.slots) for question in asked])
 
-    def padded(values: list[np.ndarray]) -> torch.Tensor:
-        return torch.as_tensor(np.stack([_padded(value, settings.slots) for value in values])).float()
+    def stacked(values: list[np.ndarray]) -> torch.Tensor:
+        return torch.as_tensor(np.stack([padded(value, settings.slots) for value in values]))
 
-    answer = padded([question.truth.centres for question in asked])
-    judged = padded([question.judged for question in asked])
-    return Lessons(told, answer, judged, padded([question.path for question in asked]))
-
-
-def _padded(rows: np.ndarray, length: int) -> np.ndarray:
-    return np.concatenate([rows, np.zeros((length - len(rows), *rows.shape[1:]))])
+    answer = stacked([question.truth.centres for question in asked])
+    judged = stacked([question.judged for question in asked])
+    return Lessons(told, answer, judged, stacked([question.path for question in asked]))
 
 
 def _shown(question: Question, slots: int) -> Shown:
     return Shown(
-        _padded(question.shown.centres, slots), _padded(question.seen, slots), question.times, question.query,
-        _padded(question.reference.centres, slots), _padded(question.nearest, slots),
-        _padded(question.extents, slots), _padded(np.eye(len(KINDS))[question.kind], slots),
+        padded(question.shown.centres, slots), padded(question.seen, slots), question.times, question.query,
+        padded(question.reference.centres, slots), padded(question.nearest, slots),
+        padded(question.extents, slots), padded(np.eye(len(KINDS))[question.kind], slots),
     )  # fmt: skip
 
 
