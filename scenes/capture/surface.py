@@ -15,10 +15,10 @@ from scipy.sparse.csgraph import connected_components
 
 from scenes.capture import tsdf
 from scenes.capture.depth import read_depth
+from scenes.capture.gravity import STRIDE
 from scenes.capture.pose_files import Camera, read_transforms
 from scenes.capture.poses import FILE
 from scenes.capture.stages import Gate, damaged
-from scenes.capture.upright import STRIDE
 from spatial_envs.geometry.camera import measured_points
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.rendering.builtin import BuiltinRenderer

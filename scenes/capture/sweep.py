@@ -1,15 +1,18 @@
-"""Depth from pictures alone: planes swept through what neighbouring cameras saw (Collins 1996)."""
+"""Depth from pictures alone: planes swept through what neighbouring cameras saw (Collins 1996), those that
+face each camera, and level ones (Gallup 2007), which fit floors and tables where they are seen aslant."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from scenes.capture.gravity import find_up, mean_up, surfels
 from scenes.capture.pose_files import Camera
 
 WIDTH = 320  # pixels, the longest side at which pictures are compared
@@ -19,7 +22,9 @@ ANGLE = 8.0  # degrees, the best parallax of a neighbour
 PATCH = 7  # pixels
 ALIKE = 0.6  # normalised correlation of the best plane
 AGREES = 0.02  # of the depth, by which another view has to confirm it
-LEAST_SHARED = 20  # points that neighbours share
+LEAST_SHARED = 20  # points that neighbours share, or that planes have to pass
+DEEPEST = 6.0  # times the nearest level plane's distance below a camera that the farthest has
+LEAST_SLOPE = 0.05  # cosine of the angle between a ray and the planes' normal, nearly
 
 
 def sweep(
@@ -33,12 +38,31 @@ def sweep(
     """
     views = [_View(pictures, camera, points) for camera in cameras]
     neighbours = [_neighbours(k, views) for k in range(len(views))]
-    found = [_matched(view, [views[n] for n in near]) for view, near in zip(views, neighbours, strict=True)]
+    beside = [[views[n] for n in each] for each in neighbours]
+    facing = [_matched(view, near, view.pose[:3, 2]) for view, near in zip(views, beside, strict=True)]
+    measured = surfels(_kept(views, neighbours, [match.depth for match in facing]))
+    down = -find_up(measured, mean_up(cameras))[0]
+    level = [_matched(view, near, down, DEEPEST) for view, near in zip(views, beside, strict=True)]
+    best = [np.where(a.alike >= b.alike, a.depth, b.depth) for a, b in zip(facing, level, strict=True)]
+    return _kept(views, neighbours, best)
+
+
+def _kept(
+    views: Sequence[_View], neighbours: Sequence[Sequence[int]], found: Sequence[np.ndarray]
+) -> Iterator[tuple[Camera, np.ndarray]]:
+    """Each view's camera, and its depth map without what no neighbour confirms."""
     for k, view in enumerate(views):
         confirmed = np.zeros(found[k].shape, bool)
         for n in neighbours[k]:
             confirmed |= _confirmed(view, found[k], views[n], found[n])
         yield view.camera, np.where(confirmed, found[k], 0)
+
+
+class _Match(NamedTuple):
+    """(h, w) float32 each: the depth, 0 = none, and the correlation there, -1 = none."""
+
+    depth: np.ndarray
+    alike: np.ndarray
 
 
 class _View:
@@ -75,15 +99,23 @@ def _neighbours(k: int, views: Sequence[_View]) -> list[int]:
     return sorted(scores, key=lambda n: -scores[n])[:NEIGHBOURS]
 
 
-def _matched(view: _View, others: Sequence[_View]) -> np.ndarray:
-    """(h, w) float32: the depth at which the view's patches look most like the others'; 0 = none does."""
+def _matched(view: _View, others: Sequence[_View], normal: np.ndarray, deepest: float = np.inf) -> _Match:
+    """The depth at which the view's patches look most like the others', on planes of one normal, (3,) away
+    from the camera, world frame; the farthest plane at most so many times as far as the nearest."""
     height, width = view.grey.shape
-    if not others or len(view.depths) < LEAST_SHARED:
-        return np.zeros((height, width), np.float32)
-    near, far = np.percentile(view.depths, (1, 99)) * (0.8, 1.25)
+    none = _Match(np.zeros((height, width), np.float32), np.full((height, width), -1, np.float32))
+    away = (view.points - view.pose[:3, 3])[view.seen] @ normal
+    away = away[away > 0]
+    if not others or len(away) < LEAST_SHARED:
+        return none
+    near, far = np.percentile(away, (1, 99)) * (0.8, 1.25)
+    near = max(near, far / deepest)
     inverse = np.linspace(1 / far, 1 / near, PLANES)
     v, u = np.mgrid[:height, :width] + 0.5
     rays = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(view.lens).T
+    slope = rays @ (view.pose[:3, :3].T @ normal)  # of a pixel's depth to its plane's distance, the inverse
+    meets = slope > LEAST_SLOPE
+    rays /= np.where(meets, slope, np.inf)[..., None]
     mean, deviation = _moments(view.grey)
     scores = np.empty((PLANES, height, width), np.float32)
     for p, value in enumerate(inverse):
@@ -93,11 +125,12 @@ def _matched(view: _View, others: Sequence[_View]) -> np.ndarray:
     rows, columns = np.indices(best.shape)
     around = [scores[np.clip(best + d, 0, PLANES - 1), rows, columns] for d in (-1, 0, 1)]
     bend = around[0] - 2 * around[1] + around[2]
-    inner = (best > 0) & (best < PLANES - 1) & (bend < -1e-6)
+    inner = (best > 0) & (best < PLANES - 1) & (bend < -1e-6) & meets & (around[1] >= ALIKE)
     shift = np.where(inner, 0.5 * (around[0] - around[2]) / np.where(inner, bend, 1), 0)
     step = inverse[1] - inverse[0]
-    depth = 1 / (inverse[0] + (best + np.clip(shift, -0.5, 0.5)) * step)
-    return np.where((around[1] >= ALIKE) & inner, depth, 0).astype(np.float32)
+    distance = 1 / (inverse[0] + (best + np.clip(shift, -0.5, 0.5)) * step)
+    depth = np.where(inner, distance / np.where(inner, slope, 1), 0).astype(np.float32)
+    return _Match(depth, np.where(inner, around[1], -1).astype(np.float32))
 
 
 def _alike(

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from scenes.capture.depth import read_posed
+from scenes.capture.depth import read_depth, read_posed
+from scenes.capture.gravity import LEVEL, surfels
 from scenes.capture.pose_files import Camera, write_transforms
 from scenes.capture.poses import FILE
 from scenes.capture.stages import CaptureError, Gate
 from scenes.capture.surface import OUTWARDS, compact, facing_share, fused, reduced, views
-from scenes.capture.upright import LEAST_UP, LEVEL, placement, squared, surfels, upwards
+from scenes.capture.upright import LEAST_UP, placement, squared, upwards
 from spatial_envs.foundation.errors import MeshError, SceneError
 from spatial_envs.geometry.building import Building
 from spatial_envs.geometry.mesh import Mesh
@@ -47,7 +48,7 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
     distances = np.linalg.norm(np.stack([camera.pose[:3, 3] for camera in given]) - point, axis=1)
     unit = float(np.median(distances))
     aimed = float((missed < ASTRAY * distances).mean())
-    seen = surfels(before["depth"], given)
+    seen = surfels((camera, read_depth(before["depth"], camera.name)) for camera in given)
     near = np.linalg.norm(seen.points - point, axis=1) < AROUND * unit
     if near.sum() < 1000:
         raise CaptureError(

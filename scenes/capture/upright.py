@@ -3,48 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from scenes.capture.depth import read_depth, read_posed
+from scenes.capture.gravity import LEVEL, Surfels, alike, find_up, mean_up, surfels
 from scenes.capture.marker import SQUARE, measured_markers
 from scenes.capture.pose_files import Camera, write_transforms
 from scenes.capture.poses import FILE, read_cameras
 from scenes.capture.stages import Gate
 from spatial_envs.geometry.camera import measured_points
-from spatial_envs.geometry.normals import normals_from_depth
 
-STRIDE = 6  # pixels between those that are looked at
-CONE = 40.0  # degrees from the cameras' mean up within which up is searched
-ALIKE = 6.0  # degrees: normals of one direction
-MODES = 10  # directions that are compared
 LEAST_UP = 0.02  # of what was seen, or nothing tells which way up is
-LEVEL = 15.0  # degrees from up: what a floor's normals are within
 LAYER = 0.05  # metres
 CELL = 0.05  # metres of plan
+WIDTH = 320  # pixels of a depth map in which its floor is measured
 EYE = (0.3, 2.5)  # metres that cameras are above the floor they stand over
 SHARE = 0.2  # of the largest level's area: less is no floor
 FIT = 0.05  # by which a marker may differ from another, or from the sensor's metres
 LEAST = 0.5  # square metres of floor that have to be seen
 
 
-class Surfels(NamedTuple):
-    """points (N, 3) and the unit normals there (N, 3), world frame."""
-
-    points: np.ndarray
-    normals: np.ndarray
-
-
 def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -> list[Gate]:
     """The stage: fills ``folder`` with transforms.json and upright.json."""
     cameras = read_posed(before["depth"])
     metric = bool(json.loads((before["depth"] / FILE).read_text(encoding="utf-8"))["metric"])
-    seen = surfels(before["depth"], cameras)
+    seen = surfels((camera, read_depth(before["depth"], camera.name)) for camera in cameras)
     poses = np.stack([camera.pose for camera in cameras])
     up, share, told = upwards(before, seen, cameras)
     for last in (False, True):
@@ -55,7 +44,7 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
         unit = 1.0
         if not metric:  # a storey in the room's own unit, until the scale is known
             unit = 1.5 / max(eye - float(np.percentile(points[flat, 1], 2)), 1e-9) if flat.any() else 1.0
-        height, area, levels = find_floor(points[flat] * unit, eye * unit)
+        height, levels = find_floor(points[flat] * unit, eye * unit)
         if not (last or told):  # a floor is longer than the patches that normals are of
             up = turn.T @ floor_normal(points[flat], height / unit, 2 * LAYER / unit)
     height, scale, known, gates = height / unit, 1.0, metric, []
@@ -65,9 +54,9 @@ def make(folder: Path, before: Mapping[str, Path], options: Mapping[str, Any]) -
         found, gate = by_marker(before["poses"] / "pictures", cameras, float(options["marker"]), metric)
         scale, known = found or 1.0, metric or found is not None
         gates.append(gate)
-    area *= (scale / unit) ** 2
     placed = [replace(camera, cam_to_world=placement(camera, turn, height, scale)) for camera in cameras]
     write_transforms(folder / FILE, placed)
+    area = floor_area((camera, scale * read_depth(before["depth"], camera.name)) for camera in placed)
     (folder / "upright.json").write_text(
         json.dumps(
             {"depth_scale": scale, "metric": known, "floor_seen": area, "eye": scale * (eye - height)}
@@ -125,17 +114,6 @@ def by_marker(
     )  # fmt: skip
 
 
-def surfels(folder: Path, cameras: Sequence[Camera]) -> Surfels:
-    """What depth maps measure, every few pixels."""
-    points, normals = [], []
-    for camera in cameras:
-        depth = read_depth(folder, camera.name)[::STRIDE, ::STRIDE]
-        lens = camera.strided(STRIDE)
-        points.append(measured_points(np.ascontiguousarray(depth), lens, camera.pose))
-        normals.append(normals_from_depth(depth, lens)[depth > 0] @ camera.pose[:3, :3].T)
-    return Surfels(np.concatenate(points).astype(np.float64), np.concatenate(normals).astype(np.float64))
-
-
 def upwards(
     before: Mapping[str, Path], seen: Surfels, cameras: Sequence[Camera]
 ) -> tuple[np.ndarray, float, bool]:
@@ -144,45 +122,7 @@ def upwards(
     footage = json.loads((before["frames"] / "frames.json").read_text(encoding="utf-8"))
     if footage.get("upright", False) and read_cameras(before["poses"])[2]:
         return np.array([0.0, 1, 0]), alike(seen, np.array([0.0, 1, 0])), True
-    return *find_up(seen, -np.mean([camera.pose[:3, 1] for camera in cameras], axis=0)), False
-
-
-def find_up(seen: Surfels, guess: np.ndarray) -> tuple[np.ndarray, float]:
-    """The unit direction, within 40 degrees of the guess, along which what faces it lies on fewest levels,
-    of the directions in which most normals lie; and the share of all normals within 6 degrees of it."""
-    guess = guess / np.linalg.norm(guess)
-    cone = seen.normals[seen.normals @ guess > np.cos(np.radians(CONE))]
-    if len(cone) < 100:
-        return guess, 0.0
-    rng = np.random.default_rng(0)
-    tried = cone[rng.choice(len(cone), min(400, len(cone)), replace=False)]
-    sample = cone[rng.choice(len(cone), min(20_000, len(cone)), replace=False)]
-    counts = (tried @ sample.T > np.cos(np.radians(ALIKE))).sum(axis=1)
-    found: list[np.ndarray] = []
-    for direction in tried[np.argsort(-counts)]:
-        if len(found) < MODES and all(direction @ other < np.cos(np.radians(ALIKE / 2)) for other in found):
-            found.append(direction)
-    ups = []
-    for up in found:
-        for _ in range(5):
-            near = cone[cone @ up > np.cos(np.radians(ALIKE))]
-            up = near.mean(axis=0) / np.linalg.norm(near.mean(axis=0))
-        ups.append(up)
-    up = max(ups, key=lambda up: levelness(seen, up))
-    return up, alike(seen, up)
-
-
-def levelness(seen: Surfels, up: np.ndarray) -> float:
-    """How much of what faces up lies on few levels: the sum of squares of the points in 150 layers."""
-    heights = seen.points[seen.normals @ up > np.cos(np.radians(LEVEL))] @ up
-    low, high = np.percentile(heights, (1, 99))
-    layers = np.histogram(heights, 150, (low, max(high, low + 1e-6)))[0]
-    return float((layers.astype(np.float64) ** 2).sum())
-
-
-def alike(seen: Surfels, up: np.ndarray) -> float:
-    """The share of normals that lie within 6 degrees of a direction."""
-    return float((seen.normals @ up > np.cos(np.radians(ALIKE))).mean())
+    return *find_up(seen, mean_up(cameras)), False
 
 
 def floor_normal(points: np.ndarray, height: float, reach: float) -> np.ndarray:
@@ -211,13 +151,13 @@ def squared(seen: Surfels, up: np.ndarray) -> np.ndarray:
     return np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]) @ turn
 
 
-def find_floor(points: np.ndarray, eye: float) -> tuple[float, float, dict[float, float]]:
+def find_floor(points: np.ndarray, eye: float) -> tuple[float, dict[float, float]]:
     """The height of the floor under cameras at the height ``eye``: of the levels of points (N, 3) that face
-    up, metres, the lowest that is not small beside the largest; its square metres; and all levels' by height.
-    Nothing there: 0 square metres."""
+    up, metres, the lowest that is not small beside the largest; and all levels' square metres by height,
+    none where nothing is there."""
     low = points[(points[:, 1] < eye - EYE[0]) & (points[:, 1] > eye - EYE[1])]
     if not len(low):
-        return eye - 1.5, 0.0, {}
+        return eye - 1.5, {}
     layer = np.floor(low[:, 1] / LAYER).astype(int)
     cells = np.unique(np.column_stack([layer, np.floor(low[:, [0, 2]] / CELL).astype(int)]), axis=0)
     first = layer.min()
@@ -229,9 +169,19 @@ def find_floor(points: np.ndarray, eye: float) -> tuple[float, float, dict[float
     middle = (first + floor) * LAYER
     near = low[np.abs(low[:, 1] - middle) <= LAYER, 1]
     levels = {float((first + k) * LAYER): float(a) for k, a in enumerate(both)}
-    height = float(np.median(near))
-    on = np.abs(low[:, 1] - height) <= LAYER
-    return height, len(np.unique(np.floor(low[on][:, [0, 2]] / CELL), axis=0)) * CELL**2, levels
+    return float(np.median(near)), levels
+
+
+def floor_area(views: Iterable[tuple[Camera, np.ndarray]]) -> float:
+    """Square metres of plan in which cameras' depth maps (H, W), metres, measure something at y = 0."""
+    cells = np.empty((0, 2))
+    for camera, depth in views:
+        stride = max(depth.shape[1] // WIDTH, 1)
+        fine = np.ascontiguousarray(depth[::stride, ::stride])
+        points = measured_points(fine, camera.strided(stride), camera.pose)
+        on = points[np.abs(points[:, 1]) <= LAYER][:, [0, 2]]
+        cells = np.unique(np.concatenate([cells, np.floor(on / CELL)]), axis=0)
+    return len(cells) * CELL**2
 
 
 def placement(camera: Camera, turn: np.ndarray, floor: float, scale: float) -> np.ndarray:

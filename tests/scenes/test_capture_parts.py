@@ -10,12 +10,13 @@ from scipy.spatial.transform import Rotation
 from scenes.capture import tsdf
 from scenes.capture.__main__ import STAGES, arguments
 from scenes.capture.alignment import similarity, trajectory_error
+from scenes.capture.gravity import Surfels, find_up
 from scenes.capture.pose_files import Camera, read_colmap, read_transforms, write_colmap, write_transforms
 from scenes.capture.poses import parallax_of
 from scenes.capture.stages import CaptureError, Gate, Stage, failed, run
 from scenes.capture.surface import facing_share
 from scenes.capture.sweep import sweep
-from scenes.capture.upright import Surfels, find_floor, find_up, floor_normal, squared
+from scenes.capture.upright import find_floor, floor_area, floor_normal, squared
 from spatial_envs.geometry.mesh import Mesh
 from spatial_envs.rendering.builtin import BuiltinRenderer
 
@@ -235,11 +236,19 @@ def test_the_floor_is_under_the_cameras_and_not_the_larger_table():
     floor = np.column_stack([rng.uniform(0, 1.5, 4000), rng.normal(0, 0.01, 4000), rng.uniform(0, 1, 4000)])
     table = np.column_stack([rng.uniform(2, 5, 9000), rng.normal(0.72, 0.01, 9000), rng.uniform(0, 1, 9000)])
     speck = np.column_stack([rng.uniform(0, 0.2, 50), np.full(50, -0.6), rng.uniform(0, 0.2, 50)])
-    height, area, levels = find_floor(np.concatenate([floor, table, speck]), 1.5)
+    height, levels = find_floor(np.concatenate([floor, table, speck]), 1.5)
     assert height == pytest.approx(0, abs=0.01)
-    assert area == pytest.approx(1.5, rel=0.1)
     assert max(levels, key=lambda y: levels[y]) == pytest.approx(0.7, abs=0.06)
-    assert find_floor(table + np.array([0, 2, 0]), 1.5)[1] == 0
+    assert find_floor(table + np.array([0, 2, 0]), 1.5)[1] == {}
+
+
+def test_a_floor_is_as_large_as_what_was_seen_of_it_at_any_size_of_picture():
+    """A camera 1 m above it looks straight down, with a field of view of 90 degrees."""
+    pose = np.array([[1.0, 0, 0, 0], [0, 0, -1, 1], [0, 1, 0, 0], [0, 0, 0, 1]])
+    for side in (128, 640):
+        camera = Camera("a", (side, side), (side / 2,) * 4, pose)
+        assert floor_area([(camera, np.full((side, side), 1.02, np.float32))]) == pytest.approx(2.04**2, rel=0.1)
+        assert floor_area([(camera, np.full((side, side), 0.9, np.float32))]) == 0
 
 
 def test_up_is_found_from_a_camera_that_looks_down_and_walls_are_squared():
@@ -268,31 +277,36 @@ def test_a_floor_that_leans_is_made_level_by_all_of_it():
     assert floor_normal(leaning[:50], 0.3, 0.1).tolist() == [0, 1, 0]
 
 
-def test_a_plane_sweep_finds_a_textured_wall(tmp_path):
-    """Six pictures from 0.25 m apart, 2 to 2.4 m from it."""
+@pytest.mark.parametrize("what", ["a wall", "a floor"])
+def test_a_plane_sweep_finds_a_textured_plane(tmp_path, what):
+    """Six pictures from 0.25 m apart: of a wall from 2 to 2.4 m; and of a floor 1.4 m below and a wall behind
+    it, 20 degrees down."""
     rng = np.random.default_rng(0)
-    texture = np.repeat(np.repeat(rng.integers(0, 255, (160, 160, 1), dtype=np.uint8), 2, 0), 2, 1).repeat(
-        3, 2
-    )
-    corners = np.array([[-3, -3, 0.4], [3, -3, 0], [3, 3, 0], [-3, 3, 0.4]], np.float32)
-    uv, faces = (
-        np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32),
-        np.array([[0, 1, 2], [0, 2, 3]], np.int32),
-    )
-    wall = Mesh(corners, faces, np.full((4, 3), 255, np.uint8), uv, (texture,), np.zeros(2, np.int32))
+    texture = rng.integers(0, 255, (160, 160, 1), dtype=np.uint8).repeat(2, 0).repeat(2, 1).repeat(3, 2)
+    uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+    faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
+    wall = np.array([[-3, -3, 0.4], [3, -3, 0], [3, 3, 0], [-3, 3, 0.4]], np.float32)
+    floor = np.array([[-3, -1.4, 2], [3, -1.4, 2], [3, -1.4, -4], [-3, -1.4, -4]], np.float32)
+    x, y = rng.uniform(-2, 2, (2, 400))
+    if what == "a wall":
+        corners, down, back, least = wall, 0.0, 2.4, 0.5
+        points = np.column_stack([x, y, 0.2 - x / 15])
+    else:
+        corners, down, back, least = floor, np.radians(20), 2.0, 0.72
+        points = np.column_stack([x, np.full(400, -1.4), y - 1])
+    mesh = Mesh(corners, faces, np.full((4, 3), 255, np.uint8), uv, (texture,), np.zeros(2, np.int32))
     lens, given = np.array([[150.0, 0, 80], [0, 150, 60], [0, 0, 1]]), []
     for k in range(6):
-        pose = np.diag([1.0, -1, -1, 1])
-        pose[:3, 3] = [0.25 * k - 0.6, 0.05 * k, 2.4]
-        view = BuiltinRenderer(lit=False).render(wall, pose, lens, (120, 160))
+        pose = np.eye(4)
+        pose[:3, :3] = Rotation.from_euler("x", -down).as_matrix() @ np.diag([1.0, -1, -1])
+        pose[:3, 3] = [0.25 * k - 0.6, 0.05 * k, back]
+        view = BuiltinRenderer(lit=False).render(mesh, pose, lens, (120, 160))
         Image.fromarray(view.rgb).save(tmp_path / f"{k}.png")
         given.append((Camera(f"{k}.png", (160, 120), (150.0, 150.0, 80.0, 60.0), pose), view.depth))
-    x, y = rng.uniform(-2, 2, (2, 400))
-    points = np.column_stack([x, y, 0.2 - x / 15])
     found = list(sweep(tmp_path, [camera for camera, _ in given], points))
     for (_, depth), (_, true) in zip(found, given, strict=True):
-        filled = depth > 0
-        assert filled.mean() > 0.5
+        filled = (depth > 0) & (true > 0)
+        assert filled.sum() > least * (true > 0).sum()
         assert np.median(np.abs(depth - true)[filled] / true[filled]) < 0.01
 
 
