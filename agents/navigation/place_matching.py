@@ -1,5 +1,5 @@
 """Where a picture was taken: a network that compares it with what the agent sees, and a planner that goes
-there."""
+there; near by it aligns the two pictures."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from agents.navigation.baselines import PATIENCE, UnknownArea
+from agents.navigation.image_alignment import align
 from spatial_envs.geometry.rotations import wrapped
 from spatial_envs.simulators.simulator import LEFT, RIGHT, STOP
 
 PIXELS, SIDE = 64, 16  # of the pictures that are compared, and cells of their features
 SURE, LOST = 0.8, 0.5  # that a place is the same: it is followed from the first on, given up below the second
 THERE = 0.14  # metres from where the picture was taken: a step of 0.25 m leads no nearer
+NEAR = 1.2  # metres to where it may be, within which pictures are aligned
+ALIKE, EXACT = 0.9, 0.03  # the correlation from which on they are believed; the likely error then, metres
 REFUSED, ASIDE = 1.0, 1.0  # metres round a place that was a mistake, and between looks that say the same
 
 
@@ -92,8 +95,17 @@ class PlaceSeeker(UnknownArea):
         turn = wrapped(math.atan2(sin, cos) - self.heading)
         if abs(turn) > math.radians(self.task.turn_step) * 0.55:
             return LEFT if turn > 0 else RIGHT
-        if sure > LOST and away < self.task.success_distance:
+        latest = math.dist(place, self.episode.state.position[[0, 2]])  # as it looked, it is here
+        if sure > LOST and latest < self.task.success_distance:
             return STOP
+        if sure > SURE and self._steps < PATIENCE and latest < ASIDE:
+            steps = self._steps + 1
+            self._forget()
+            self._note(error, place, yaw)
+            self._steps = steps
+            nearest = self.reachable_near(self.map.cell(*place))
+            if nearest != self.here:
+                return self.walk(nearest)
         self._refused.append(np.array([x, z]))
         self._forget()
         return self.explore()
@@ -117,15 +129,23 @@ class PlaceSeeker(UnknownArea):
         """How sure it is that the goal is in view; the likely error, metres; where it is, (x, z), and its
         yaw."""
         view, state = self.episode.views[0], self.episode.state
+        rgb = as_picture(view.rgb)
         depth = F.interpolate(torch.as_tensor(view.depth)[None, None], (PIXELS, PIXELS), mode="nearest")[0]
         with torch.inference_mode():
-            said = self.network(as_picture(view.rgb), depth, self._goal)[0].numpy()
-        right, forward = float(said[1]), float(said[2])
+            said = self.network(rgb, depth, self._goal)[0].numpy()
+        sure = 1 / (1 + math.exp(-float(said[0])))
+        right, forward, error = float(said[1]), float(said[2]), math.exp(float(said[3]))
+        turn = math.atan2(float(said[5]), float(said[4]))
+        if sure > LOST and math.hypot(right, forward) < NEAR:
+            side = view.rgb.shape[1] / PIXELS
+            lens = view.intrinsics / [[side], [side], [1]]
+            pictures = (picture[0].movedim(0, -1).numpy() for picture in (rgb, self._goal))
+            found = align(next(pictures), depth[0].numpy(), next(pictures), lens, (right, forward, turn))
+            if found.alike > ALIKE:
+                right, forward, turn, error = found.right, found.forward, found.turn, EXACT
         sin, cos = math.sin(state.yaw), math.cos(state.yaw)
         offset = np.array([cos * right - sin * forward, -sin * right - cos * forward])
-        sure = 1 / (1 + math.exp(-float(said[0])))
-        turn = math.atan2(float(said[5]), float(said[4]))
-        return sure, math.exp(float(said[3])), state.position[[0, 2]] + offset, wrapped(state.yaw + turn)
+        return sure, error, state.position[[0, 2]] + offset, wrapped(state.yaw + turn)
 
 
 def as_picture(rgb: np.ndarray) -> torch.Tensor:

@@ -26,7 +26,7 @@ class OccupancyMap:
     low      (2,) the (x, z) of the map's corner, metres
     grid     uint8: UNKNOWN, FREE or OCCUPIED; what was once occupied stays so
     visited  bool: where the agent stood
-    target   bool: where pixels of the goal's category were seen
+    target   bool: where pixels of the goal's category were seen, at any height
     """
 
     def __init__(self, low: np.ndarray, high: np.ndarray, agent_height: float, agent_radius: float) -> None:
@@ -110,17 +110,18 @@ def _add(depth, intrinsics, pose, marked, low, floor, agent_height, grid, target
             dz = pose[2, 0] * cx + pose[2, 1] * cy + pose[2, 2] * z
             rise = pose[1, 3] + dy - floor
             away = math.sqrt(dx * dx + dz * dz)
+            i, j = math.floor(start_z + dz / CELL), math.floor(start_x + dx / CELL)
+            near = away < REACH and 0 <= i < rows and 0 <= j < columns
+            if near and marked.shape[0] > 0 and marked[row, column]:
+                target[i, j] = True
             if rise >= agent_height and away > 0.0:  # over the agent's head: no obstacle
                 continue
-            i, j = math.floor(start_z + dz / CELL), math.floor(start_x + dx / CELL)
-            if away < REACH and 0 <= i < rows and 0 <= j < columns:
+            if near:
                 if rise > CLIMB:
                     grid[i, j] = OCCUPIED
                     first_hit = min(first_hit, away)
                 elif rise > -CLIMB and grid[i, j] == UNKNOWN:
                     grid[i, j] = FREE
-                if marked.shape[0] > 0 and marked[row, column]:
-                    target[i, j] = True
             if away > reach:
                 reach, end_x, end_z = away, dx, dz
         if reach > 0.0:

@@ -800,3 +800,19 @@ def test_habitat_is_asked_for_when_the_environment_is_made(arguments):
         pytest.skip("habitat_sim is installed here; tests/simulators/test_habitat.py uses it")
     with pytest.raises(ImportError, match=r"needs the package habitat_sim, .* see https://github.com"):
         PointNavEnv(**arguments, simulator="habitat")
+
+
+def test_the_goal_is_marked_over_the_agents_head_too():
+    """A television on the wall, above an agent of half a metre: no obstacle, but what it seeks."""
+    plan = OccupancyMap(np.full(2, -3.0), np.full(2, 3.0), 0.5, 0.1)
+    pose = np.array([[1.0, 0, 0, 0], [0, -1, 0, 1.0], [0, 0, -1, 0], [0, 0, 0, 1]])
+    intrinsics = np.array([[4.0, 0, 4], [0, 4, 4], [0, 0, 1]])
+    view = View(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 2.05, np.float32), intrinsics, pose)
+    marked = np.zeros((8, 8), bool)
+    marked[1] = True  # about 2.2 m up
+    plan.add(view, AgentState(np.zeros(3), 0.0), marked)
+    assert np.unique(np.nonzero(plan.target)[0]).tolist() == [plan.cell(0.0, -2.05)[0]]
+    plan.grid[:] = UNKNOWN
+    view.depth[2:] = 0  # what is lower was not measured
+    plan.add(view, AgentState(np.zeros(3), 0.0), marked)
+    assert not (plan.grid == OCCUPIED).any()

@@ -247,7 +247,9 @@ def test_a_floor_is_as_large_as_what_was_seen_of_it_at_any_size_of_picture():
     pose = np.array([[1.0, 0, 0, 0], [0, 0, -1, 1], [0, 1, 0, 0], [0, 0, 0, 1]])
     for side in (128, 640):
         camera = Camera("a", (side, side), (side / 2,) * 4, pose)
-        assert floor_area([(camera, np.full((side, side), 1.02, np.float32))]) == pytest.approx(2.04**2, rel=0.1)
+        assert floor_area([(camera, np.full((side, side), 1.02, np.float32))]) == pytest.approx(
+            2.04**2, rel=0.1
+        )
         assert floor_area([(camera, np.full((side, side), 0.9, np.float32))]) == 0
 
 
