@@ -57,7 +57,7 @@ def _gain(origin, rays, side, log_odds, metric, as_published):
     voxels = np.empty((3 * n + 3, 3), np.int64)
     total, passed = 0.0, 0
     for k in range(len(rays)):
-        count, _ = walk(origin, rays[k], side, n, np.inf, voxels)
+        count = walk(origin, rays[k], side, n, np.inf, voxels)
         visible, run, run_length = 1.0, 0.0, 0  # run: over the unknown voxels just before this one
         for i in range(count):
             x, y, z = voxels[i]

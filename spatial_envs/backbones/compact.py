@@ -441,13 +441,14 @@ class CompactNet(nn.Module):
         unit, middle = scales(given)
         height, width = seen.cells.shape[-2:]
         with torch.autocast(seen.tokens.device.type, enabled=False):
-            planes = (sweep(self._swept(given, seen, middle)) * self.weights[:, None]).flatten(2)
+            planes = sweep(self._swept(given, seen, middle)).mul_(self.weights[:, None]).flatten(2)
         fine = self.from_planes(planes).transpose(1, 2).unflatten(2, (height, width))
-        fine = F.gelu(fine + self.from_cells(seen.cells))
+        fine = F.gelu(fine + pointwise(self.from_cells, seen.cells))
         fine = F.gelu(self.mix(fine)) + fine
         coarse = F.gelu(self.down(fine))
         coarse = F.gelu(self.around(coarse)) + coarse
-        first = self.first_fine(fine) + resized(self.first_coarse(coarse), (height, width))
+        first = resized(pointwise(self.first_coarse, coarse), (height, width))
+        first = pointwise(self.first_fine, fine) + first
         depth, surface = self._expected(first)
         measured, share = seen.cells[:, SKIP:].float().unbind(1)
         depth = torch.where(share > 0.5, measured / share.clamp_min(0.5), depth)
@@ -555,11 +556,13 @@ class CompactNet(nn.Module):
         grid = (height // PATCH, width // PATCH)
         coarse = self.coarse(looked.coarse + unpatched(self.to_coarse(tokens), grid, CELLS // 2))
         again = self.again_from_planes(looked.planes).transpose(1, 2).unflatten(2, looked.fine.shape[2:])
-        again = F.gelu(again + self.again_from_fine(looked.fine) + F.pixel_shuffle(self.to_fine(coarse), 2))
+        again = again + pointwise(self.again_from_fine, looked.fine)
+        again = F.gelu(again + F.pixel_shuffle(pointwise(self.to_fine, coarse), 2))
         fine = self.fine(again)
-        second = self.second(fine)
+        second = pointwise(self.second, fine)
         planes, surface = self._expected(looked.first + second[:, : PLANES + 1])
-        half = resized(second[:, PLANES + 1 :], (height // 2, width // 2)) + self.from_skip(seen.skip)
+        half = resized(second[:, PLANES + 1 :], (height // 2, width // 2))
+        half = half + pointwise(self.from_skip, seen.skip)
         change, share, hit, error, finer = self.last(half).float().unbind(1)
         both = resized(torch.stack([planes, surface], dim=1), (height, width))
         guess = looked.middle.log()[:, None, None] + (both[:, 0] + finer).clamp(-4, 4)
@@ -653,6 +656,13 @@ def with_aligned_poses(given: Inputs, smooth: torch.Tensor) -> Inputs:
     poses = given.cam_to_world.clone()
     poses[mask] = torch.from_numpy(aligned(*(array.cpu().numpy() for array in arrays))).to(poses)
     return replace(given, cam_to_world=poses)
+
+
+def pointwise(layer: nn.Conv2d, maps: torch.Tensor) -> torch.Tensor:
+    """A 1 x 1 convolution of maps (M, C, h, w) as a product of matrices: torch's own copies them first, where
+    it has one thread."""
+    product = F.linear(maps.permute(0, 2, 3, 1), layer.weight.flatten(1), layer.bias)
+    return product.permute(0, 3, 1, 2)
 
 
 def resized(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

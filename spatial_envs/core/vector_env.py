@@ -111,8 +111,8 @@ class TaskVectorEnv(Documented, gym.vector.VectorEnv):
         finals: dict[int, dict[str, Any]] = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP and self._over.any():
             ended = np.flatnonzero(self._over)
-            for row in ended.tolist():
-                finals[row] = {"final_obs": self.task.observe(row), "final_info": self.task.info(row)}
+            for row, last in zip(ended.tolist(), self.task.observe_all(ended), strict=True):
+                finals[row] = {"final_obs": last, "final_info": self.task.info(row)}
             self._continue_rows(ended)
         infos: dict[str, Any] = {}
         for row in range(self.num_envs):  # row by row, as gymnasium's own loop

@@ -36,10 +36,7 @@ class VoxelGrid:
         that it does both to is hit."""
         origin, rays = camera_rays(view.intrinsics, view.cam_to_world, view.depth.shape)
         reach = np.where(view.depth > 0, view.depth, np.inf).astype(np.float64).ravel()
-        state = np.zeros(self.log_odds.shape, np.int8)
-        _scan(origin, rays, reach, self.size, state)
-        change = np.select([state == 2, state == 1], [HIT, MISS], 0.0)
-        self.log_odds = np.clip(self.log_odds + change, LEAST, MOST).astype(np.float32)
+        _add(origin, rays, reach, self.size, self.log_odds)
         self.count += 1
 
     def glimpses(self, intrinsics: np.ndarray, cam_to_world: np.ndarray, size: int) -> np.ndarray:
@@ -72,49 +69,60 @@ def camera_rays(
 
 @njit
 def walk(origin, ray, side, n, reach, voxels):
-    """The voxels (<= 3 n, 3) that a ray passes up to the distance ``reach``, in order, and how many
-    (Amanatides and Woo 1987); whether the last one holds the point at that distance."""
-    enter, leave = 0.0, np.inf
+    """The voxels (<= 3 n, 3) that a ray passes up to the distance ``reach``, in order, and how many."""
+    there, cell, steps, edges, across = enter(origin, ray, side, n, reach)
+    count = 0
+    while there and count < len(voxels):
+        voxels[count, 0], voxels[count, 1], voxels[count, 2] = cell
+        count += 1
+        if min(edges[0], edges[1], edges[2]) > reach:
+            break
+        there, cell, edges = onward(cell, steps, edges, across, n)
+    return count
+
+
+@njit
+def enter(origin, ray, side, n, reach):
+    """Where a ray enters the cube (Amanatides and Woo 1987): whether it does up to the distance ``reach``, in
+    which cell, and along each axis the step to the next one, how far the ray goes to that one's edge, and how
+    far from edge to edge."""
+    begin, end = 0.0, np.inf
     for axis in range(3):
         if abs(ray[axis]) < 1e-12:
             if abs(origin[axis]) >= side / 2:
-                return 0, False
+                begin = np.inf
             continue
         a, b = (-side / 2 - origin[axis]) / ray[axis], (side / 2 - origin[axis]) / ray[axis]
-        enter, leave = max(enter, min(a, b)), min(leave, max(a, b))
-    if enter >= leave or reach < enter:
-        return 0, False
-    voxel = side / n
-    x, step_x, next_x, across_x = _along(origin[0], ray[0], enter, side, n, voxel)
-    y, step_y, next_y, across_y = _along(origin[1], ray[1], enter, side, n, voxel)
-    z, step_z, next_z, across_z = _along(origin[2], ray[2], enter, side, n, voxel)
-    count = 0
-    while True:
-        voxels[count, 0], voxels[count, 1], voxels[count, 2] = x, y, z
-        count += 1
-        if min(next_x, next_y, next_z) > reach:
-            return count, True
-        if next_x <= next_y and next_x <= next_z:
-            x += step_x
-            next_x += across_x
-            inside = 0 <= x < n
-        elif next_y <= next_z:
-            y += step_y
-            next_y += across_y
-            inside = 0 <= y < n
-        else:
-            z += step_z
-            next_z += across_z
-            inside = 0 <= z < n
-        if not inside or count == len(voxels):
-            return count, False
+        begin, end = max(begin, min(a, b)), min(end, max(a, b))
+    there = begin < end and reach >= begin
+    at = begin if there else 0.0
+    x, step_x, edge_x, across_x = _along(origin[0], ray[0], at, side, n)
+    y, step_y, edge_y, across_y = _along(origin[1], ray[1], at, side, n)
+    z, step_z, edge_z, across_z = _along(origin[2], ray[2], at, side, n)
+    steps, edges = (step_x, step_y, step_z), (edge_x, edge_y, edge_z)
+    return there, (x, y, z), steps, edges, (across_x, across_y, across_z)
 
 
-@njit(inline="always")
-def _along(origin, ray, enter, side, n, voxel):
+@njit
+def onward(cell, steps, edges, across, n):
+    """The next cell that a ray passes: whether it is in the cube, and as of ``enter`` the cell and edges."""
+    (x, y, z), (edge_x, edge_y, edge_z) = cell, edges
+    if edge_x <= edge_y and edge_x <= edge_z:
+        x += steps[0]
+        return 0 <= x < n, (x, y, z), (edge_x + across[0], edge_y, edge_z)
+    if edge_y <= edge_z:
+        y += steps[1]
+        return 0 <= y < n, (x, y, z), (edge_x, edge_y + across[1], edge_z)
+    z += steps[2]
+    return 0 <= z < n, (x, y, z), (edge_x, edge_y, edge_z + across[2])
+
+
+@njit
+def _along(origin, ray, at, side, n):
     """Along one axis: the first cell, the step to the next, how far the ray goes to that, and from cell to
     cell."""
-    start = origin + (enter + 1e-9) * ray + side / 2
+    voxel = side / n
+    start = origin + (at + 1e-9) * ray + side / 2
     cell = min(max(math.floor(start / voxel), 0), n - 1)
     if abs(ray) < 1e-12:
         return cell, -1 if ray <= 0 else 1, np.inf, np.inf
@@ -123,23 +131,29 @@ def _along(origin, ray, enter, side, n, voxel):
 
 
 @njit
-def _scan(origin, rays, reach, side, state):
-    n = state.shape[0]
-    voxels = np.empty((3 * n + 3, 3), np.int64)
+def _add(origin, rays, reach, side, log_odds):
+    """Change the log odds (n, n, n) by what rays (R, 3) met at the distances reach (R,)."""
+    n = log_odds.shape[0]
+    state = np.zeros(log_odds.shape, np.int8)
     for k in range(len(rays)):
-        count, held = walk(origin, rays[k], side, n, reach[k], voxels)
-        for i in range(count):
-            x, y, z = voxels[i]
-            if held and i == count - 1:
-                state[x, y, z] = 2
-            elif state[x, y, z] == 0:
-                state[x, y, z] = 1
+        there, cell, steps, edges, across = enter(origin, rays[k], side, n, reach[k])
+        while there:
+            if min(edges[0], edges[1], edges[2]) > reach[k]:
+                state[cell] = 2
+                break
+            if state[cell] == 0:
+                state[cell] = 1
+            there, cell, edges = onward(cell, steps, edges, across, n)
+    told, odds = state.ravel(), log_odds.ravel()
+    for i in range(len(odds)):
+        change = HIT if told[i] == 2 else MISS if told[i] == 1 else 0.0
+        odds[i] = min(max(odds[i] + change, LEAST), MOST)
 
 
 @njit
 def _glimpses(poses, intrinsics, side, log_odds, out):
     n, size = log_odds.shape[0], int(math.sqrt(out.shape[2]))
-    voxels, ray, origin = np.empty((3 * n + 3, 3), np.int64), np.empty(3), np.empty(3)
+    ray, origin = np.empty(3), np.empty(3)
     for pose in range(len(poses)):
         squared = 0.0
         for axis in range(3):
@@ -150,18 +164,19 @@ def _glimpses(poses, intrinsics, side, log_odds, out):
             x, y = slope(k % size, intrinsics, 0), slope(k // size, intrinsics, 1)
             for axis in range(3):
                 ray[axis] = x * poses[pose, axis, 0] + y * poses[pose, axis, 1] + poses[pose, axis, 2]
-            count, _ = walk(origin, ray, side, n, np.inf, voxels)
             unknown, run, far, odds = 0, 0, 1.0, 0.0
-            for i in range(count):
-                odds = log_odds[voxels[i, 0], voxels[i, 1], voxels[i, 2]]
+            there, cell, steps, edges, across = enter(origin, ray, side, n, np.inf)
+            while there:
+                odds = log_odds[cell]
                 if odds > 0:
                     squared = 0.0
                     for axis in range(3):
-                        squared += ((voxels[i, axis] + 0.5) * side / n - side / 2 - origin[axis]) ** 2
+                        squared += ((cell[axis] + 0.5) * side / n - side / 2 - origin[axis]) ** 2
                     far = (math.sqrt(squared) - nearest) / side
                     break
                 run = run + 1 if odds == 0 else 0
                 unknown += odds == 0
+                there, cell, edges = onward(cell, steps, edges, across, n)
             met = odds > 0
             out[pose, 0, k] = 255 * met
             out[pose, 1, k] = 255 * min(max(far, 0.0), 1.0)

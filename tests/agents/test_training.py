@@ -107,8 +107,8 @@ def test_a_run_leaves_all_that_it_should(run):
         "untrained",
         "farthest",
         "agent",
-        "farthest, zero-action |",
-        "--baselines random farthest zero-action farthest-inner oracle",
+        "farthest-inner",
+        "--baselines random farthest farthest-inner oracle",
         "another object's features",
     ):
         assert name in text
