@@ -2,7 +2,7 @@
 users read.
 
 In the order in which data runs: recording -> question (``question.py``) -> the draft, changed by an action
-(``Foresight._think``) -> a guess and its credit (``credit.py``) -> reward (``Foresight._turn``).
+(``Foresight._changed``) -> a guess and its credit (``credit.py``) -> reward (``Foresight._turn``).
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Foresight(Rows[Episode]):
     def _turn(self, episode: Episode, action: np.ndarray) -> float:
         """Change the draft by an action, and hand it in where the gate says so; what that gains."""
         before = episode.best
-        self._think(episode, action[2:])
+        episode.draft = self._changed(episode, action[2:])
         if action[0] > 0:
             self._hand_in(episode, episode.draft, (action[1] + 1) / 2)
         cost = self.settings.think_cost if episode.steps else 0.0
@@ -130,14 +130,25 @@ class Foresight(Rows[Episode]):
         episode.gain = episode.best - before - cost
         return episode.gain
 
-    def _think(self, episode: Episode, changes: np.ndarray) -> None:
+    def _changed(self, episode: Episode, changes: np.ndarray) -> Poses:
+        """The draft after changes (..., A - 2)."""
         question, draft = episode.question, episode.draft
-        change = changes.reshape(self.slots, -1)[: len(question.kind)]
-        centres = draft.centres + change[:, :3] * question.reach[:, None]
+        change = changes.reshape(*changes.shape[:-1], self.slots, -1)[..., : len(question.kind), :]
+        centres = draft.centres + change[..., :3] * question.reach[:, None]
         rotations = draft.rotations
         if self.settings.rotations:
-            rotations = Rotation.from_rotvec(change[:, 3:]).as_matrix() @ rotations
-        episode.draft = Poses(centres.clip(-FARTHEST, FARTHEST), rotations)
+            turned = Rotation.from_rotvec(change[..., 3:].reshape(-1, 3)).as_matrix()
+            rotations = turned.reshape(*centres.shape, 3) @ rotations
+        return Poses(centres.clip(-FARTHEST, FARTHEST), rotations)
+
+    def credits(self, row: int, actions: np.ndarray) -> np.ndarray:
+        """(n,): what the row's draft would be credited after each of these actions (n, A), were it handed in.
+        The episode stays as it is; so many answers to one question can be compared."""
+        episode = self.episode(row)
+        drafts = self._changed(episode, checked_actions(self.action_space, actions)[:, 2:])
+        paths = episode.question.path[episode.question.judged]
+        distances = self._distances(episode.question, drafts)
+        return np.array([float(self.credit(each, paths)) for each in distances])
 
     def _hand_in(self, episode: Episode, poses: Poses, confidence: float) -> None:
         question = episode.question
@@ -148,7 +159,7 @@ class Foresight(Rows[Episode]):
         episode.hand_in(Guess(poses, rows, float(confidence), error, right, credit))
 
     def _distances(self, question: Question, poses: Poses) -> np.ndarray:
-        """(J,) metres to the truth; with ``rotations=False`` those of the centres."""
+        """(..., J) metres to the truth; with ``rotations=False`` those of the centres."""
         if not self.settings.rotations:
             poses = Poses(poses.centres, question.truth.rotations)
         return question.distances(poses, question.truth)
