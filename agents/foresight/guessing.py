@@ -73,8 +73,9 @@ class GuessingPolicy(BasePolicy):
     ) -> None:
         super().__init__(observation_space, action_space, **kwargs)
         self.network = EndNetwork()
-        if check_flag("pretrained", pretrained):
-            self.network.load_state_dict(EndNetwork.load().state_dict(), assign=True)
+        exported = torch.get_default_device().type == "meta"  # which brings its own
+        if check_flag("pretrained", pretrained) and not exported:
+            self.network.load_state_dict(EndNetwork.load().state_dict())
         width = self.network.end.in_features
         self.share, self.spread = nn.Linear(width, GUESSES), nn.Linear(width, GUESSES)
         for layer in (self.share, self.spread):
