@@ -33,6 +33,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from agents import policies
 from agents.families import family, known_ids
+from agents.foresight.guessing import GuessingPolicy
 from agents.foresight.policy import TrackFeatures
 from agents.hyperparameters import checked
 from agents.navigation.policy import NavigationFeatures
@@ -68,6 +69,7 @@ _OURS: dict[str, tuple[type[BasePolicy], ...]] = {
     "crossq": (CrossQPolicy,),
     "differentiable": (PosePolicy, ResearchPlanPolicy),
     "expert_iteration": (ProposingPolicy,),
+    "group": (GuessingPolicy,),
 }
 SHIPPED = ("MultiInputPolicy", "MultiInputLstmPolicy")  # Stable-Baselines3's, for observations of many keys
 POLICIES: dict[str, dict[str, type[BasePolicy]]] = {  # by algorithm and name
@@ -84,7 +86,7 @@ KEYWORDS = (  # of policies
     "net_arch", "features_extractor_kwargs", "share_features_extractor", "log_std_init", "ortho_init",
     "clip_mean", "n_critics", "n_quantiles", "lstm_hidden_size", "n_lstm_layers", "shared_lstm",
     "enable_critic_lstm", "unit", "attention", "batch_norm", "batch_norm_momentum", "batch_norm_eps",
-    "renorm_warmup_steps",
+    "renorm_warmup_steps", "pretrained",
 )  # fmt: skip
 MOST_BYTES = 2**20
 NO_NAME = "/\\:\0~"  # letters that make a path of a name

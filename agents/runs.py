@@ -25,6 +25,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize, VecTransposeImage
 
 from agents.families import env_type, family, short_id
+from agents.foresight.group import GroupRelative
 from agents.nbv.differentiable import Differentiable
 from agents.nbv.ranking import Ranking
 from agents.play import UNTRAINED
@@ -41,11 +42,11 @@ from spatial_envs.scenes.sets import WORDS
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
     "ppo": PPO, "a2c": A2C, "recurrent_ppo": RecurrentPPO, "maskable_ppo": MaskablePPO, "dqn": DQN,
     "ranking": Ranking, "sac": SAC, "td3": TD3, "tqc": TQC, "crossq": CrossQ,
-    "differentiable": Differentiable, "expert_iteration": ExpertIteration,
+    "differentiable": Differentiable, "expert_iteration": ExpertIteration, "group": GroupRelative,
 }  # fmt: skip
 DISCRETE, CONTINUOUS = (
     ("maskable_ppo", "dqn", "ranking"),
-    ("sac", "td3", "tqc", "crossq", "expert_iteration"),
+    ("sac", "td3", "tqc", "crossq", "expert_iteration", "group"),
 )  # the others take both
 NOISES = {"normal": NormalActionNoise, "ornstein-uhlenbeck": OrnsteinUhlenbeckActionNoise}
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")

@@ -10,6 +10,7 @@ analytic-fan      the reference, then six shares of its way: the one to beat wit
 line-fan          cheat: from staying to 1.2 times the line
 still-noise       cheat: staying, with 25 cm of noise
 analytic-noise    cheat: the reference, with 15 cm of noise
+simulation        with think="simulate": eight thoughts (``simulating.py``), then a fan; -1: one thought
 oracle            the truth
 
 Those with one answer hand it in again and again, which gains nothing. All but the oracle leave rotations as
@@ -29,6 +30,7 @@ from scipy.spatial.transform import Rotation
 from agents.foresight.cem import fitted_ends
 from agents.foresight.network import NetworkAnswers
 from agents.foresight.shown import Shown, shown
+from agents.foresight.simulating import Simulating
 from spatial_envs.foresight.question import REACH, WAY_SHARE
 from spatial_envs.prototypes.motion import next_frames, weighted_line
 
@@ -96,7 +98,7 @@ class Answering:
         change[given.extents[:, 0] == 0] = 0  # slots that hold nothing
         turn = self.turn(observation)
         left = round(float(observation["remaining"][0]) * self.task.steps)
-        there = max(np.abs(change).max(), np.abs(turn).max(initial=0)) <= 1 + 1e-6
+        there = self.task.simulates or max(np.abs(change).max(), np.abs(turn).max(initial=0)) <= 1 + 1e-6
         action = np.zeros(self.task.action_space.shape, np.float32)
         late = left <= 1 and not observation["guessed"].any()  # then rather on the way than nothing
         action[0] = 1.0 if there or late else -1.0
@@ -105,7 +107,8 @@ class Answering:
 
     def turn(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """(K, 3) rotation vectors that the draft still lacks, (K, 0) where there are no rotations."""
-        return np.zeros((len(observation["draft"]), 3 if self.task.settings.rotations else 0))
+        things = len(observation["draft"])
+        return np.zeros((things, (self.task.action_space.shape[0] - 2) // things - 3))
 
 
 class NetworkExpert:
@@ -136,7 +139,7 @@ class Oracle(Answering):
     def turn(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """See ``Answering.turn``: from the draft to the truth."""
         out = super().turn(observation)
-        if not out.size:
+        if not self.task.settings.rotations:
             return out
         episode = self.task.episode(0)
         lacking = episode.question.truth.rotations @ np.swapaxes(episode.draft.rotations, -1, -2)
@@ -152,7 +155,7 @@ def _made_of_guesses(answers: Callable[[int], Answers], env: Any) -> Answering:
     return Answering(env, answers(env.unwrapped.task.settings.guesses))
 
 
-BASELINES: dict[str, Callable[[Any], Answering]] = {
+BASELINES: dict[str, Callable[[Any], Answering | Simulating]] = {
     "still": partial(_made, still),
     "mean": partial(_made, mean),
     "line": partial(_made, line),
@@ -165,5 +168,7 @@ BASELINES: dict[str, Callable[[Any], Answering]] = {
     "analytic-noise": partial(
         _made_of_guesses, lambda guesses: partial(noisy, analytic, ANALYTIC_NOISE, guesses)
     ),
+    "simulation": lambda env: Simulating(env, 8, FAN),
+    "simulation-1": lambda env: Simulating(env, 1, FAN),
     "oracle": Oracle,
 }

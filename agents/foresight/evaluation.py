@@ -35,7 +35,8 @@ FORMULAS = (
     "recordings, then episodes, and differences are paired."
 )
 
-walk = partial(play, begin=begin_in("scene", "recordings"))
+begin_scene = begin_in("scene", "recordings")
+walk = partial(play, begin=begin_scene)
 
 
 def score(env: Any, policy: Any, episode: int) -> dict[str, Any]:

@@ -34,6 +34,11 @@ def _details(task: Any) -> str:
     return f"{judged}, {settings.frames} frames, noise {noise:g} cm, {settings.guesses} guesses"
 
 
+def _senseless(env: Any) -> tuple[str, ...]:
+    """Rules that simulate, where thoughts do not."""
+    return () if env.unwrapped.task.simulates else ("simulation", "simulation-1")
+
+
 FORESIGHT = Family(
     extractor=TrackFeatures,
     scenes="recordings",
@@ -50,6 +55,7 @@ FORESIGHT = Family(
     formulas=lambda env, scores: FORMULAS,
     details=_details,
     baselines=BASELINES,
+    senseless=_senseless,
     final=("still", "line", "analytic", "analytic-fan"),
     against=("analytic", "analytic-fan"),
     tables=_tables,

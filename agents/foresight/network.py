@@ -67,6 +67,14 @@ class EndNetwork(nn.Module):
 
     def forward(self, told: Told) -> torch.Tensor:
         """Six joint guesses, the first one the best if there is but one."""
+        return told.reference[:, None] + told.reach[:, None] * self.offsets(self.tokens(told))
+
+    def offsets(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, 6, K, 3): how far guesses are from the rule's answer, in what a step can reach."""
+        return self.end(tokens).unflatten(-1, (GUESSES, 3)).transpose(1, 2)
+
+    def tokens(self, told: Told) -> torch.Tensor:
+        """(B, K, width): what is known of each thing."""
         query = told.query[:, None]
         ahead = told.times - query
         relative = (told.centres - told.nearest[:, :, None]).clamp(-FAR, FAR)
@@ -85,8 +93,7 @@ class EndNetwork(nn.Module):
         nothing = told.shapes[..., 0] == 0
         for _ in range(self.rounds):
             tokens = self.block(tokens, src_key_padding_mask=nothing)
-        off = self.end(self.norm(tokens)).unflatten(-1, (GUESSES, 3)).transpose(1, 2)
-        return told.reference[:, None] + told.reach[:, None] * off
+        return self.norm(tokens)
 
     def save(self, path: Path) -> None:
         """Write the weights."""

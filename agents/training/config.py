@@ -33,11 +33,12 @@ class Flags:
 
     algo: Literal[
         "ppo", "a2c", "recurrent_ppo", "maskable_ppo", "dqn", "ranking", "sac", "td3", "tqc", "crossq",
-        "differentiable", "expert_iteration", "encoder",
+        "differentiable", "expert_iteration", "group", "encoder",
     ] = "ppo"  # fmt: skip
     """One of Stable-Baselines3's or sb3-contrib's; "ranking" is supervised by counterfactual gains,
     "differentiable" by the gradient of a Chamfer loss through the backbone, of prototype fitting "encoder" by
-    the losses of a fit and "expert_iteration" by what the steps that a search tries gain."""
+    the losses of a fit and "expert_iteration" by what the steps that a search tries gain, of foresight
+    "group" by how the answers to one question compare."""
     env: str = "NBV-MapAnything-v0"
     """Environment id; module:id for one that your own module registers (agents/examples/new_family.py)."""
     scenes: str = "procedural"

@@ -25,6 +25,11 @@ class ForesightEnv(TaskEnv):
     the next draft is the reference again; else the step was a thought. So zeros with an open gate answer as
     the analytic rule does.
 
+    With ``think="simulate"`` the numbers are always 2 + 6 K, and a thought simulates: it changes the start in mind,
+    for each thing the place and velocity at the first of the five frames next to the asked time (or at that time,
+    in the past), by 25 cm and 1 m/s at most; at first they are the analytic rule's. How things move from there by the
+    laws of procedural scenes, with mean parameters, is the draft. A guess moves the draft as above, and hands it in.
+
     ## Observation Space
 
     A flat Dict; ``observations=`` chooses among the keys; "state" and "all" are all of them. A pose is the
@@ -41,6 +46,8 @@ class ForesightEnv(TaskEnv):
     | guesses | (k, K, 9) | those handed in; ``guessed`` (k,) says which there are |
     | draft | (K, 9) | the answer in mind |
     | remaining | (2,) | shares of steps and guesses left |
+    | start | (K, 6) | with ``think="simulate"``: the start in mind, m and m/s |
+    | residuals | (K, T, 3) | with it: shown minus simulated, m; 0 before the first thought and where it does not go |
 
     ## Rewards
 

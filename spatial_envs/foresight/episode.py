@@ -35,6 +35,7 @@ class Episode:
     question: Question
     draft: Poses
     constant: dict[str, np.ndarray]
+    start: np.ndarray | None = None  # (K, 6) place and velocity of what was simulated last
     guesses: list[Guess] = field(default_factory=list)
     spread: float = 0.0  # metres: the sum of the distances between every two guesses
     steps: int = 0

@@ -15,11 +15,13 @@ from spatial_envs.core.settings import (
     Settings,
     anything,
     number,
+    one_of,
     one_of_or_callable,
     setting,
     whole,
 )
 
+THOUGHTS = ("draft", "simulate")
 REWARDS = ("soft", "right", "all")  # credits of a guess, see ``spatial_envs.foresight.credit``
 Credit = Callable[[np.ndarray, np.ndarray], float]
 
@@ -73,6 +75,9 @@ class ForesightSettings(Settings):
     reverse: float = setting(0.0, number(0, 1), "probability that the film runs backwards")
     guesses: int = setting(6, whole(1, 6), "k")
     steps: int = setting(16, whole(1, 1000), "thoughts and guesses together")
+    think: str = setting(
+        "draft", one_of(*THOUGHTS), "what a thought does: it moves the draft, or simulates, see Action Space"
+    )
     think_cost: float = setting(0.005, number(0, 1), "of each step after the first")
     scene_steps: int = setting(200, whole(0), "steps of a row at a recording before the next is drawn")
     cache_size: int = setting(512, whole(1), "recordings kept in memory, about 0.1 MB each")

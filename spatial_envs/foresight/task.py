@@ -2,13 +2,14 @@
 users read.
 
 In the order in which data runs: recording -> question (``question.py``) -> the draft, changed by an action
-(``Foresight._think``) -> a guess and its credit (``credit.py``) -> reward (``Foresight._turn``).
+(``Foresight._changed``) -> a guess and its credit (``credit.py``) -> reward (``Foresight._turn``).
 """
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from spatial_envs.foresight.episode import Episode, Guess
 from spatial_envs.foresight.picture import draw_question
 from spatial_envs.foresight.question import Given, Poses, Question, ask
 from spatial_envs.foresight.settings import ForesightSettings
+from spatial_envs.foresight.simulation import first_start, simulated
 from spatial_envs.foundation.arguments import check_choice, check_range, floats
 from spatial_envs.foundation.caches import Recent
 from spatial_envs.geometry.bodies import KINDS
@@ -30,6 +32,7 @@ from spatial_envs.scenes.depth_frames import checked_count
 from spatial_envs.scenes.recordings import Recording, open_recordings
 
 FARTHEST, LONGEST = 100.0, 1000.0  # metres, seconds, of what observations hold
+START_STEP = np.array([0.25] * 3 + [1.0] * 3)  # metres and m/s that a thought can change a start by
 SUCCESS = 0.5  # share of the judged things that one guess must have right
 NUMBERS = 2**31  # of the questions of a recording
 OPTIONS = ("scene", "question", "start", "times", "query")
@@ -52,7 +55,8 @@ class Foresight(Rows[Episode]):
         self.stays = Stays(self.recordings, settings.scene_steps)
         self.rows = [None] * num_rows
 
-        width = 6 if settings.rotations else 3
+        self.simulates = settings.think == "simulate"
+        width = 6 if settings.rotations or self.simulates else 3
         self.action_space: spaces.Space = spaces.Box(-1.0, 1.0, (2 + width * self.slots,), np.float32)
         all_spaces = self._observation_spaces()
         self.observable = tuple(all_spaces)
@@ -70,6 +74,8 @@ class Foresight(Rows[Episode]):
             lower = -bounds if low is None else np.broadcast_to(low, bounds.shape)
             return spaces.Box(lower.astype(np.float32), bounds.astype(np.float32), dtype=np.float32)
 
+        start = np.full(6, FARTHEST, np.float32)
+        simulation = {"start": box((count,), start), "residuals": box((count, frames), start[:3])}
         return {
             "tracks": box((count, frames), np.append(pose, 1.0), np.append(-pose, 0.0)),
             "shapes": spaces.Box(0.0, FARTHEST, (count, 3 + len(KINDS)), np.float32),
@@ -80,6 +86,7 @@ class Foresight(Rows[Episode]):
             "guessed": spaces.MultiBinary(guesses),
             "draft": box((count,), pose),
             "remaining": spaces.Box(0.0, 1.0, (2,), np.float32),
+            **(simulation if self.simulates else {}),
         }
 
     # ---- the two calls that advance rows
@@ -122,7 +129,10 @@ class Foresight(Rows[Episode]):
     def _turn(self, episode: Episode, action: np.ndarray) -> float:
         """Change the draft by an action, and hand it in where the gate says so; what that gains."""
         before = episode.best
-        self._think(episode, action[2:])
+        if self.simulates and action[0] <= 0:
+            self._simulate(episode, action[2:])
+        else:
+            episode.draft = self._changed(episode, action[2:])
         if action[0] > 0:
             self._hand_in(episode, episode.draft, (action[1] + 1) / 2)
         cost = self.settings.think_cost if episode.steps else 0.0
@@ -130,14 +140,34 @@ class Foresight(Rows[Episode]):
         episode.gain = episode.best - before - cost
         return episode.gain
 
-    def _think(self, episode: Episode, changes: np.ndarray) -> None:
+    def _changed(self, episode: Episode, changes: np.ndarray) -> Poses:
+        """The draft after changes (..., A - 2)."""
         question, draft = episode.question, episode.draft
-        change = changes.reshape(self.slots, -1)[: len(question.kind)]
-        centres = draft.centres + change[:, :3] * question.reach[:, None]
+        change = changes.reshape(*changes.shape[:-1], self.slots, -1)[..., : len(question.kind), :]
+        centres = draft.centres + change[..., :3] * question.reach[:, None]
         rotations = draft.rotations
         if self.settings.rotations:
-            rotations = Rotation.from_rotvec(change[:, 3:]).as_matrix() @ rotations
-        episode.draft = Poses(centres.clip(-FARTHEST, FARTHEST), rotations)
+            turned = Rotation.from_rotvec(change[..., 3:].reshape(-1, 3)).as_matrix()
+            rotations = turned.reshape(*centres.shape, 3) @ rotations
+        return Poses(centres.clip(-FARTHEST, FARTHEST), rotations)
+
+    def _simulate(self, episode: Episode, changes: np.ndarray) -> None:
+        """Change the start in mind, and have what follows from it as the draft."""
+        question = episode.question
+        change = changes.reshape(self.slots, -1)[: len(question.kind)] * START_STEP
+        start = first_start(question) if episode.start is None else episode.start
+        episode.start = (start + change).clip(-FARTHEST, FARTHEST)
+        end, _ = simulated(question, episode.start)
+        episode.draft = Poses(end.clip(-FARTHEST, FARTHEST), question.reference.rotations)
+
+    def credits(self, row: int, actions: np.ndarray) -> np.ndarray:
+        """(n,): what each of these actions (n, A) would be credited as a guess: the gate counts as open.
+        The episode stays as it is; so many answers to one question can be compared."""
+        episode = self.episode(row)
+        drafts = self._changed(episode, checked_actions(self.action_space, actions)[:, 2:])
+        paths = episode.question.path[episode.question.judged]
+        distances = self._distances(episode.question, drafts)
+        return np.array([float(self.credit(each, paths)) for each in distances])
 
     def _hand_in(self, episode: Episode, poses: Poses, confidence: float) -> None:
         question = episode.question
@@ -148,7 +178,7 @@ class Foresight(Rows[Episode]):
         episode.hand_in(Guess(poses, rows, float(confidence), error, right, credit))
 
     def _distances(self, question: Question, poses: Poses) -> np.ndarray:
-        """(J,) metres to the truth; with ``rotations=False`` those of the centres."""
+        """(..., J) metres to the truth; with ``rotations=False`` those of the centres."""
         if not self.settings.rotations:
             poses = Poses(poses.centres, question.truth.rotations)
         return question.distances(poses, question.truth)
@@ -165,6 +195,15 @@ class Foresight(Rows[Episode]):
             "draft": lambda: self._rows(episode.draft),
             "remaining": lambda: np.array(left, np.float32),
         }
+        if self.simulates:
+            question, start = episode.question, episode.start
+            given = first_start(question) if start is None else start
+            residuals = (
+                np.zeros(question.shown.centres.shape) if start is None else simulated(question, start)[1]
+            )
+            bounded = {"start": given, "residuals": residuals}
+            for key, value in bounded.items():
+                made[key] = partial(padded, value.clip(-FARTHEST, FARTHEST), self.slots)
         for key, value in episode.constant.items():
             made[key] = value.copy
         return {key: made[key]() for key in self.observation_space.spaces}
@@ -267,13 +306,15 @@ class Foresight(Rows[Episode]):
             "scene": self.recordings.names[episode.index], "number": episode.number,
             "question": episode.question, "draft": episode.draft,
             "guesses": [(guess.poses, guess.confidence) for guess in episode.guesses],
-            "steps": episode.steps, "gain": episode.gain, "stay": self.stays.state(episode.stay),
+            "start": episode.start, "steps": episode.steps, "gain": episode.gain,
+            "stay": self.stays.state(episode.stay),
         }  # fmt: skip
 
     def set_state(self, row: int, state: dict[str, Any]) -> None:
         """Go on from such a state. ValueError for what is no state of such a task."""
         name = "state['task']"
-        check_state(name, state, {"scene", "number", "question", "draft", "guesses", "steps", "gain", "stay"})
+        keys = {"scene", "number", "question", "draft", "guesses", "start", "steps", "gain", "stay"}
+        check_state(name, state, keys)
         question = state["question"]
         frames, count = self.settings.frames, self.slots
         if not isinstance(question, Question) or len(question.times) != frames or len(question.kind) > count:
@@ -288,13 +329,18 @@ class Foresight(Rows[Episode]):
         if not pairs or len(guesses) > self.settings.guesses:
             got, most = reprlib.repr(guesses), self.settings.guesses
             raise ValueError(f"{name}['guesses']: got {got}; expected a list of at most {most} pairs")
+        start = state["start"]
+        whole = isinstance(start, np.ndarray) and start.shape == (len(question.kind), 6)
+        if start is not None and not (self.simulates and whole and np.isfinite(start).all()):
+            got = reprlib.repr(start)
+            raise ValueError(f"{name}['start']: got {got}; expected None, or with think='simulate' (K, 6)")
         for poses in (state["draft"], *(given for given, _ in guesses)):
             if not _answers(poses, question):
                 raise ValueError(f"{name}: got {reprlib.repr(poses)}; expected finite poses of each thing")
         episode = self._episode(index, state["number"], question)
         for given, confidence in guesses:
             self._hand_in(episode, given, confidence)
-        episode.draft = state["draft"]
+        episode.draft, episode.start = state["draft"], start
         episode.steps, episode.gain, episode.stay = state["steps"], state["gain"], stay
         self.rows[row] = episode
 

@@ -49,6 +49,7 @@ AGENTS = {  # algorithm, environment, settings, backbone
     "crossq": ("crossq", CONTINUOUS, VIEWS, "unproject"),
     "differentiable": ("differentiable", CONTINUOUS, VIEWS, "compact"),
     "expert_iteration": ("expert_iteration", "SceneFit-Prototype-v0", ("num_frames=1",), "none"),
+    "group": ("group", "Foresight-Prototype-v0", ("rotations=false",), "none"),
     "ppo walking": ("ppo", "ImageNav-Habitat-v0", ("num_buildings=1", "image_size=56"), "none"),
     "sac walking": ("sac", "PointNav-Habitat-v0", ("num_buildings=1", "image_size=56"), "none"),
     "ppo fitting": ("ppo", "SceneFit-Prototype-v0", ("num_frames=1",), "none"),

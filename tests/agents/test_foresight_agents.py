@@ -36,7 +36,8 @@ def test_the_family_of_the_id():
 @pytest.mark.parametrize("rotations", [True, False])
 @pytest.mark.parametrize("name", BASELINES)
 def test_every_baseline_hands_in_what_it_says(name, rotations):
-    env = gym.make(ID, **SMALL, rotations=rotations)
+    think = "simulate" if name.startswith("simulation") else "draft"
+    env = gym.make(ID, **SMALL, rotations=rotations, think=think)
     last = played(name, env, 2)
     question = env.unwrapped.task.rows[0].question
     guesses = [guess.poses.centres for guess in env.unwrapped.task.rows[0].guesses]
