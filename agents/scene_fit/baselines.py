@@ -12,6 +12,7 @@ encoder                the shipped encoder, which has learned from other scenes
 encoder-refined        the same, then 60 steps of Adam on the depth map (``prototypes.refine``)
 encoder-searched       the encoder's slots, then blind search in the environment's own moves (``search``)
 encoder-searched-near  the same, where it costs to leave the encoder's slots
+encoder-climbed        a few steps of Adam, then steps of one slot kept where they gain (``search.climb``)
 cheat-shell            one surface wrapped on the depth map, which costs a one-directional loss nothing
 cheat-crumpled         every vertex anywhere, so that some surface is near everything
 """
@@ -25,15 +26,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agents.scene_fit.search import TRIES, blind_search, full, near
+from agents.scene_fit.search import CHANGES, TRIES, blind_search, climb, full, near
 from agents.shell import wrapped
+from spatial_envs.prototypes.bank import PrototypeBank
 from spatial_envs.prototypes.encoder import SHIPPED, SlotEncoder, encoded
 from spatial_envs.prototypes.kmeans import clusters
 from spatial_envs.prototypes.pieces import pieces
 from spatial_envs.prototypes.refine import refined
 from spatial_envs.prototypes.residuals import violations
 from spatial_envs.prototypes.scores import Fit
-from spatial_envs.prototypes.slots import Shapes, SlotState
+from spatial_envs.prototypes.slots import Shapes, SlotState, bounded
 from spatial_envs.prototypes.sphere import sphere
 from spatial_envs.prototypes.superquadric import ellipsoid, fit_superquadric, superquadric_surface
 from spatial_envs.prototypes.target import Target
@@ -45,7 +47,12 @@ SHELL_SUBDIVISIONS = 6
 REFINEMENT = 60  # steps of Adam
 SEARCHED_POINTS = 512  # of the target's, that a search looks at, as an episode does
 
+FIRST_STEPS = 20  # of Adam, before a climb
+CLIMBED_WEIGHTS = (1.0, 0.5)  # of ``near``, for climbs
+
 Fitter = Callable[[Target, int, int], Fit]
+# of a bank, a target, slots (K, 7 + P + 1) and a seed
+Improvement = Callable[[PrototypeBank, Target, torch.Tensor, int], torch.Tensor]
 
 
 def random_spheres(target: Target, slots: int, seed: int = 0) -> Fit:
@@ -165,15 +172,47 @@ def crumpled(target: Target, slots: int, seed: int = 0) -> Fit:
     return Fit(vertices, ball, np.ones(slots, np.bool_))
 
 
+def by_gradient(bank: PrototypeBank, target: Target, slots: torch.Tensor, seed: int) -> torch.Tensor:
+    """Slots (K, 7 + P + 1) made better by 60 steps of Adam."""
+    return refined(bank, target, slots, REFINEMENT)
+
+
+def by_search(
+    bank: PrototypeBank, target: Target, slots: torch.Tensor, seed: int, stays_near: bool = False,
+    tries: int = TRIES,
+) -> torch.Tensor:  # fmt: skip
+    """The same by blind search, as long as an episode lasts."""
+    state = _state(bank, target, slots)
+    blind_search(state, seed, near(state) if stays_near else full, tries)
+    return torch.as_tensor(state.slots).float()
+
+
+def by_climb(
+    bank: PrototypeBank, target: Target, slots: torch.Tensor, seed: int, changes: int = CHANGES
+) -> torch.Tensor:
+    """The same by a few steps of Adam and then a climb, near where both began."""
+    state = _state(bank, target, slots)
+    value = near(state, *CLIMBED_WEIGHTS)
+    begun = refined(bank, target, slots, FIRST_STEPS).double().numpy()
+    for k, slot in enumerate(bounded(begun, target.unit)):
+        state.put(k, slot)
+    climb(state, seed, value, changes)
+    return torch.as_tensor(state.slots).float()
+
+
+def _state(bank: PrototypeBank, target: Target, slots: torch.Tensor) -> SlotState:
+    return SlotState(target, Shapes.of(bank), slots.double().numpy(), SEARCHED_POINTS)
+
+
 class Encoded:
-    """The fitter that an encoder's weights are, with so many steps of refinement."""
+    """The fitter that an encoder's weights are, its slots made better by ``improve`` where that is given."""
 
-    def __init__(self, weights: Path = SHIPPED, steps: int = 0) -> None:
-        self.weights, self.steps = Path(weights), steps
+    def __init__(self, weights: Path = SHIPPED, improve: Improvement | None = None) -> None:
+        self.weights, self.improve = Path(weights), improve
 
-    def then_refined(self) -> Encoded:
-        """The same weights, with refinement."""
-        return Encoded(self.weights, REFINEMENT)
+    def then(self, improve: Improvement) -> Encoded:
+        """The same weights, with that."""
+        return Encoded(self.weights, improve)
 
     @cached_property
     def model(self) -> SlotEncoder:
@@ -181,24 +220,13 @@ class Encoded:
         return SlotEncoder.load(self.weights)
 
     def __call__(self, target: Target, slots: int, seed: int = 0) -> Fit:
-        """Fit the target with the encoder, then refine for ``steps`` steps of Adam."""
+        """Fit the target."""
         bank = self.model.bank
         given = encoded(self.model, [target], slots)[0]
-        if self.steps:
-            given = refined(bank, target, given, self.steps)
+        if self.improve is not None:
+            given = self.improve(bank, target, given, seed)
         with torch.no_grad():
             return Fit(bank(given).numpy(), bank.topology, (bank.presence(given) > 0.5).numpy())
-
-
-def encoder_searched(
-    target: Target, slots: int, seed: int = 0, stays_near: bool = False, tries: int = TRIES
-) -> Fit:
-    """Begin with the shipped encoder's slots, and search as long as an episode lasts."""
-    model = ENCODER.model
-    start = encoded(model, [target], slots)[0].double().numpy()
-    state = SlotState(target, Shapes.of(model.bank), start, SEARCHED_POINTS)
-    blind_search(state, seed, near(state) if stays_near else full, tries)
-    return state.fit()
 
 
 ENCODER = Encoded()
@@ -212,9 +240,10 @@ FITTERS: dict[str, Fitter] = {
     "hill-climb": hill_climb,
     "hill-climb-free-space": partial(hill_climb, free_space=True),
     "encoder": ENCODER,
-    "encoder-refined": ENCODER.then_refined(),
-    "encoder-searched": encoder_searched,
-    "encoder-searched-near": partial(encoder_searched, stays_near=True),
+    "encoder-refined": ENCODER.then(by_gradient),
+    "encoder-searched": ENCODER.then(by_search),
+    "encoder-searched-near": ENCODER.then(partial(by_search, stays_near=True)),
+    "encoder-climbed": ENCODER.then(by_climb),
     "cheat-shell": shell,
     "cheat-crumpled": crumpled,
 }

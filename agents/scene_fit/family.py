@@ -14,7 +14,7 @@ from agents.families import Family
 from agents.play import UNTRAINED
 from agents.runs import before_training, single_env
 from agents.scene_fit import evaluation
-from agents.scene_fit.baselines import FITTERS, Encoded
+from agents.scene_fit.baselines import FITTERS, Encoded, by_climb, by_gradient
 from agents.scene_fit.policy import SlotFeatures
 from agents.scene_fit.search import Searched
 from agents.scene_fit.teacher import LeastSquares, Refinement
@@ -72,9 +72,10 @@ def _tables(common: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _rows(own: dict[str, Any], model, env, played: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """The run before and after training, and the best of its own samples in each turn; an encoder, and what
-    refinement makes of its fits. A policy of slots that take turns serves any number of them."""
+    refinement and a climb make of its fits. A policy of slots that take turns serves any number of them."""
     if own["algo"] == "encoder":
-        return {"": (env, model), ", refined": (env, model.then_refined())}
+        improved = {", refined": by_gradient, ", climbed": by_climb}
+        return {"": (env, model), **{name: (env, model.then(how)) for name, how in improved.items()}}
     home = single_env(own, **changes)
     trained = model.observation_space.spaces["slots"].shape[0]
     by_turn = "turn" in home.observation_space.spaces

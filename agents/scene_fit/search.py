@@ -18,6 +18,12 @@ TURNS = 10  # of each slot, as many as an episode has
 OWN = 0.5  # of their mean distance, what it costs that points are far from the slots that had them at first
 # what squared distances from the start cost: in log scale, place, angles, logits over 10
 LEAVING = np.array([0.6, 1.8, 0.18, 0.06])
+CHANGES = 66  # of each slot that a climb tries
+REACH, LONGER, SHORTER = (
+    0.5,
+    0.18,
+    0.045,
+)  # of a climb: a step's size as in actions, and how it grows and falls
 
 
 def best_step(actions: np.ndarray, worth: np.ndarray) -> np.ndarray:
@@ -35,15 +41,16 @@ def full(state: SlotState) -> float:
     return state.figures()["full"]
 
 
-def near(begun: SlotState) -> Callable[[SlotState], float]:
+def near(begun: SlotState, own: float = OWN, leaving: float = 1.0) -> Callable[[SlotState], float]:
     """The potential less what it costs that slots leave where they began, in the mean over them, and the
-    points that were theirs: what no pixel speaks against is then as an encoder guessed it."""
+    points that were theirs: what no pixel speaks against is then as an encoder guessed it. ``leaving`` is how
+    many times LEAVING that is."""
     evidence = Evidence(begun)
 
     def value(state: SlotState) -> float:
         found = evidence(state)
         cost = float(LEAVING @ found[FULL + 2 :]) / len(state.slots)
-        return found[FULL] - OWN * found[FULL + 1] - cost
+        return found[FULL] - own * found[FULL + 1] - leaving * cost
 
     return value
 
@@ -96,3 +103,28 @@ def blind_search(
         actions = rng.uniform(-1, 1, (tries, 1 + size))
         action = best_step(actions, after_each(state, k, actions, value) - value(state))
         state.put(k, moved(state.slots[k], action, state.target.unit))
+
+
+def climb(
+    state: SlotState, seed: int = 0, value: Callable[[SlotState], float] = full, changes: int = CHANGES
+) -> None:
+    """Let the slots take turns, so many times each, with one step in a turn, which is kept where it gains.
+
+    Such a step is taken once more in the slot's next turn; the opposite of one drawn anew that did not gain
+    is tried there. All others are drawn evenly, of a size that grows with each gain of the slot and falls
+    else: a (1 + 1) evolution strategy (Rechenberg 1973) for each slot."""
+    rng = np.random.default_rng([seed, 5])
+    slots, size = state.slots.shape
+    reach, again = np.full(slots, REACH), [np.zeros(0)] * slots
+    best = value(state)
+    for k in [*range(slots)] * changes:
+        slot, drawn = state.slots[k].copy(), not len(again[k])
+        action = np.array([reach[k], *rng.uniform(-1, 1, size)]) if drawn else again[k]
+        state.put(k, moved(slot, action, state.target.unit))
+        found = value(state)
+        if found > best:
+            best, again[k], reach[k] = found, action, min(reach[k] + LONGER, 1)
+            continue
+        state.put(k, slot)
+        again[k] = np.array([action[0], *-action[1:]]) if drawn else np.zeros(0)
+        reach[k] = max(reach[k] - SHORTER, -1)

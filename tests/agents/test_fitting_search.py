@@ -10,10 +10,10 @@ from agents.runs import training_envs, untrained
 from agents.scene_fit.evidence import FULL, Evidence, after_each, squashed
 from agents.scene_fit.expert_iteration import losses
 from agents.scene_fit.proposals import ProposingPolicy
-from agents.scene_fit.search import LEAVING, OWN, Searched, best_step, blind_search, full, near
+from agents.scene_fit.search import LEAVING, OWN, Searched, best_step, blind_search, climb, full, near
 from agents.scene_fit.trials import Turn
 from agents.training.config import Flags, resolve
-from spatial_envs.prototypes.slots import moved
+from spatial_envs.prototypes.slots import SlotState, moved
 from spatial_envs.scene_fit import SceneFitEnv
 
 
@@ -69,6 +69,25 @@ def test_blind_search_only_gains_and_may_stay_near(env):
     blind_search(state, value=value)
     assert value(state) > at_first + 0.01
     assert 0 < LEAVING @ begun(state)[6:] / 2 < cost
+
+
+def test_a_climb_keeps_what_gains_and_nothing_else(env):
+    state = env.task.episode(0).state
+    began, found = full(state), []
+
+    def value(state):
+        found.append(full(state))
+        return found[-1]
+
+    climb(state, 3, value, changes=40)
+    assert len(found) == 1 + 40 * 2
+    assert full(state) == max(found) > began + 0.05
+    afresh = SlotState(state.target, state.shapes, state.slots, len(state.points))
+    assert full(afresh) == pytest.approx(full(state), abs=1e-6)  # what was put back left no trace
+    reached = state.slots.copy()
+    env.reset(seed=0)
+    climb(env.task.episode(0).state, 3, changes=40)
+    np.testing.assert_array_equal(env.task.episode(0).state.slots, reached)
 
 
 class Anything:
