@@ -562,7 +562,7 @@ def resident():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_forty_cycles_do_not_leak(id, small):
+def test_twenty_cycles_do_not_leak(id, small):
     def cycle():
         env = gym.make(id, render_mode="rgb_array", **small(id))
         env.reset(seed=0)
@@ -573,11 +573,11 @@ def test_forty_cycles_do_not_leak(id, small):
         cycle()
     gc.collect()
     before, objects = resident(), len(gc.get_objects())
-    references = [reference for _ in range(40) for reference in cycle()]
+    references = [reference for _ in range(20) for reference in cycle()]
     gc.collect()
     assert not [reference for reference in references if reference() is not None]
-    assert len(gc.get_objects()) - objects < 400
-    assert resident() - before < 50e6  # forty environments hold 240 MB and more
+    assert len(gc.get_objects()) - objects < 200
+    assert resident() - before < 40e6  # twenty environments hold 120 MB and more
 
 
 def test_pickles_before_and_after_reset(env):

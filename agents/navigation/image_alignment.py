@@ -54,7 +54,8 @@ def align(
         )  # fmt: skip
         best = int(scores.argmax())
         found, alike = tried[best], float(scores[best])
-    return Aligned(*(float(value) for value in found), alike)
+    right, forward, turn = (float(value) for value in found)
+    return Aligned(right, forward, turn, alike)
 
 
 def _blurred(picture: np.ndarray) -> np.ndarray:

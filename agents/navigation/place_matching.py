@@ -62,8 +62,8 @@ def _layer(inputs: int, outputs: int, size: int, stride: int) -> tuple[nn.Module
 
 class PlaceSeeker(UnknownArea):
     """Explores until a network is sure that the goal's picture shows what the agent sees; goes to where it
-    was taken, by the mean of all looks that agree, turns as it was taken, and stops. A place that cannot be
-    reached, or does not look like the picture then, is given up."""
+    was taken, by the mean of all looks that agree, turns as it was taken, and stops if it is there by what it
+    sees then. A place that cannot be reached, or does not look like the picture then, is given up."""
 
     def __init__(self, env, network: PlaceMatch, seed: int = 0, row: int = 0) -> None:
         super().__init__(env, seed, row)
@@ -99,10 +99,8 @@ class PlaceSeeker(UnknownArea):
         if sure > LOST and latest < self.task.success_distance:
             return STOP
         if sure > SURE and self._steps < PATIENCE and latest < ASIDE:
-            steps = self._steps + 1
-            self._forget()
+            self._forget(self._steps + 1)
             self._note(error, place, yaw)
-            self._steps = steps
             nearest = self.reachable_near(self.map.cell(*place))
             if nearest != self.here:
                 return self.walk(nearest)
@@ -110,8 +108,8 @@ class PlaceSeeker(UnknownArea):
         self._forget()
         return self.explore()
 
-    def _forget(self) -> None:
-        self._weight, self._least, self._sum, self._steps = 0.0, math.inf, np.zeros(4), 0
+    def _forget(self, steps: int = 0) -> None:
+        self._weight, self._least, self._sum, self._steps = 0.0, math.inf, np.zeros(4), steps
 
     def _note(self, error: float, place: np.ndarray, yaw: float) -> None:
         """Take a look into the mean of those that say the same, each by its likely error; or begin anew with

@@ -45,7 +45,7 @@ SCORES = {
         "agents.md", "PPO above the measures", ("log-Chamfer gain", "coverage", "Chamfer (cm)")
     ),
     "PointNav-Habitat-v0": Published("navigation.md", "PointNav", NAVIGATION),
-    "ImageNav-Habitat-v0": Published("navigation.md", "ImageNav"),
+    "ImageNav-Habitat-v0": Published("navigation.md", "ImageNav", NAVIGATION),
     "ObjectNav-Habitat-v0": Published("navigation.md", "ObjectNav", NAVIGATION),
     "Explore-Habitat-v0": Published(
         "navigation.md", "Explore", ("coverage after 200 steps", "coverage", "Chamfer (cm)")
