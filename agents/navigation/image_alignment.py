@@ -43,15 +43,13 @@ def align(
     intrinsics (3, 3), at one height.
     """
     found, alike = np.array(guess, np.float64), -1.0
+    depth, intrinsics = np.asarray(depth, np.float64), np.asarray(intrinsics, np.float64)
     for number, (step, degrees, count) in enumerate(STEPS):
         sides = np.arange(-count, count + 1)
         grid = np.stack(np.meshgrid(sides, sides, sides, indexing="ij"), axis=-1).reshape(-1, 3)
         tried = found + grid * (step, step, math.radians(degrees))
-        blur = number == 0
-        scores = _alike(
-            _blurred(rgb) if blur else rgb, np.asarray(depth, np.float64), _blurred(goal) if blur else goal,
-            np.asarray(intrinsics, np.float64), tried, 2 if number < 2 else 1, LEAST,
-        )  # fmt: skip
+        one, other = (_blurred(rgb), _blurred(goal)) if number == 0 else (rgb, goal)
+        scores = _alike(one, depth, other, intrinsics, tried, 2 if number < 2 else 1, LEAST)
         best = int(scores.argmax())
         found, alike = tried[best], float(scores[best])
     right, forward, turn = (float(value) for value in found)

@@ -137,8 +137,8 @@ class PlaceSeeker(UnknownArea):
         if sure > LOST and math.hypot(right, forward) < NEAR:
             side = view.rgb.shape[1] / PIXELS
             lens = view.intrinsics / [[side], [side], [1]]
-            pictures = (picture[0].movedim(0, -1).numpy() for picture in (rgb, self._goal))
-            found = align(next(pictures), depth[0].numpy(), next(pictures), lens, (right, forward, turn))
+            seen, goal = (picture[0].movedim(0, -1).numpy() for picture in (rgb, self._goal))
+            found = align(seen, depth[0].numpy(), goal, lens, (right, forward, turn))
             if found.alike > ALIKE:
                 right, forward, turn, error = found.right, found.forward, found.turn, EXACT
         sin, cos = math.sin(state.yaw), math.cos(state.yaw)

@@ -19,11 +19,7 @@ OWN = 0.5  # of their mean distance, what it costs that points are far from the 
 # what squared distances from the start cost: in log scale, place, angles, logits over 10
 LEAVING = np.array([0.6, 1.8, 0.18, 0.06])
 CHANGES = 66  # of each slot that a climb tries
-REACH, LONGER, SHORTER = (
-    0.5,
-    0.18,
-    0.045,
-)  # of a climb: a step's size as in actions, and how it grows and falls
+REACH, LONGER, SHORTER = 0.5, 0.18, 0.045  # of a climb: a step's size as in actions, its growth and fall
 
 
 def best_step(actions: np.ndarray, worth: np.ndarray) -> np.ndarray:
